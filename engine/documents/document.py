@@ -1,0 +1,55 @@
+"""The document: one file of the pile, and what is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a document stands. Every document of a job is in exactly one of these."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A regular file that the walk found, before anything was read from it.
+
+    ``path`` is the file name as the operating system gave it (``os.fsdecode``: bytes that are not UTF-8 survive as
+    lone surrogates); ``size`` in bytes, ``mtime_ns`` in nanoseconds since the epoch.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A path that was not taken, with the reason as the user reads it, such as ``skipped: not a regular file``."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The decoded text of one document.
+
+    ``sha256`` is the hex digest of the file's bytes; ``encoding`` the codec's name (``utf-8``, ``utf-16-le``, ...);
+    ``confidence`` is 1.0 when the encoding is certain (BOM, strict UTF-8, chosen by the user) and below 1.0 when a
+    library detected it, and then the row shows it as a suggestion. ``replaced`` counts the characters that stand for
+    bytes that could not be decoded (only under the policy ``replace``).
+    """
+
+    text: str
+    sha256: str
+    encoding: str
+    confidence: float
+    replaced: int = 0

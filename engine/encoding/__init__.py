@@ -1,0 +1,1 @@
+"""Texts to vectors: batches by a length budget, packed encoders."""

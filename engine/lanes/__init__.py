@@ -1,0 +1,1 @@
+"""Worker threads of the pool and the queue that feeds them."""

@@ -1,0 +1,31 @@
+"""The plan: which devices, how many lanes, how many threads a lane, which number format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.errors import UsageError
+
+DTYPES = ("auto", "float32", "bf16")
+"""Number formats of the weights that a plan may ask for; ``auto`` is resolved by the machine's instruction set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the machine is used.
+
+    ``device`` is ``cpu`` or a GPU such as ``cuda:0``, ``xpu:0`` or ``mps``; ``lanes`` and ``threads`` of 0 mean
+    "let the engine choose" (law 13 of the house: W = min(cores, step time / GIL-held time), T = cores // W).
+    """
+
+    device: str = "cpu"
+    lanes: int = 0
+    threads: int = 0
+    dtype: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse a plan that no machine could follow; raises UsageError."""
+        if self.dtype not in DTYPES:
+            raise UsageError(f"Unknown number format {self.dtype!r}; choose one of {', '.join(DTYPES)}.")
+        if not 0 <= self.lanes <= 1024 or not 0 <= self.threads <= 1024:
+            raise UsageError(f"Lanes and threads must be between 0 and 1024, not {self.lanes} x {self.threads}.")

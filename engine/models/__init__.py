@@ -1,0 +1,1 @@
+"""Model folders: look before loading, load, pack."""

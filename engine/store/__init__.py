@@ -1,0 +1,1 @@
+"""Results in SQLite, exports as projections of it."""

@@ -1,0 +1,1 @@
+"""One file a task; base.py holds what every task answers."""
