@@ -1,0 +1,158 @@
+"""Reading: from a file that the walk found to its text, all of it or an error that says why not."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+
+from engine.documents import encodings, signatures
+from engine.documents.document import Source, Text
+from engine.documents.walk import not_regular, why_not
+from engine.errors import DocumentError, UsageError
+
+SIZE_LIMIT = 256 * 1024 * 1024
+"""Largest document in bytes; its text may need four times as much memory while it is decoded."""
+
+POLICIES = ("fail", "replace")
+"""What to do with bytes that cannot be decoded: fail the document, or put U+FFFD in their place and flag it."""
+
+_SEVEN_BIT = ("iso2022", "hz", "utf-7")
+"""Encodings that write everything in ASCII bytes: strict UTF-8 would take them for English with strange words."""
+
+_LABELS = {
+    "utf-8": "UTF-8",
+    "utf-8-sig": "UTF-8",
+    "utf-16-le": "UTF-16",
+    "utf-16-be": "UTF-16",
+    "utf-32-le": "UTF-32",
+    "utf-32-be": "UTF-32",
+}
+
+
+class NotADocument(DocumentError):  # noqa: N818 - it is the file that is wrong, and only skipped
+    """A file that is no text, or holds none: its row is skipped, not failed."""
+
+
+def read(source: Source, *, encoding: str = "", on_bad_bytes: str = "fail", size_limit: int = SIZE_LIMIT) -> Text:
+    """Return the text of ``source``; the file is opened for reading only, and only if it is a regular file.
+
+    ``encoding`` is the one chosen for the job ("" = none), ``on_bad_bytes`` one of POLICIES, ``size_limit`` in bytes.
+    Raises NotADocument for a file to skip (empty, not text, not a regular file), DocumentError for one that fails
+    (missing, changed since it was added, too large, bytes that cannot be decoded), UsageError for an unknown encoding
+    or policy.
+    """
+    return decode(_bytes(source, size_limit), encoding=encoding, on_bad_bytes=on_bad_bytes)
+
+
+def decode(data: bytes, *, encoding: str = "", on_bad_bytes: str = "fail") -> Text:
+    """Return the text that ``data`` holds, without its byte order mark and otherwise as it is, line ends included.
+
+    The encoding is found in this order: byte order mark, strict UTF-8, ``encoding``, detection. Raises as ``read``.
+    """
+    if on_bad_bytes not in POLICIES:
+        raise UsageError(f"Unknown policy {on_bad_bytes!r} for bad bytes; choose one of {', '.join(POLICIES)}.")
+    chosen = encodings.known(encoding) if encoding else ""
+    guess, start = _encoding(data, chosen)
+    body = data[start:] if start else data
+    try:
+        text, replaced = body.decode(guess.encoding), 0
+    except UnicodeError as error:
+        text, replaced = _damaged(body, guess.encoding, start, error, on_bad_bytes)
+    if "\0" in text or encodings.has_controls(text[: encodings.HEAD].encode("utf-8", "replace"), 0.3):
+        raise NotADocument(signatures.not_text(data[: signatures.HEAD]))
+    if not text.strip("\ufeff \t\r\n\f\v") or text.isspace():
+        raise NotADocument("empty")
+    return Text(text, hashlib.sha256(data).hexdigest(), guess.encoding, guess.confidence, replaced)
+
+
+# ------------------------------------------------------------------------------------------------------------ the bytes
+def _bytes(source: Source, limit: int) -> bytes:
+    """All bytes of the file, if it is still the one that was added."""
+    try:
+        _check(source, os.stat(source.path))
+        # Without O_NONBLOCK a FIFO put in the file's place at this moment would block for ever.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
+        with open(os.open(source.path, flags), "rb") as file:
+            _check(source, os.fstat(file.fileno()))
+            data = file.read(min(source.size, signatures.HEAD))
+            reason = signatures.not_plain(data)
+            if reason:
+                raise NotADocument(reason)
+            if source.size > limit:
+                raise DocumentError(f"larger than the limit: {_size(source.size)} of {_size(limit)}")
+            if source.size > len(data):
+                file.seek(0)
+                data = file.read(source.size)
+            _check(source, os.fstat(file.fileno()))
+    except (OSError, ValueError) as error:
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise DocumentError("missing: the file is gone") from error
+        raise DocumentError(why_not(error, source.path)) from error
+    if len(data) != source.size:
+        raise DocumentError("changed since it was added")
+    return data
+
+
+def _check(source: Source, status: os.stat_result) -> None:
+    """Refuse what is not the regular file that ``source`` describes."""
+    if not stat.S_ISREG(status.st_mode):
+        raise NotADocument(not_regular(status.st_mode))
+    if (status.st_size, status.st_mtime_ns) != (source.size, source.mtime_ns):
+        raise DocumentError("changed since it was added")
+    if not status.st_size:
+        raise NotADocument("empty")
+
+
+def _size(count: int) -> str:
+    """A number of bytes for people, such as ``2.0 GB`` or ``256 MB``; the units are powers of 1024."""
+    size = float(count)
+    for unit in ("bytes", "KB", "MB"):
+        if size < 1024:
+            return f"{size:.3g} {unit}"
+        size /= 1024
+    return f"{size:.1f} GB"
+
+
+# --------------------------------------------------------------------------------------------------------- the encoding
+def _encoding(data: bytes, chosen: str) -> tuple[encodings.Guess, int]:
+    """The encoding of ``data``, and the number of bytes of its mark."""
+    if not data:
+        raise NotADocument("empty")
+    mark = encodings.bom(data)
+    if mark:
+        return encodings.Guess(mark[0]), mark[1]
+    if chosen.startswith(_SEVEN_BIT) and data.isascii():
+        return encodings.Guess(chosen), 0
+    if b"\0" not in data and _is_utf8(data):
+        return encodings.Guess("utf-8"), 0
+    if chosen:
+        return encodings.Guess(chosen), 0
+    guess = encodings.detect(data)
+    if guess is None:
+        raise NotADocument(signatures.not_text(data[: signatures.HEAD]))
+    return guess, 0
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _damaged(body: bytes, encoding: str, start: int, error: UnicodeError, on_bad_bytes: str) -> tuple[str, int]:
+    """What the policy says about bytes that cannot be decoded: the text with replacements and their number."""
+    label = _LABELS.get(encoding, encoding)
+    if on_bad_bytes == "fail":
+        where = "some bytes cannot be decoded"
+        if isinstance(error, UnicodeDecodeError):
+            where = f"bad byte 0x{body[error.start]:02x} at offset {start + error.start}"
+        raise DocumentError(f"not {label}: {where}; choose an encoding or 'replace'") from error
+    text = body.decode(encoding, "replace")
+    # A U+FFFD of the file itself is no replacement; only "ignore" leaves it.
+    replaced = text.count("\ufffd") - body.decode(encoding, "ignore").count("\ufffd")
+    if replaced > len(text) // 2:
+        raise NotADocument(f"not text in {label}")
+    return text, replaced

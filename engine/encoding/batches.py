@@ -1,0 +1,86 @@
+"""Work items and the queue that cuts them into batches: a length budget, longest first. No torch."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+TokenIds = npt.NDArray[np.int32]
+"""Token ids of one text, ``[tokens]``, special tokens included."""
+
+SMALLEST_BATCH = 256
+"""Tokens below which a batch is not worth its fixed cost; the last batches of a job are not cut smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """What a lane runs: a document, or one window of a document that is longer than the model's window.
+
+    ``document`` is the document's id, ``part`` counts from 0 to ``parts - 1``; ``skip`` tokens at the start belong to
+    the prompt and stay out of the mean where the model's pooling says so.
+    """
+
+    document: int
+    part: int
+    parts: int
+    ids: TokenIds
+    skip: int = 0
+
+
+class BatchQueue:
+    """Work items whose tokens are counted, handed out longest first.
+
+    Longest first keeps the tail short: when the queue runs dry, the lanes are finishing small batches, and the
+    batches themselves shrink towards the end so that the lanes stop together.
+    """
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._heap: list[tuple[int, int, WorkItem]] = []
+        self._count = 0
+        self.tokens = 0
+        """Tokens of all items in the queue."""
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def add(self, items: list[WorkItem]) -> None:
+        """Take ``items`` in; the order among equally long ones is the order of adding."""
+        for item in items:
+            self._count += 1
+            heapq.heappush(self._heap, (-len(item.ids), self._count, item))
+            self.tokens += len(item.ids)
+
+    def take(self, budget: int, *, lanes: int = 1, padded: bool = False, more_to_come: bool = False) -> list[WorkItem]:
+        """Return the next batch: at least one item, at most ``budget`` tokens otherwise.
+
+        ``padded`` counts every item as long as the longest (what a padded batch costs). Unless ``more_to_come``, a
+        batch takes no more than a fair share of what is left, ``tokens / (2 x lanes)``: guided self-scheduling
+        (Polychronopoulos and Kuck, 1987), so that no lane is left with a large last batch.
+        """
+        if not self._heap:
+            return []
+        if not more_to_come:
+            budget = min(budget, max(SMALLEST_BATCH, self.tokens // (2 * lanes)))
+        batch: list[WorkItem] = []
+        used = 0
+        longest = -self._heap[0][0]
+        while self._heap:
+            length = longest if padded else -self._heap[0][0]
+            if batch and used + length > budget:
+                break
+            item = heapq.heappop(self._heap)[2]
+            self.tokens -= len(item.ids)
+            used += length
+            batch.append(item)
+        return batch
+
+    def clear(self) -> list[WorkItem]:
+        """Empty the queue and return what was in it."""
+        items = [entry[2] for entry in self._heap]
+        self._heap.clear()
+        self.tokens = 0
+        return items

@@ -1,0 +1,218 @@
+"""A job while the engine works on it: its pile, its counts, and what is waiting, ready and under way."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.documents.document import State
+from engine.encoding.batches import BatchQueue
+from engine.metrics.snapshot import DocumentRow, JobRows, JobState
+from engine.store.record import JobRecord, Record
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from engine.tasks.base import Task
+
+OPEN = frozenset({str(State.WAITING), str(State.RUNNING)})
+"""States of documents that still need work."""
+
+LIVE = ("queued", "running")
+"""Statuses of a job that the lanes may take work from."""
+
+
+class Stop:
+    """Asked by the lanes whether the run that their work belongs to has been cancelled; one for every run of a job."""
+
+    __slots__ = ("asked",)
+
+    def __init__(self) -> None:
+        """Start with nobody having asked."""
+        self.asked = False
+
+    def __call__(self) -> bool:
+        """Tell whether the run was cancelled."""
+        return self.asked
+
+
+@dataclass(slots=True)
+class Document:
+    """A document of the pile in memory: its record, and what is only of use while the program runs."""
+
+    record: Record
+    summary: str = ""
+    progress: float = 0.0
+    text: str | None = None
+    in_memory: bool = False
+    sums: npt.NDArray[np.float64] | None = None
+    parts_done: int = 0
+    parts: int = 0
+
+    def row(self) -> DocumentRow:
+        """Return the document as a row of the pile table."""
+        record = self.record
+        return DocumentRow(
+            id=record.id,
+            position=record.position,
+            name=record.path.replace("\\", "/").rsplit("/", 1)[-1],
+            path=record.path,
+            size=record.size,
+            state=record.state,
+            reason=record.reason,
+            encoding=record.encoding,
+            confidence=record.confidence,
+            tokens=record.tokens,
+            progress=self.progress,
+            seconds=record.seconds,
+            lane=record.lane,
+            coverage=record.coverage,
+            unknown_share=record.unknown_share,
+            summary=self.summary,
+        )
+
+
+@dataclass(slots=True)
+class Job:
+    """A pile with a task. Changed under the runner's lock only."""
+
+    id: str
+    name: str = ""
+    created: float = 0.0
+    status: str = "ready"
+    priority: int = 0
+    task: Task | None = None
+    task_name: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    message: str = ""
+    encoding: str = ""
+    on_bad_bytes: str = "fail"
+    adding: int = 0
+    documents: dict[int, Document] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(map(str, State), 0))
+    unprepared: deque[int] = field(default_factory=deque)
+    ready: BatchQueue = field(default_factory=BatchQueue)
+    under_way: int = 0
+    in_lanes: Counter[int] = field(default_factory=Counter)
+    stop: Stop = field(default_factory=Stop)
+    anchors: npt.NDArray[np.float32] | None = None
+    anchors_taken: bool = False
+    seen: Any = None
+    changed: set[int] = field(default_factory=set)
+    removed: list[int] = field(default_factory=list)
+    reset: bool = True
+    announced: bool = False
+    tokens_done: int = 0
+    tokens_total: int = 0
+    bytes_done: int = 0
+    bytes_open: int = 0
+    worked: float = 0.0
+    running_since: float = 0.0
+
+    def record(self, *, model: str = "") -> JobRecord:
+        """Return the job as the journal keeps it."""
+        return JobRecord(
+            self.id, self.name, self.created, self.task_name, self.settings, self.priority, self.status, model
+        )
+
+    def add(self, document: Document) -> None:
+        """Put a document at the end of the pile; a waiting one is queued for reading."""
+        record = document.record
+        self.documents[record.id] = document
+        self.counts[record.state] += 1
+        self.changed.add(record.id)
+        if record.state in OPEN:
+            self.bytes_open += record.size
+        if record.state == State.WAITING:
+            self.unprepared.append(record.id)
+
+    def change(self, number: int, **fields: Any) -> Document:
+        """Give a document's record new values and keep the counts in step; returns the document."""
+        document = self.documents[number]
+        before = document.record.state
+        document.record = replace(document.record, **fields)
+        after = document.record.state
+        if after != before:
+            self.counts[before] -= 1
+            self.counts[after] += 1
+            self.bytes_open += document.record.size * ((after in OPEN) - (before in OPEN))
+        self.changed.add(number)
+        return document
+
+    def remove(self, number: int) -> None:
+        """Take a document off the pile."""
+        document = self.documents.pop(number)
+        self.counts[document.record.state] -= 1
+        if document.record.state in OPEN:
+            self.bytes_open -= document.record.size
+        self.changed.discard(number)
+        self.removed.append(number)
+
+    def forget_tokens(self) -> None:
+        """Put every document that is ready or half done back to unprepared: its tokens belong to another model."""
+        self.ready.clear()
+        self.anchors, self.anchors_taken = None, False
+        self.tokens_total = self.tokens_done
+        self.unprepared.clear()
+        for number, document in self.documents.items():
+            if document.record.state in (State.WAITING, State.RUNNING):
+                document.sums, document.parts_done, document.parts, document.progress = None, 0, 0, 0.0
+                self.change(number, state=State.WAITING, tokens=-1, lane=-1)
+                self.unprepared.append(number)
+
+    def clock(self, *, running: bool) -> None:
+        """Start or stop the job's own clock, which stands still while the job is paused."""
+        now = time.monotonic()
+        if running and not self.running_since:
+            self.running_since = now
+        elif not running and self.running_since:
+            self.worked += now - self.running_since
+            self.running_since = 0.0
+
+    def elapsed(self) -> float:
+        """Return the seconds that the job has been running."""
+        return self.worked + (time.monotonic() - self.running_since if self.running_since else 0.0)
+
+    def eta(self) -> float:
+        """Return the seconds left, or -1 while a number would mean nothing: too early, or the pile still grows.
+
+        Bytes are the measure, since they are known of every document before it is read.
+        """
+        elapsed = self.elapsed()
+        finished = self.counts[State.DONE] + self.counts[State.FAILED]
+        if self.status != "running" or self.adding or elapsed < 2.0 or finished < 10 or not self.bytes_done:
+            return -1.0
+        return elapsed * self.bytes_open / self.bytes_done
+
+    def state(self) -> JobState:
+        """Return the job as the window sees it."""
+        return JobState(
+            id=self.id,
+            name=self.name,
+            status=self.status,
+            adding=self.adding > 0,
+            priority=self.priority,
+            task=self.task_name,
+            counts=dict(self.counts),
+            tokens_done=self.tokens_done,
+            tokens_total=self.tokens_total,
+            elapsed=self.elapsed(),
+            eta=self.eta(),
+            message=self.message,
+        )
+
+    def take_changes(self, limit: int) -> tuple[JobRows, bool]:
+        """Return at most ``limit`` changed rows and whether more wait; they count as told from then on."""
+        if self.reset:
+            self.changed = set(self.documents)
+        numbers = sorted(self.changed)[:limit] if len(self.changed) > limit else sorted(self.changed)
+        self.changed.difference_update(numbers)
+        removed, self.removed = tuple(self.removed), []
+        rows = tuple(self.documents[n].row() for n in numbers if n in self.documents)
+        result = JobRows(self.id, rows, removed, self.reset)
+        self.reset = False
+        return result, bool(self.changed)

@@ -1,0 +1,258 @@
+"""The loop of one lane: take work, do it, bring it back. Everything mutable in here belongs to this lane alone."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from engine.documents.document import Source
+from engine.documents.read import NotADocument, read
+from engine.documents.split import Overflow, coverage, windows
+from engine.encoding.batches import WorkItem
+from engine.encoding.encoder import Encoder
+from engine.errors import Cancelled, DocumentError
+from engine.lanes.work import Anchors, Batch, Prepare
+from engine.metrics.threads import name_this_thread
+from engine.runner import Prepared
+
+if TYPE_CHECKING:
+    from engine.job import Job, Stop
+    from engine.models.load import LoadedModel
+    from engine.runner import Runner
+
+log = logging.getLogger(__name__)
+
+
+class Lane:
+    """One worker: a device, T intra-op threads, its own tokenizer copy, over weights shared by all lanes."""
+
+    def __init__(self, index: int, generation: int, threads: int, loaded: LoadedModel, runner: Runner) -> None:
+        """Prepare lane ``index``; nothing happens before ``run`` is called on the lane's thread."""
+        self._index = index
+        self._generation = generation
+        self._threads = threads
+        self._loaded = loaded
+        self._runner = runner
+
+    def run(self) -> None:
+        """Work until the runner closes this generation of lanes; called once, on the lane's own thread."""
+        name_this_thread(f"lane-{self._index}")
+        # The setting is per thread, and leaks into threads born later: set it before anything else (law 4).
+        torch.set_num_threads(self._threads)
+        tokenizer = self._loaded.tokenizer.copy()
+        encoder = Encoder(self._loaded)
+        with torch.inference_mode():
+            while (work := self._runner.take(self._index, self._generation)) is not None:
+                begin = time.perf_counter()
+                if isinstance(work, Prepare):
+                    found: list[Prepared] = []
+                    try:
+                        self._prepare(work, tokenizer, found)
+                    finally:
+                        self._runner.prepared(self._index, work, found, time.perf_counter() - begin)
+                elif isinstance(work, Anchors):
+                    self._anchors(work, tokenizer, encoder, begin)
+                else:
+                    steps = 0
+                    try:
+                        steps = self._encode(work.job, work.stop, work.items, encoder)
+                    finally:
+                        self._runner.encoded_back(self._index, work, time.perf_counter() - begin, steps)
+
+    # ------------------------------------------------------------------------------------------------------------ reading
+    def _prepare(self, work: Prepare, tokenizer: object, found: list[Prepared]) -> None:
+        texts: list[str] = []
+        numbers: list[int] = []
+        for number in work.documents:
+            if work.stop():
+                return
+            try:
+                text = self._text(work.job, number)
+                if text is not None:
+                    texts.append(text)
+                    numbers.append(number)
+            except NotADocument as error:
+                found.append(Prepared(number, reason=str(error), skipped=True))
+            except DocumentError as error:
+                found.append(Prepared(number, reason=str(error)))
+            except Exception as error:  # noqa: BLE001 - the document boundary: record it, go on (FAULTS 30)
+                log.exception("document %d could not be read", number)
+                found.append(Prepared(number, reason=f"could not be read: {_said(error)}"))
+        try:
+            self._count(work, numbers, texts, tokenizer, found)
+        except Cancelled:
+            return
+        except BaseException as error:  # noqa: BLE001 - one text may break the tokenizer (a Rust panic is a BaseException)
+            _let_exits_through(error)
+            log.warning("tokenizing %d texts failed (%s); one by one", len(texts), _said(error))
+            for number, text in zip(numbers, texts, strict=True):
+                try:
+                    self._count(work, [number], [text], tokenizer, found)
+                except Cancelled:
+                    return
+                except BaseException as one:  # noqa: BLE001 - as above, for this text alone
+                    _let_exits_through(one)
+                    found.append(Prepared(number, reason=f"could not be tokenized: {_said(one)}"))
+
+    def _text(self, job: Job, number: int) -> str | None:
+        """Return the text of a document that is still on the pile, read anew unless it is in memory and unchanged."""
+        held = self._runner.text_of(job, number)
+        if held is None:
+            return None
+        record, text, in_memory = held
+        source = Source(record.path, record.size, record.mtime_ns)
+        if text is not None and (in_memory or unchanged(source)):
+            return text
+        fresh = read(source, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes)
+        if record.sha256 and fresh.sha256 != record.sha256:
+            raise DocumentError("changed since it was added")
+        return fresh.text
+
+    def _count(
+        self, work: Prepare, numbers: list[int], texts: list[str], tokenizer: object, found: list[Prepared]
+    ) -> None:
+        from engine.models.tokenizer import LaneTokenizer
+
+        assert isinstance(tokenizer, LaneTokenizer)
+        assert work.job.task is not None
+        settings = work.job.task.settings
+        policy = Overflow(settings.on_overflow)
+        prompt = self._prompt(settings.prompt)
+
+        def ask() -> None:
+            if work.stop():
+                raise Cancelled("cancelled")
+
+        front = tokenizer.ids([prompt])[0] if prompt else np.zeros(0, np.int32)
+        size = self._loaded.window
+        done: list[Prepared] = []
+        # The prompt and the text are tokenized together where both fit, as a plain call would do; a long text gets the
+        # prompt's tokens in front of every window.
+        for number, ids in zip(numbers, tokenizer.ids([prompt + text for text in texts], ask), strict=True):
+            skip = len(front) + len(tokenizer.prefix) if len(front) else 0
+            body, room, lead = ids, size, np.zeros(0, np.int32)
+            if len(ids) > size and len(front):
+                body, room, lead = ids[len(front) :], max(1, size - len(front)), front
+            kept = windows(len(body), room, policy)
+            if not kept:
+                reason = (
+                    f"longer than the window: {len(ids):,} tokens, the model takes {size:,}; "
+                    "choose to split it or to keep its beginning or end"
+                )
+                done.append(Prepared(number, reason=reason, tokens=len(ids)))
+                continue
+            items = tuple(
+                WorkItem(
+                    number,
+                    part,
+                    len(kept),
+                    np.concatenate([tokenizer.prefix, lead, body[w.start : w.stop], tokenizer.suffix]),
+                    skip,
+                )
+                for part, w in enumerate(kept)
+            )
+            unknown = float(np.count_nonzero(ids == tokenizer.unknown_id)) / max(1, len(ids))
+            done.append(Prepared(number, items, len(ids), unknown, coverage(len(body), kept)))
+        found.extend(done)
+
+    def _prompt(self, wanted: str) -> str:
+        pipeline = self._loaded.pipeline
+        if wanted:
+            return pipeline.prompts.get(wanted, wanted)
+        return pipeline.prompts.get(pipeline.default_prompt_name or "", "")
+
+    # ----------------------------------------------------------------------------------------------------------- encoding
+    def _anchors(self, work: Anchors, tokenizer: object, encoder: Encoder, begin: float) -> None:
+        from engine.models.tokenizer import LaneTokenizer
+
+        assert isinstance(tokenizer, LaneTokenizer)
+        vectors = None
+        problem = ""
+        try:
+            assert work.job.task is not None
+            prompt = self._prompt(work.job.task.settings.prompt)
+            rows = []
+            for number, ids in enumerate(tokenizer.ids([prompt + text for text in work.texts])):
+                # A description longer than the window keeps its beginning; no label needs more.
+                row = np.concatenate([tokenizer.prefix, ids[: self._loaded.window], tokenizer.suffix])
+                skip = len(tokenizer.ids([prompt])[0]) + len(tokenizer.prefix) if prompt else 0
+                rows.append(encoder.encode([WorkItem(number, 0, 1, row, skip)], work.stop)[0])
+            vectors = np.stack(rows)
+        except Cancelled:
+            pass
+        except BaseException as error:  # noqa: BLE001 - the job pauses with the reason; the lane lives on
+            _let_exits_through(error)
+            log.exception("the task's own texts could not be encoded")
+            problem = f"The task's own texts could not be encoded: {_said(error)}"
+        finally:
+            self._runner.anchored(self._index, work, vectors, problem, time.perf_counter() - begin)
+
+    def _encode(self, job: Job, stop: Stop, items: Sequence[WorkItem], encoder: Encoder) -> int:
+        """Encode and book a batch; halve it where it fails, so that only the culprit fails (FAULTS 27, 30).
+
+        Returns the number of forwards.
+        """
+        begin = time.perf_counter()
+        try:
+            vectors = encoder.encode(items, stop)
+        except Cancelled:
+            return 1
+        except BaseException as error:  # noqa: BLE001 - the document boundary: record it, go on
+            _let_exits_through(error)
+            spent = time.perf_counter() - begin
+            if device_is_lost(error):
+                self._runner.device_lost(
+                    job,
+                    items,
+                    f"The device {self._loaded.device} stopped answering ({_said(error)}). "
+                    "Choose another device, such as the CPU, and resume.",
+                )
+                return 1
+            if len(items) > 1:
+                log.warning("a batch of %d failed (%s); halving it", len(items), _said(error))
+                middle = len(items) // 2
+                first = self._encode(job, stop, items[:middle], encoder)
+                return 1 + first + self._encode(job, stop, items[middle:], encoder)
+            log.exception("document %d failed", items[0].document)
+            self._runner.failed(job, items[0].document, _reason(error), spent)
+            return 1
+        self._runner.encoded(self._index, job, items, vectors, time.perf_counter() - begin)
+        return 1
+
+
+def unchanged(source: Source) -> bool:
+    """Tell whether the file is still the one that was added, by size and time of change."""
+    import os
+
+    try:
+        found = os.stat(source.path)
+    except OSError:
+        return False
+    return found.st_size == source.size and found.st_mtime_ns == source.mtime_ns
+
+
+def device_is_lost(error: BaseException) -> bool:
+    """Tell whether the error says that a GPU is gone, rather than that it is full."""
+    kind = getattr(torch, "AcceleratorError", None)
+    return kind is not None and isinstance(error, kind) and not isinstance(error, torch.OutOfMemoryError)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "out of memory" in str(error).lower():
+        return "out of memory, even alone in its batch; choose fewer lanes or a smaller model"
+    return f"the model failed: {_said(error)}"
+
+
+def _said(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return (text[0] if text else type(error).__name__)[:300]
+
+
+def _let_exits_through(error: BaseException) -> None:
+    if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)):
+        raise error

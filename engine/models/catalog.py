@@ -1,0 +1,151 @@
+"""The models that can be chosen: the starter, recent ones, those in chosen folders, and the Hugging Face cache."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Iterator
+
+from engine.errors import Cancelled, ModelError
+from engine.models.folder import MARKERS, look
+from engine.models.json_file import read_json
+from engine.models.starter import NAME, starter_folder
+from engine.protocol import ModelFacts
+
+DEPTH = 3
+"""How many folders below a chosen one are searched."""
+
+FOLDERS = 5_000
+"""How many folders below a chosen one are opened; beyond that somebody chose a whole disk."""
+
+MODELS = 500
+"""How many models are listed at most."""
+
+
+def list_models(
+    folders: Iterable[str] = (), recent: Iterable[str] = (), *, cancelled: Callable[[], bool] = lambda: False
+) -> tuple[ModelFacts, ...]:
+    """Return the models that can be chosen, each real folder once: starter, ``recent``, ``folders``, then the cache.
+
+    Models that cannot be used are listed with their problems; folders without config.json or modules.json are not.
+    ``folders`` may be models themselves or hold models up to three folders below. Raises Cancelled soon after
+    ``cancelled`` answers true.
+    """
+    models: list[ModelFacts] = []
+    seen: set[str] = set()
+    for folder, source in _places(folders, recent, cancelled):
+        if cancelled():
+            raise Cancelled("The search for models was stopped.")
+        real = os.path.realpath(folder)
+        if real not in seen and len(models) < MODELS:
+            seen.add(real)
+            facts = look(folder) if folder else _no_starter()
+            models.append(dataclasses.replace(facts, source="starter" if facts.source == "starter" else source))
+    return tuple(models)
+
+
+def cache_folder() -> str:
+    """Return the folder of the Hugging Face cache by the environment variables that huggingface_hub reads."""
+    home = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache"), "huggingface")
+    home = os.environ.get("HF_HOME") or home
+    hub = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE") or os.path.join(home, "hub")
+    return os.path.expandvars(os.path.expanduser(hub))
+
+
+def cached_models(hub: str) -> Iterator[str]:
+    """Yield the newest snapshot folder of every model in a Hugging Face cache that has a model's files, by name."""
+    for name in sorted(_folders_in(hub), key=str.casefold):
+        if name.startswith("models--"):
+            snapshot = _snapshot(os.path.join(hub, name))
+            if snapshot and _is_model(snapshot):
+                yield snapshot
+
+
+def _places(folders: Iterable[str], recent: Iterable[str], cancelled: Callable[[], bool]) -> Iterator[tuple[str, str]]:
+    """Yield folder and source of every candidate; an empty folder stands for a starter that is not installed."""
+    try:
+        yield starter_folder(), "starter"
+    except ModelError:
+        yield "", "starter"
+    for folder in recent:
+        if _is_model(folder):
+            yield folder, "recent"
+    for folder in folders:
+        for model in _below(folder, cancelled):
+            yield model, "folder"
+    for folder in cached_models(cache_folder()):
+        yield folder, "cache"
+
+
+def _no_starter() -> ModelFacts:
+    try:
+        return look(starter_folder())
+    except ModelError as error:
+        return ModelFacts("", NAME, usable=False, problems=(str(error),), source="starter")
+
+
+def _below(top: str, cancelled: Callable[[], bool]) -> Iterator[str]:
+    """Yield ``top`` if it is a model, else the models below it, nearest first; hidden folders are passed over."""
+    waiting = [(top, 0)]
+    opened: set[str] = set()
+    for folder, depth in waiting:  # grows while it is walked: breadth first
+        if cancelled():
+            raise Cancelled("The search for models was stopped.")
+        real = os.path.realpath(folder)
+        if real in opened:
+            continue
+        opened.add(real)
+        if _is_model(folder) and (depth == 0 or _looks_like_model(folder)):
+            yield folder
+        elif os.path.basename(folder).startswith("models--") and (snapshot := _snapshot(folder)):
+            if _is_model(snapshot):
+                yield snapshot
+        elif depth < DEPTH and len(waiting) < FOLDERS:
+            names = sorted(_folders_in(folder), key=str.casefold)
+            waiting += [(os.path.join(folder, name), depth + 1) for name in names if not name.startswith(".")]
+
+
+def _is_model(folder: str) -> bool:
+    return any(os.path.isfile(os.path.join(folder, name)) for name in MARKERS)
+
+
+def _looks_like_model(folder: str) -> bool:
+    """Tell a model from the many other programs that keep a config.json: it has weights beside it, or a model_type."""
+    try:
+        names = os.listdir(folder)
+        if "modules.json" in names or any(name.endswith((".safetensors", ".bin", ".gguf", ".pt")) for name in names):
+            return True
+        config = read_json(os.path.join(folder, "config.json"), "config.json")
+    except (OSError, ModelError):
+        return False
+    return isinstance(config, dict) and ("model_type" in config or "architectures" in config)
+
+
+def _snapshot(repository: str) -> str:
+    """Return the snapshot folder that ``refs/main`` names, else the one changed last, else an empty string."""
+    snapshots = os.path.join(repository, "snapshots")
+    try:
+        with open(os.path.join(repository, "refs", "main"), encoding="ascii") as file:
+            revision = file.read(200).strip()
+        if revision in _folders_in(snapshots):
+            return os.path.join(snapshots, revision)
+    except (OSError, ValueError):
+        pass
+    folders = [os.path.join(snapshots, name) for name in _folders_in(snapshots)]
+    return max(folders, key=_changed, default="")
+
+
+def _changed(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return 0.0
+
+
+def _folders_in(folder: str) -> list[str]:
+    """Return the names of the folders in ``folder``, none where it cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if entry.is_dir()]
+    except (OSError, ValueError):
+        return []

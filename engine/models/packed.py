@@ -1,0 +1,109 @@
+"""Linears with weights laid out for oneDNN once, at load, instead of at every call.
+
+The operators are private to PyTorch and their worth depends on the instruction set (law 10), so they are tried and
+timed on the machine when a model is loaded; where they fail, differ or are slower, the plain linears stay.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.functional import linear
+
+if TYPE_CHECKING:
+    from torch import nn
+
+log = logging.getLogger(__name__)
+
+ROWS = 1024
+"""Rows for which the layout is chosen; the packed weight works for any number."""
+
+
+def _pack(weight: torch.Tensor) -> torch.Tensor:
+    return torch.ops.mkldnn._reorder_linear_weight(weight.detach(), ROWS)  # noqa: SLF001 - see the module's docstring
+
+
+def _apply(rows: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    return torch.ops.mkldnn._linear_pointwise(rows, packed, bias, "none", [], "")  # noqa: SLF001
+
+
+class PackedLinear(torch.nn.Module):
+    """A linear whose weight is kept in oneDNN's own layout; takes and returns what ``nn.Linear`` does."""
+
+    def __init__(self, plain: nn.Linear) -> None:
+        """Pack the weight of ``plain``; the plain weight is free to go afterwards."""
+        super().__init__()
+        self.in_features, self.out_features = plain.in_features, plain.out_features
+        # Held in a tuple so that Module does not register them: a packed layout cannot be moved, cast or saved.
+        self._packed = (_pack(plain.weight),)
+        self.bias = plain.bias
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return ``rows @ weight.T + bias`` for rows of shape ``[..., in_features]``."""
+        return _apply(rows, self._packed[0], self.bias)
+
+    def extra_repr(self) -> str:
+        """Describe the shape, as ``nn.Linear`` does."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, packed for oneDNN"
+
+
+def best_time(function: Callable[[], object], repeats: int = 5) -> float:
+    """Return the shortest of some runs of ``function`` in seconds, after one to warm up."""
+    function()
+    shortest = float("inf")
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        function()
+        shortest = min(shortest, time.perf_counter() - begin)
+    return shortest
+
+
+def packing_pays(plain: nn.Linear) -> bool:
+    """Tell whether the packed operator works, agrees with the plain one, and is no slower, on this linear's shape."""
+    if plain.weight.device.type != "cpu" or plain.weight.dtype not in (torch.float32, torch.bfloat16):
+        return False
+    if not torch.backends.mkldnn.is_available():
+        return False
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(256, plain.in_features, generator=generator).to(plain.weight.dtype)
+    try:
+        packed = _pack(plain.weight)
+        ours = _apply(rows, packed, plain.bias)
+        theirs = linear(rows, plain.weight, plain.bias)
+        error = (ours.float() - theirs.float()).square().mean().sqrt() / theirs.float().std().clamp_min(1e-9)
+        if not bool(error < (0.02 if plain.weight.dtype is torch.bfloat16 else 1e-4)):
+            log.warning("packed linears differ from plain ones by %.3g; not used", float(error))
+            return False
+        ours_time = best_time(lambda: _apply(rows, packed, plain.bias))
+        return ours_time <= 1.05 * best_time(lambda: linear(rows, plain.weight, plain.bias))
+    except (RuntimeError, AttributeError, TypeError) as error:
+        log.info("packed linears are not available: %s", error)
+        return False
+
+
+def pack_linears(model: nn.Module) -> int:
+    """Replace the model's plain linears by packed ones where that pays; returns how many were replaced.
+
+    The decision is made once per weight shape. Modules that other code looks into (tied weights, parametrised or
+    subclassed linears) are left alone.
+    """
+    pays: dict[tuple[int, int], bool] = {}
+    seen: set[int] = set()
+    shared = {id(m.weight) for m in model.modules() if type(m) is torch.nn.Embedding}
+    replaced = 0
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is not torch.nn.Linear or id(child.weight) in shared or id(child) in seen:
+                continue
+            seen.add(id(child))
+            shape = (child.in_features, child.out_features)
+            if shape not in pays:
+                pays[shape] = packing_pays(child)
+            if pays[shape]:
+                setattr(parent, name, PackedLinear(child))
+                replaced += 1
+    return replaced

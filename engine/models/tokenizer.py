@@ -1,0 +1,94 @@
+"""A lane's own tokenizer: text to token ids, long texts in pieces, special tokens known apart."""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+
+PIECE = 1_000_000
+"""Characters tokenized at once. A tokenizer's bookkeeping takes over a hundred bytes a token, so a very long text is
+tokenized in pieces that end at white space, where word-based tokenizers would part anyway."""
+
+_BREAK = re.compile(r"\s")
+
+
+def pieces(text: str, size: int = PIECE) -> list[str]:
+    """Cut ``text`` into pieces of about ``size`` characters, each ending before white space where there is some."""
+    result: list[str] = []
+    start = 0
+    while len(text) - start > size:
+        stop = start + size
+        # Look back for white space in the last tenth; text without any is cut where it stands.
+        for match in _BREAK.finditer(text, stop - size // 10, stop):
+            stop = match.start()
+        if stop <= start:
+            stop = start + size
+        result.append(text[start:stop])
+        start = stop
+    result.append(text[start:])
+    return result
+
+
+class LaneTokenizer:
+    """Token ids for one lane. Fast tokenizers are not thread-safe, so every lane works on a deep copy (law 3)."""
+
+    def __init__(self, tokenizer: Any, *, lower: bool = False) -> None:
+        """Wrap a transformers tokenizer; truncation and padding are switched off, lengths are our own business."""
+        self._tokenizer = tokenizer
+        self._lower = lower
+        self._fast = getattr(tokenizer, "_tokenizer", None)
+        if self._fast is not None:
+            self._fast.no_truncation()
+            self._fast.no_padding()
+        bare, full = self._plain("a"), list(tokenizer("a", add_special_tokens=True)["input_ids"])
+        place = next((i for i in range(len(full) - len(bare) + 1) if full[i : i + len(bare)] == bare), None)
+        if place is None:  # a template that changes the text itself: keep it whole in front
+            place = len(full) - len(bare)
+        self.prefix = np.array(full[:place], np.int32)
+        """Special tokens in front of a text, such as [CLS]."""
+        self.suffix = np.array(full[place + len(bare) :], np.int32)
+        """Special tokens behind a text, such as [SEP]."""
+        unknown = getattr(tokenizer, "unk_token_id", None)
+        self.unknown_id = -1 if unknown is None else int(unknown)
+        pad = getattr(tokenizer, "pad_token_id", None)
+        self.pad_id = 0 if pad is None else int(pad)
+
+    def copy(self) -> LaneTokenizer:
+        """Return a deep copy for another lane."""
+        return LaneTokenizer(copy.deepcopy(self._tokenizer), lower=self._lower)
+
+    def _plain(self, text: str) -> list[int]:
+        if self._fast is not None:
+            return self._fast.encode(text, add_special_tokens=False).ids
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def ids(self, texts: Sequence[str], cancelled: Callable[[], None] | None = None) -> list[npt.NDArray[np.int32]]:
+        """Return the token ids of each text, without special tokens; ``cancelled`` may raise between pieces."""
+        if self._lower:
+            texts = [text.lower() for text in texts]
+        result: list[npt.NDArray[np.int32] | None] = [None] * len(texts)
+        short = [i for i, text in enumerate(texts) if len(text) <= PIECE]
+        if self._fast is not None:
+            encoded = self._fast.encode_batch_fast([texts[i] for i in short], add_special_tokens=False)
+            for i, encoding in zip(short, encoded, strict=True):
+                result[i] = np.array(encoding.ids, np.int32)
+        else:
+            for i in short:
+                result[i] = np.array(self._plain(texts[i]), np.int32)
+        for i, text in enumerate(texts):
+            if len(text) > PIECE:
+                parts: list[npt.NDArray[np.int32]] = []
+                for piece in pieces(text):
+                    if cancelled is not None:
+                        cancelled()
+                    parts.append(np.array(self._plain(piece), np.int32))
+                result[i] = np.concatenate(parts)
+        return [ids for ids in result if ids is not None]

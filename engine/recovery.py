@@ -1,0 +1,42 @@
+"""Recovery: jobs of a session file whose engine died come back with what was done, and what was not waits again."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from engine import tasks
+from engine.documents.document import State
+from engine.errors import HeddleError
+from engine.job import LIVE, Document, Job
+
+if TYPE_CHECKING:
+    from engine.runner import Runner
+
+log = logging.getLogger(__name__)
+
+
+def recover(runner: Runner) -> tuple[str, ...]:
+    """Bring back every job of the runner's journal; returns their ids, oldest first.
+
+    A job that ran is queued again and goes on as soon as lanes are open. Nothing that is done is run again.
+    """
+    names: list[str] = []
+    for kept in runner.journal.jobs():
+        job = Job(kept.id, kept.name, kept.created, kept.status, kept.priority, None, kept.task, kept.settings)
+        if kept.task:
+            try:
+                job.task = tasks.make(kept.task, kept.settings)
+            except HeddleError as error:
+                log.warning("job %s cannot go on: %s", kept.id, error)
+                job.status, job.message = "paused", str(error)
+        for record, result in runner.journal.results(kept.id, vectors=False):
+            document = Document(record)
+            if record.state == State.DONE and result is not None and job.task is not None:
+                document.summary, document.progress = job.task.summary(result.value), 1.0
+            job.add(document)
+        if job.status in LIVE:
+            job.status = "queued"
+        runner.jobs[job.id] = job
+        names.append(job.id)
+    return tuple(names)

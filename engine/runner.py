@@ -1,0 +1,515 @@
+"""The runner: hands work to the lanes and books what comes back. One lock, no torch, no Qt."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.documents.document import State
+from engine.errors import HeddleError
+from engine.job import LIVE, Document, Job, Stop
+from engine.lanes.work import Anchors, Batch, Prepare, Work
+from engine.store.record import Record, Result
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from engine.encoding.batches import WorkItem
+    from engine.store.journal import Journal
+
+log = logging.getLogger(__name__)
+
+PREPARE_DOCUMENTS = 32
+"""Documents that a lane reads and tokenizes at once."""
+
+PREPARE_BYTES = 1 << 20
+"""Bytes of files above which such a chunk ends earlier."""
+
+LOOK_AHEAD = 64
+"""Batches' worth of tokens per lane that are counted ahead, so that longest-first has something to choose from while
+the memory of a very large pile stays bounded."""
+
+BACKLOG = 20_000
+"""Rows that may wait for the disk before lanes wait too."""
+
+TEXT_CACHE = 64 << 20
+"""Characters of text kept from adding until a lane takes them; beyond that a document is read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a lane found out about one document: its window items, or why it failed or was skipped."""
+
+    document: int
+    items: tuple[WorkItem, ...] = ()
+    tokens: int = -1
+    unknown_share: float = 0.0
+    coverage: float = 1.0
+    reason: str = ""
+    skipped: bool = False
+
+
+@dataclass(slots=True)
+class LaneMeter:
+    """What one lane has done since its start; written by the lane under the runner's lock."""
+
+    device: str
+    activity: str = "idle"
+    documents: int = 0
+    tokens: int = 0
+    busy: float = 0.0
+    steps: int = 0
+
+
+class Runner:
+    """Jobs in order of priority, and the only place where a document changes its state."""
+
+    def __init__(self, journal: Journal) -> None:
+        """Book into ``journal``."""
+        self.journal = journal
+        self.lock = threading.RLock()
+        self.work = threading.Condition(self.lock)
+        self.settled = threading.Condition(self.lock)
+        self.jobs: dict[str, Job] = {}
+        self.lanes: list[LaneMeter] = []
+        self.documents_done = 0
+        self.tokens_done = 0
+        self.text_cached = 0
+        self._next_document = journal.last_document_id() + 1
+        self._generation = 0
+        self._budget = 0
+        self._padded = False
+        self._closing = False
+        self._recent: deque[tuple[float, int, int]] = deque(maxlen=4096)
+
+    # -------------------------------------------------------------------------------------------------- lanes come and go
+    def open_lanes(self, count: int, device: str, budget: int, *, padded: bool) -> int:
+        """Let ``count`` new lanes take work in batches of ``budget`` tokens; returns their generation."""
+        with self.lock:
+            self._generation += 1
+            self._budget, self._padded = budget, padded
+            self.lanes = [LaneMeter(device) for _ in range(count)]
+            self.work.notify_all()
+            return self._generation
+
+    def close_lanes(self) -> None:
+        """Make every lane end after what it is doing."""
+        with self.lock:
+            self._generation += 1
+            self.work.notify_all()
+
+    def close(self) -> None:
+        """End all lanes within a layer; what they hold stays unfinished and waits again when the session is reopened."""
+        with self.lock:
+            self._closing = True
+            for job in self.jobs.values():
+                job.stop.asked = True
+            self.close_lanes()
+
+    def take(self, lane: int, generation: int) -> Work | None:
+        """Return the next work for a lane, waiting for some; None when its generation is over."""
+        with self.lock:
+            while generation == self._generation:
+                found = self._next(lane)
+                if found is not None:
+                    self.lanes[lane].activity = "prepare" if isinstance(found, Prepare) else "encode"
+                    found.job.under_way += 1
+                    return found
+                waiting = any(job.status in LIVE and job.under_way for job in self.jobs.values())
+                self.lanes[lane].activity = "waiting" if waiting or self.journal.problem else "idle"
+                # While the disk refuses, nobody notifies: look again.
+                self.work.wait(0.5 if self.journal.problem or self.journal.backlog > BACKLOG else None)
+            return None
+
+    def _next(self, lane: int) -> Work | None:
+        if self.journal.problem or self.journal.backlog > BACKLOG:
+            return None
+        order = sorted(self.jobs.values(), key=lambda job: (-job.priority, job.created))
+        for job in order:
+            if job.status not in LIVE or job.task is None:
+                continue
+            found = self._next_of(job, lane)
+            if found is not None:
+                if job.status == "queued":
+                    job.status = "running"
+                    job.clock(running=True)
+                return found
+            if self._drained(job):
+                self._end(job)
+        return None
+
+    def _next_of(self, job: Job, lane: int) -> Work | None:
+        assert job.task is not None
+        lanes = max(1, len(self.lanes))
+        ahead = self._budget * LOOK_AHEAD * lanes
+        if job.unprepared and (job.ready.tokens < ahead):
+            chunk: list[int] = []
+            size = 0
+            while job.unprepared and len(chunk) < PREPARE_DOCUMENTS and size < PREPARE_BYTES:
+                number = job.unprepared.popleft()
+                document = job.documents.get(number)
+                if document is None or document.record.state != State.WAITING:
+                    continue
+                chunk.append(number)
+                size += document.record.size
+            if chunk:
+                return Prepare(job, job.stop, tuple(chunk))
+        if not job.anchors_taken:
+            job.anchors_taken = True
+            texts = job.task.anchors()
+            if texts:
+                return Anchors(job, job.stop, tuple(texts))
+            job.anchors = np.zeros((0, 0), np.float32)
+        if job.anchors is None or not job.ready:
+            return None
+        more = bool(job.unprepared) or job.adding > 0
+        items = job.ready.take(self._budget, lanes=lanes, padded=self._padded, more_to_come=more)
+        for item in items:
+            job.in_lanes[item.document] += 1
+            job.change(item.document, state=str(State.RUNNING), lane=lane)
+        return Batch(job, job.stop, tuple(items))
+
+    # ------------------------------------------------------------------------------------------------ what lanes bring back
+    def text_of(self, job: Job, number: int) -> tuple[Record, str | None, bool] | None:
+        """Return a document's record, its text if that is in memory, and whether it lives there only.
+
+        None if the document left the pile. The text of a file is handed over, not kept.
+        """
+        with self.lock:
+            document = job.documents.get(number)
+            if document is None:
+                return None
+            text = document.text
+            if text is not None and not document.in_memory:
+                document.text = None
+                self.text_cached -= len(text)
+            return document.record, text, document.in_memory
+
+    def add(self, job: Job, documents: Iterable[Document]) -> None:
+        """Put documents at the end of a pile, in order, and wake the lanes if the job runs."""
+        with self.lock:
+            records: list[Record] = []
+            for document in documents:
+                if document.text is not None and not document.in_memory:
+                    if self.text_cached + len(document.text) > TEXT_CACHE:
+                        document.text = None
+                    else:
+                        self.text_cached += len(document.text)
+                job.add(document)
+                records.append(document.record)
+            self.journal.add_documents(records)
+            self.work.notify_all()
+
+    def added(self, job: Job) -> None:
+        """Close one call of adding; a running job that has nothing left ends now."""
+        with self.lock:
+            job.adding -= 1
+            if job.status in LIVE and self._drained(job):
+                self._end(job)
+            self.settled.notify_all()
+            self.work.notify_all()
+
+    def _drained(self, job: Job) -> bool:
+        return not (job.unprepared or job.ready or job.adding or job.under_way)
+
+    def prepared(self, lane: int, work: Prepare, found: Sequence[Prepared], seconds: float) -> None:
+        """Book what a lane found out about documents; those it did not get to wait again."""
+        with self.lock:
+            job = work.job
+            if not work.stop.asked:  # a cancelled run's documents are cancelled, and may already wait for a new one
+                share = seconds / max(1, len(found))
+                for one in found:
+                    self._prepared_one(job, one, share)
+                told = {one.document for one in found}
+                job.unprepared.extend(n for n in work.documents if n not in told and n in job.documents)
+            self._back(lane, work, seconds)
+
+    def _prepared_one(self, job: Job, one: Prepared, seconds: float) -> None:
+        document = job.documents.get(one.document)
+        if document is None or document.record.state != State.WAITING:
+            return
+        if one.reason:
+            state = State.SKIPPED if one.skipped else State.FAILED
+            self._finish(job, one.document, state, reason=one.reason, seconds=seconds)
+            return
+        document.parts, document.parts_done, document.sums = len(one.items), 0, None
+        job.change(
+            one.document,
+            tokens=one.tokens,
+            unknown_share=one.unknown_share,
+            coverage=one.coverage,
+            seconds=seconds,
+        )
+        job.tokens_total += sum(len(item.ids) for item in one.items)
+        job.ready.add(list(one.items))
+
+    def anchored(self, lane: int, work: Anchors, vectors: npt.NDArray[np.float32] | None, problem: str, seconds: float) -> None:
+        """Book the vectors of the task's own texts, ``[texts, dimension]``; without them the job cannot go on."""
+        with self.lock:
+            job = work.job
+            if vectors is not None:
+                job.anchors = vectors
+            else:
+                job.anchors_taken = False
+                if problem and not work.stop.asked:
+                    job.status, job.message = "paused", problem
+                    job.clock(running=False)
+            self._back(lane, work, seconds)
+
+    def encoded(
+        self,
+        lane: int,
+        job: Job,
+        items: Sequence[WorkItem],
+        vectors: npt.NDArray[np.float32],
+        seconds: float,
+    ) -> None:
+        """Book the vectors ``[items, dimension]`` of a batch, or of a part of it, and finish whole documents."""
+        tokens = sum(len(item.ids) for item in items)
+        with self.lock:
+            assert job.task is not None
+            assert job.anchors is not None
+            for item, vector in zip(items, vectors, strict=True):
+                document = job.documents.get(item.document)
+                if document is None or document.record.state != State.RUNNING:
+                    continue
+                share = seconds * len(item.ids) / max(1, tokens)
+                job.tokens_done += len(item.ids)
+                self.tokens_done += len(item.ids)
+                document.parts_done += 1
+                if document.parts == 1:
+                    mean = vector
+                else:
+                    # In float64, so that the order in which lanes bring the windows does not show in float32.
+                    if document.sums is None:
+                        document.sums = np.zeros(vector.shape, np.float64)
+                    document.sums += vector
+                    if document.parts_done < document.parts:
+                        document.progress = document.parts_done / document.parts
+                        job.change(item.document, seconds=document.record.seconds + share)
+                        continue
+                    mean = _mean(document.sums, document.parts, vector)
+                self._complete(job, item.document, mean, share, lane)
+            self.lanes[lane].tokens += tokens
+            self._recent.append((time.monotonic(), self.documents_done, self.tokens_done))
+
+    def _complete(self, job: Job, number: int, vector: npt.NDArray[np.float32], seconds: float, lane: int) -> None:
+        assert job.task is not None
+        assert job.anchors is not None
+        document = job.documents[number]
+        try:
+            outcome = job.task.combine(vector, document.parts, job.anchors)
+            seconds += document.record.seconds
+            document.summary, document.progress, document.sums = outcome.summary, 1.0, None
+            reason = warning(document.record)
+            job.change(number, state=str(State.DONE), seconds=seconds, lane=lane, reason=reason)
+            blob = None if outcome.vector is None else np.ascontiguousarray(outcome.vector, "<f4").tobytes()
+            self.journal.finish(
+                document.record, Result(number, outcome.value, blob, 0 if blob is None else len(blob) // 4)
+            )
+            self._count(job, document.record, lane)
+        except HeddleError as error:
+            self._finish(job, number, State.FAILED, reason=str(error), seconds=seconds)
+        except (ValueError, TypeError, ArithmeticError, KeyError, IndexError) as error:
+            log.exception("document %d: the task failed", number)
+            self._finish(job, number, State.FAILED, reason=f"the task failed: {error}", seconds=seconds)
+
+    def failed(self, job: Job, number: int, reason: str, seconds: float) -> None:
+        """Book a document that its lane could not process."""
+        with self.lock:
+            document = job.documents.get(number)
+            if document is not None and document.record.state == State.RUNNING:
+                self._finish(job, number, State.FAILED, reason=reason, seconds=seconds)
+
+    def device_lost(self, job: Job, items: Iterable[WorkItem], message: str) -> None:
+        """Put the items back and pause the job: its device does not answer (FAULTS 28)."""
+        with self.lock:
+            back = [i for i in items if i.document in job.documents]
+            job.ready.add(back)
+            for item in back:
+                job.change(item.document, state=str(State.WAITING), lane=-1)
+            job.status, job.message = "paused", message
+            job.clock(running=False)
+
+    def encoded_back(self, lane: int, work: Batch, seconds: float, steps: int) -> None:
+        """Close a batch whose items have all been booked."""
+        with self.lock:
+            self.lanes[lane].steps += steps
+            self._back(lane, work, seconds)
+
+    def _back(self, lane: int, work: Work, seconds: float) -> None:
+        job = work.job
+        job.under_way -= 1
+        if lane < len(self.lanes):
+            self.lanes[lane].busy += seconds
+        if isinstance(work, Batch):
+            self._let_go(job, work)
+        if not job.under_way:
+            self.settled.notify_all()
+        if job.status in LIVE and self._drained(job):
+            self._end(job)
+        self.work.notify_all()
+
+    def _finish(self, job: Job, number: int, state: State, *, reason: str, seconds: float) -> None:
+        document = job.documents[number]
+        document.progress, document.sums, document.summary = 0.0, None, ""
+        job.change(number, state=str(state), reason=reason, seconds=document.record.seconds + seconds)
+        self.journal.finish(document.record, None)
+        self._count(job, document.record, -1)
+
+    def _count(self, job: Job, record: Record, lane: int) -> None:
+        job.bytes_done += record.size
+        self.documents_done += 1
+        if lane >= 0:
+            self.lanes[lane].documents += 1
+
+    def _end(self, job: Job) -> None:
+        job.status = "finished"
+        job.clock(running=False)
+        self.journal.update_job(job.id, status=job.status)
+        self.settled.notify_all()
+
+    def _let_go(self, job: Job, work: Batch) -> None:
+        for item in work.items:
+            job.in_lanes[item.document] -= 1
+            if not job.in_lanes[item.document]:
+                del job.in_lanes[item.document]
+        if work.stop.asked and not self._closing:
+            left = {i.document for i in work.items if i.document not in job.in_lanes and i.document in job.documents}
+            self._cancel_documents(job, [n for n in left if job.documents[n].record.state == State.RUNNING])
+
+    def _cancel_documents(self, job: Job, numbers: list[int]) -> None:
+        for number in numbers:
+            document = job.documents[number]
+            document.sums, document.parts_done, document.progress = None, 0, 0.0
+            job.change(number, state=str(State.CANCELLED), lane=-1)
+        self.journal.update_documents([job.documents[n].record for n in numbers])
+
+    # ------------------------------------------------------------------------------------------------------- what users ask
+    def number(self) -> int:
+        """Return the next document id."""
+        with self.lock:
+            self._next_document += 1
+            return self._next_document - 1
+
+    def start(self, job: Job) -> None:
+        """Queue a job that has a task; whatever waits in it will run."""
+        with self.lock:
+            if job.stop.asked:
+                job.stop = Stop()
+            job.status, job.message = "queued", ""
+            self.journal.update_job(
+                job.id, status=job.status, task=job.task_name, settings=job.settings, priority=job.priority
+            )
+            self.work.notify_all()
+
+    def pause(self, job: Job) -> None:
+        """Let the job's running work finish and take no more."""
+        with self.lock:
+            if job.status in LIVE:
+                job.status = "paused"
+                job.clock(running=False)
+                self.journal.update_job(job.id, status=job.status)
+
+    def cancel(self, job: Job) -> None:
+        """Stop the job: running work stops within a layer, waiting documents are cancelled."""
+        with self.lock:
+            job.stop.asked = True
+            job.unprepared.clear()
+            job.ready.clear()
+            job.anchors_taken = job.anchors is not None
+            gone = [
+                n
+                for n, d in job.documents.items()
+                if d.record.state == State.WAITING or (d.record.state == State.RUNNING and n not in job.in_lanes)
+            ]
+            self._cancel_documents(job, gone)
+            job.status = "cancelled"
+            job.clock(running=False)
+            self.journal.update_job(job.id, status=job.status)
+            self.work.notify_all()
+            self.settled.notify_all()
+
+    def retry(self, job: Job, numbers: Iterable[int]) -> int:
+        """Make documents wait again, those named or all that failed or were cancelled; returns how many."""
+        with self.lock:
+            wanted = list(numbers) or [
+                n for n, d in job.documents.items() if d.record.state in (State.FAILED, State.CANCELLED)
+            ]
+            again: list[Record] = []
+            for number in wanted:
+                document = job.documents.get(number)
+                if document is None or document.record.state in (State.WAITING, State.RUNNING):
+                    continue
+                document.summary, document.progress = "", 0.0
+                document.parts_done, document.sums = 0, None
+                job.change(number, state=str(State.WAITING), reason="", seconds=0.0, lane=-1, tokens=-1)
+                job.unprepared.append(number)
+                again.append(document.record)
+            self.journal.update_documents(again)
+            if again and job.task is not None and job.status in ("finished", "cancelled"):
+                self.start(job)
+            return len(again)
+
+    def remove(self, job: Job, numbers: Iterable[int]) -> int:
+        """Take documents off the pile, never running ones; with none named, all that do not run."""
+        with self.lock:
+            wanted = [
+                n
+                for n in (list(numbers) or list(job.documents))
+                if n in job.documents and job.documents[n].record.state != State.RUNNING
+            ]
+            for number in wanted:
+                document = job.documents[number]
+                if document.text is not None and not document.in_memory:
+                    self.text_cached -= len(document.text)
+                job.remove(number)
+            self.journal.remove_documents(job.id, wanted)
+            return len(wanted)
+
+    def wait_settled(self, job: Job, timeout: float | None = None) -> bool:
+        """Wait until nothing of the job is under way; False when ``timeout`` seconds were not enough."""
+        with self.lock:
+            return self.settled.wait_for(lambda: not job.under_way, timeout)
+
+    def rates(self, window: float = 5.0) -> tuple[float, float]:
+        """Return documents/s and tokens/s over the last ``window`` seconds."""
+        now = time.monotonic()
+        with self.lock:
+            while self._recent and self._recent[0][0] < now - window:
+                self._recent.popleft()
+            if len(self._recent) < 2:
+                return 0.0, 0.0
+            begin, documents, tokens = self._recent[0]
+            span = max(now - begin, 1e-3)
+            return (self.documents_done - documents) / span, (self.tokens_done - tokens) / span
+
+
+UNKNOWN_LIMIT = 0.1
+"""Share of unknown tokens above which a row warns (law 12)."""
+
+
+def warning(record: Record) -> str:
+    """Return what a row that is done should tell all the same, or nothing."""
+    notes: list[str] = []
+    if record.coverage < 0.9995:
+        notes.append(f"only {record.coverage:.0%} of the text was used")
+    if record.unknown_share > UNKNOWN_LIMIT:
+        notes.append(f"the model does not know {record.unknown_share:.0%} of the tokens (wrong script or language?)")
+    return "; ".join(notes)
+
+
+def _mean(sums: npt.NDArray[np.float64], parts: int, like: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the mean of a document's windows, scaled to length 1 if the windows were."""
+    mean = sums / parts
+    if abs(float(np.linalg.norm(like)) - 1.0) < 1e-3:
+        mean = mean / max(float(np.linalg.norm(mean)), 1e-12)
+    return mean.astype(np.float32)
+

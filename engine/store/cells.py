@@ -1,0 +1,78 @@
+"""Text that leaves the program: shown as plain text, never run as a formula.
+
+File names, document text and model output are untrusted. What they hold is shown, but it cannot reorder a line
+(bidirectional controls), move a cursor (control characters) or become a formula in a spreadsheet.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+_UNSAFE = re.compile(
+    "["
+    "\x00-\x1f\x7f-\x9f"  # control characters, line ends among them
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # the bidirectional controls (Unicode Annex 9)
+    "\u2028\u2029"  # line ends that only some programs see
+    "\ufeff\ufff9-\ufffb"  # byte order mark and interlinear annotations inside text
+    "\ud800-\udfff"  # lone surrogates: no UTF-8 for them
+    "]"
+)
+_NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
+
+# What makes a cell a formula (OWASP, "CSV Injection", with the full-width forms that some locales fold), behind
+# anything that an import may trim: white space, quotes, characters of no width. A semicolon starts a new cell
+# wherever the decimal sign is a comma, so what follows one is treated as a start too.
+_FORMULA = re.compile("(^|;)([\\s\"'`\u00b4\u2018-\u201f\u200b-\u200d\u2060\u00ad\ufeff\x00-\x1f]*)([=+\\-@＝＋－＠])")
+
+
+def path_text(path: str) -> str:
+    r"""Return a file name as text that UTF-8 can hold: bytes that are not UTF-8 become ``\xff``."""
+    try:
+        return os.fsencode(path).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # no name that a system gave, but a message about it must still be possible
+        return clean(path)
+
+
+def is_utf8(path: str) -> bool:
+    """Tell whether a file name, as the operating system gave it, is valid UTF-8."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def clean(text: str) -> str:
+    r"""Return ``text`` with lone surrogates written out (``\udcff``), so that it has a UTF-8 form."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def escape(text: str) -> str:
+    r"""Return ``text`` on one line, control and bidirectional characters written out: ``\n``, ``\x1b``, ``\u202e``."""
+
+    def written(match: re.Match[str]) -> str:
+        character = match[0]
+        code = ord(character)
+        return _NAMED.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+    return _UNSAFE.sub(written, text)
+
+
+def shown(path: str) -> str:
+    """Return a file name for a message or a cell: one line, nothing in it but what can be seen."""
+    return escape(path_text(path))
+
+
+def cell(text: str) -> str:
+    """Return ``text`` for a cell of a CSV file: escaped, without NULs, an apostrophe before what would compute."""
+    text = text.replace("\x00", "")
+    guarded = _FORMULA.sub(lambda match: f"{match[1]}{match[2]}'{match[3]}" if match[1] else f"'{match[0]}", text)
+    if guarded[:1] in {"\t", "\r", "\n"}:
+        guarded = f"'{guarded}"
+    return escape(guarded)
+
+
+def json_escape(line: str) -> str:
+    r"""Return JSON text with control and bidirectional characters inside its strings as ``\uXXXX``: the same data."""
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", line)

@@ -1,0 +1,276 @@
+"""Exports: the rows of a job as files, in pile order, every document in them whatever became of it.
+
+An export is a projection of the journal and can be made at any time, also while the job runs.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from engine.documents.document import State
+from engine.errors import ExportError, UsageError
+from engine.store.cells import cell, clean, is_utf8, json_escape, path_text, shown
+from engine.store.journal import Journal
+from engine.store.record import Record, Result
+from engine.store.replacement import replacing
+
+FORMATS = ("csv", "jsonl", "npy")
+"""What ``export`` can write."""
+
+_BOM = b"\xef\xbb\xbf"
+_BEFORE = ("path", "name", "state", "reason")
+_AFTER = ("tokens", "unknown_share", "coverage", "seconds", "lane", "encoding", "sha256")
+
+Rows = Iterator[tuple[Record, Result | None]]
+"""A pile in order, with the results."""
+
+Column = tuple[str, ...]
+"""A column of a result: the keys that lead to the value, such as ``("scores", "manual")``."""
+
+
+def export(journal: Journal, job: str, path: str, format: str) -> int:  # noqa: A002 - the protocol's word
+    """Write the rows of ``job`` to ``path`` and return their number.
+
+    ``csv``: for spreadsheets; UTF-8 with BOM, RFC 4180, results flattened to columns, no vectors, text that can
+    neither compute nor reorder a line. ``jsonl``: a row as ``jsonl_row`` makes it on each line. ``npy``: the vectors of
+    done documents as float32 ``[n, dimension]``, and beside it ``X.index.csv`` with row, path and sha256.
+
+    The files are written whole or not at all. Raises ExportError when that fails (what was there is intact), UsageError
+    for an unknown job or format and for vectors of a job that has none, HeddleError when the journal cannot be read.
+    """
+    record = journal.job(job)
+    if record is None:
+        raise UsageError(f"There is no job {job!r} to export.")
+    if format == "csv":
+        with replacing(path) as (file,):
+            return _write_csv(file, lambda: _rows(journal, job, path))
+    if format == "jsonl":
+        with replacing(path) as (file,):
+            return _write_jsonl(file, _rows(journal, job, path, vectors=True), record.task)
+    if format == "npy":
+        stem, extension = os.path.splitext(path)
+        index = (stem if extension.lower() == ".npy" else path) + ".index.csv"
+        with replacing(path, index) as (vectors, index_file):
+            return _write_npy(vectors, index_file, _rows(journal, job, path, index, vectors=True))
+    raise UsageError(f"Unknown export format {format!r}; choose one of {', '.join(FORMATS)}.")
+
+
+def jsonl_row(record: Record, result: Result | None, task: str) -> dict[str, Any]:
+    r"""Return one document as the object of its JSONL line; every string in it has a UTF-8 form.
+
+    Keys: path, sha256, encoding, state, task, result (an object, with ``vector`` if there is one, or None), tokens and
+    lane (None until known), unknown_share, coverage, seconds, error (why it is not done, or empty). Only where there is
+    something to say: ``warning``, the reason shown with a done document, and ``path_bytes``, the name in hexadecimal
+    when it is not UTF-8 (``path`` shows such bytes as ``\xff``).
+    """
+    done = record.state == State.DONE
+    value: dict[str, Any] | None = None
+    if result is not None:
+        value = _clean(result.value)
+        if result.vector is not None:
+            value = {**(value or {}), "vector": _floats(result.vector)}
+    row: dict[str, Any] = {
+        "path": path_text(record.path),
+        "sha256": clean(record.sha256),
+        "encoding": clean(record.encoding),
+        "state": str(record.state),
+        "task": clean(task),
+        "result": value,
+        "tokens": _known(record.tokens),
+        "unknown_share": record.unknown_share,
+        "coverage": record.coverage,
+        "seconds": record.seconds,
+        "lane": _known(record.lane),
+        "error": "" if done else clean(record.reason),
+    }
+    if done and record.reason:
+        row["warning"] = clean(record.reason)
+    if not is_utf8(record.path):
+        row["path_bytes"] = os.fsencode(record.path).hex()
+    return row
+
+
+def jsonl_line(row: dict[str, Any]) -> str:
+    """Return a row of ``jsonl_row`` as one line of JSON, with its end; nothing in it reorders or breaks the line."""
+    return json_escape(json.dumps(row, ensure_ascii=False, allow_nan=False)) + "\n"
+
+
+def _rows(journal: Journal, job: str, *targets: str, vectors: bool = False) -> Rows:
+    """Walk the pile; raises ExportError when a target is the journal itself or a document of the pile."""
+    if journal.path is not None:
+        for target in targets:
+            if any(_same_file(journal.path + suffix, target) for suffix in ("", "-wal", "-shm")):
+                raise ExportError(f"{shown(target)} was not written: it is Heddle's own journal. Choose another name.")
+    names = {os.path.basename(os.path.realpath(target)).casefold(): target for target in targets}
+    for record, result in journal.results(job, vectors=vectors):
+        target = names.get(os.path.basename(record.path).casefold())
+        if target is not None and _same_file(record.path, target):
+            raise ExportError(
+                f"{shown(target)} was not written: it is a document of this pile, and documents are never changed. "
+                "Choose another name."
+            )
+        yield record, result
+
+
+def _same_file(path: str, other: str) -> bool:
+    try:
+        return os.path.samefile(path, other)
+    except OSError:  # one of them does not exist
+        return False
+
+
+# ------------------------------------------------------------------------------------------------------------------ csv
+class _Utf8:
+    """What the csv module writes to: text in, UTF-8 into the file."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        return self._file.write(text.encode("utf-8"))
+
+
+def _write_csv(file: BinaryIO, rows: Callable[[], Rows]) -> int:
+    columns: dict[Column, None] = {}  # in the order in which they are met
+    for _, result in rows():
+        columns.update(dict.fromkeys(_flat(result)))
+    while True:
+        if file.tell():
+            file.seek(0)
+            file.truncate()
+        late: dict[Column, None] = {}
+        count = 0
+        table = _table(file)
+        table.writerow([*_BEFORE, *(cell(_title(column)) for column in columns), *_AFTER])
+        for record, result in rows():
+            values = _flat(result)
+            late.update({column: None for column in values if column not in columns})
+            table.writerow(_csv_row(record, [values.get(column) for column in columns]))
+            count += 1
+        if not late:
+            return count
+        columns.update(late)  # a document was done between the walks and brought columns of its own
+
+
+def _table(file: BinaryIO) -> Any:
+    file.write(_BOM)  # or spreadsheets take the file for the system's old 8-bit encoding
+    return csv.writer(_Utf8(file), lineterminator="\r\n")
+
+
+def _title(column: Column) -> str:
+    name = ".".join(column)
+    return f"result.{name}" if name in _BEFORE + _AFTER else name
+
+
+def _csv_row(record: Record, values: Sequence[Any]) -> list[str | int | float]:
+    path = path_text(record.path)
+    return [
+        cell(path),
+        cell(path_text(os.path.basename(record.path))),
+        cell(record.state),
+        cell(record.reason),
+        *map(_csv_value, values),
+        _csv_value(_known(record.tokens)),
+        record.unknown_share,
+        record.coverage,
+        record.seconds,
+        _csv_value(_known(record.lane)),
+        cell(record.encoding),
+        cell(record.sha256),
+    ]
+
+
+def _flat(result: Result | None) -> dict[Column, Any]:
+    """Return the values of a result by column: objects are opened, lists stay whole."""
+    flat: dict[Column, Any] = {}
+
+    def visit(prefix: Column, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                visit((*prefix, key), item)
+        else:
+            flat[prefix] = value
+
+    if result is not None:
+        visit((), result.value)
+    return flat
+
+
+def _csv_value(value: Any) -> str | int | float:
+    """Return a value for a cell: numbers of ours stay numbers, text is made harmless."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return value
+    return cell(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+# ---------------------------------------------------------------------------------------------------------- jsonl, npy
+def _write_jsonl(file: BinaryIO, rows: Rows, task: str) -> int:
+    count = 0
+    for record, result in rows:
+        file.write(jsonl_line(jsonl_row(record, result, task)).encode("utf-8"))
+        count += 1
+    return count
+
+
+def _write_npy(file: BinaryIO, index_file: BinaryIO, rows: Rows) -> int:
+    index = _table(index_file)
+    index.writerow(["row", "path", "sha256"])
+    count = dimension = start = 0
+    for record, result in rows:
+        if result is None or result.vector is None:
+            continue
+        if count == 0:
+            dimension = result.dimension
+            start = _write_header(file, 0, dimension)
+        elif result.dimension != dimension:
+            raise ExportError(
+                f"The vector of {shown(record.path)} has {result.dimension} numbers, those before it {dimension}: "
+                "they were made by different models. Run the job again with one model."
+            )
+        file.write(result.vector)
+        index.writerow([count, cell(path_text(record.path)), cell(record.sha256)])
+        count += 1
+    if count == 0:
+        raise UsageError("This job has no vectors to export. Run the task embed, or choose CSV or JSONL.")
+    # The number of rows is known now; numpy leaves room in the header for the first axis to grow.
+    file.seek(0)
+    if _write_header(file, count, dimension) != start:
+        raise ExportError("numpy wrote two headers of different lengths; choose JSONL for the vectors.")
+    return count
+
+
+def _write_header(file: BinaryIO, rows: int, dimension: int) -> int:
+    """Write the header of a .npy file for float32 ``[rows, dimension]``; returns the position behind it."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": (rows, dimension)}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.tell()
+
+
+def _floats(vector: bytes) -> list[float]:
+    """Return float32 numbers as those Python floats whose text is the shortest that gives the float32 back."""
+    return [float(str(number)) for number in np.frombuffer(vector, "<f4")]
+
+
+def _known(number: int) -> int | None:
+    return None if number < 0 else number
+
+
+def _clean(value: Any) -> Any:
+    """Return a JSON value whose strings all have a UTF-8 form."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {clean(str(key)): _clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(item) for item in value]
+    return value

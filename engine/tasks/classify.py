@@ -1,0 +1,126 @@
+"""Classify: the user's own labels, zero-shot: the label whose description lies closest to the document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from engine.errors import UsageError
+from engine.tasks.base import Common, Outcome, Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label and the words that describe what belongs to it."""
+
+    name: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifySettings(Common):
+    """The labels, and when to admit that the document fits none of them well."""
+
+    labels: str = field(
+        default="",
+        metadata={
+            "label": "Labels",
+            "kind": "labels",
+            "required": True,
+            "help": "one label a line as 'name: description', or just names separated by commas",
+        },
+    )
+    threshold: float = field(
+        default=0.0,
+        metadata={
+            "label": "Unsure below score",
+            "kind": "number",
+            "minimum": -1.0,
+            "maximum": 1.0,
+            "help": "a document whose best cosine is lower is marked unsure",
+        },
+    )
+    margin: float = field(
+        default=0.02,
+        metadata={
+            "label": "Unsure below margin",
+            "kind": "number",
+            "minimum": 0.0,
+            "maximum": 2.0,
+            "help": "a document whose two best labels lie closer together is marked unsure",
+        },
+    )
+
+
+def parse_labels(text: str) -> list[Label]:
+    """Read labels from lines of ``name: description``, or from names separated by commas on a single line.
+
+    A label without a description is described by its name. Raises UsageError for fewer than two labels, an empty name
+    or a name given twice.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) == 1 and ":" not in lines[0]:
+        lines = [part.strip() for part in lines[0].split(",") if part.strip()]
+    elif len(lines) == 1:
+        # "a: first, b: second" on one line: a comma begins a new label only where another colon follows.
+        parts = lines[0].split(",")
+        if all(":" in part for part in parts):
+            lines = [part.strip() for part in parts]
+    labels: list[Label] = []
+    for line in lines:
+        name, _, description = (part.strip() for part in line.partition(":"))
+        if not name:
+            raise UsageError(f"A label needs a name before the colon: {line!r}.")
+        if any(label.name == name for label in labels):
+            raise UsageError(f"The label {name!r} is there twice; every label needs a name of its own.")
+        labels.append(Label(name, description or name))
+    if len(labels) < 2:
+        raise UsageError("Classify needs at least two labels, such as: licence, manual, other.")
+    return labels
+
+
+class Classify:
+    """Compares the document's vector with the vector of every label's description."""
+
+    name: ClassVar[str] = "classify"
+    label: ClassVar[str] = "Classify"
+    help: ClassVar[str] = "Sort documents into your own labels; no training needed"
+    settings_type: ClassVar[type] = ClassifySettings
+
+    def __init__(self, settings: ClassifySettings) -> None:
+        """Read the labels from ``settings``; raises UsageError if they make no sense."""
+        self.settings = settings
+        self.labels = parse_labels(settings.labels)
+
+    def anchors(self) -> list[str]:
+        """Return the label descriptions."""
+        return [label.description for label in self.labels]
+
+    def combine(self, vector: Vector, windows: int, anchors: Vector) -> Outcome:
+        """Score every label by the cosine between its description and the document.
+
+        ``label`` is the best one, ``margin`` its lead over the second; ``unsure`` marks a document whose best score or
+        margin is below the user's limits.
+        """
+        lengths = np.linalg.norm(anchors, axis=1) * max(float(np.linalg.norm(vector)), 1e-12)
+        scores = (anchors @ vector) / np.maximum(lengths, 1e-12)
+        order = np.argsort(-scores, kind="stable")
+        best, second = int(order[0]), int(order[1])
+        margin = float(scores[best] - scores[second])
+        value = {
+            "label": self.labels[best].name,
+            "score": round(float(scores[best]), 6),
+            "margin": round(margin, 6),
+            "unsure": bool(scores[best] < self.settings.threshold or margin < self.settings.margin),
+            "scores": {label.name: round(float(score), 6) for label, score in zip(self.labels, scores, strict=True)},
+            "windows": windows,
+        }
+        return Outcome(value, self.summary(value))
+
+    def summary(self, value: dict[str, Any]) -> str:
+        """Return the label with its score, or that the document is unsure and what it is closest to."""
+        if value.get("unsure"):
+            return f"unsure (closest: {value['label']} {value['score']:.2f})"
+        return f"{value['label']} {value['score']:.2f}"

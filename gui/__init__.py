@@ -1,0 +1,1 @@
+"""Heddle's window: widgets only. It knows the engine by its protocol and never imports torch."""

@@ -1,0 +1,176 @@
+"""How busy each thread of two processes was in the last minute, from running totals of CPU time. No Qt in here."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gui.charts.columns import Columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.metrics.snapshot import ThreadTime
+
+ENGINE = "engine"
+WINDOW = "window"
+OTHER = "other"
+
+_ACTIVE = 3  # code from which on a quiet thread is worth a row: 1 % of a core in one column
+_GROUPS = ("main", "journal", "reader")  # the order of the rows after the lanes
+
+
+@dataclass(slots=True)
+class _Thread:
+    group: str
+    slot: int
+    cpu: float
+    pending: float = 0.0
+    alive: bool = True
+
+
+@dataclass(slots=True)
+class _Process:
+    time: float = math.nan
+    spent: float = 0.0  # seconds that the pending CPU times were gathered in
+    empty: int = 0  # newest columns that have no data yet
+    charged: float = 0.0
+    threads: dict[int, _Thread] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thread on show: ``rank`` counts within its group from 0; ``busy`` is its share of a core now, -1 unknown."""
+
+    process: str
+    group: str
+    rank: int
+    tid: int
+    slot: int
+    busy: float
+
+
+class CpuRows:
+    """Turns CPU times of threads into columns of utilisation: code 1 is 0 %, code 255 is one whole core."""
+
+    def __init__(self, columns: Columns | None = None) -> None:
+        """Keep the history in ``columns`` (by default the last 60 s)."""
+        self.columns = columns or Columns()
+        self._processes: dict[str, _Process] = {}
+        self._free: list[int] = []
+        self.clear()
+
+    def feed(self, process: str, time: float, threads: Sequence[ThreadTime]) -> None:
+        """Take the CPU times of ``process`` (ENGINE or WINDOW) at ``time``, seconds of that process's own clock."""
+        state = self._processes[process]
+        spent = time - state.time
+        if spent == 0.0:
+            return
+        begins = not spent > 0.0  # the first time, or the clock went back: another process answers
+        state.time = time
+        seen: set[int] = set()
+        for entry in threads:
+            if entry.tid == 0:  # the sum of threads that ended; what they did is in their rows
+                continue
+            seen.add(entry.tid)
+            thread = state.threads.get(entry.tid)
+            used = 0.0
+            if thread is not None and thread.alive and entry.cpu >= thread.cpu and not begins:
+                used = entry.cpu - thread.cpu
+            elif not begins and entry.cpu <= 1.5 * spent:  # born since the last time
+                used = entry.cpu
+            if thread is None:
+                thread = state.threads[entry.tid] = _Thread(entry.group, self._slot(), entry.cpu)
+            thread.alive, thread.group, thread.cpu = True, entry.group, entry.cpu
+            thread.pending += used
+            state.charged += used
+        for tid, thread in state.threads.items():
+            thread.alive = tid in seen
+        if not begins:
+            state.spent += spent
+
+    def advance(self, now: float) -> bool:
+        """Scroll to ``now``, the window's clock, and fill the new columns; return whether the picture changed."""
+        fresh = self.columns.advance(now)
+        if not fresh:
+            return False
+        for state in self._processes.values():
+            state.empty = min(state.empty + fresh, self.columns.count)
+            if state.spent > 0.0:
+                self._fill(state)
+        return True
+
+    def _fill(self, state: _Process) -> None:
+        # A late sample speaks for all the time since the one before it, not for the newest column only.
+        columns = min(state.empty, math.ceil(state.spent / self.columns.step))
+        for thread in state.threads.values():
+            if thread.alive or thread.pending:
+                share = min(1.0, thread.pending / state.spent)
+                self.columns.codes[thread.slot, -columns:] = 1 + round(254 * share)
+                thread.pending = 0.0
+        state.spent, state.empty = 0.0, 0
+
+    def charged(self, process: str) -> float:
+        """Return the CPU seconds that all threads of ``process`` were charged with since the first feed."""
+        return self._processes[process].charged
+
+    def rows(self) -> tuple[list[Row], int]:
+        """Return the threads worth a row, in the order of display, and how many quiet ones were left out.
+
+        The first thread of each lane and role always has a row; further ones, and those of no role, have one while
+        they did something in the last minute. Threads that are gone leave with their last trace.
+        """
+        peaks = self.columns.codes.max(axis=1)
+        recent = self.columns.codes[:, -5:]
+        shown: list[Row] = []
+        quiet = 0
+        for process, state in self._processes.items():
+            for tid in [t for t, thread in state.threads.items() if not thread.alive and peaks[thread.slot] < _ACTIVE]:
+                self._free_slot(state.threads.pop(tid).slot)
+            ranks: dict[str, int] = {}
+            for tid, thread in sorted(state.threads.items()):
+                first = thread.alive and thread.group not in ranks and thread.group != OTHER
+                if not first and peaks[thread.slot] < _ACTIVE:
+                    quiet += 1
+                    continue
+                rank = ranks[thread.group] = ranks.get(thread.group, -1) + 1
+                codes = recent[thread.slot]
+                known = codes[codes > 0]
+                busy = (float(known.mean()) - 1.0) / 254.0 if len(known) and thread.alive else -1.0
+                shown.append(Row(process, thread.group, rank, tid, thread.slot, busy))
+        shown.sort(key=_order)
+        return shown, quiet
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.columns.clear()
+        self._processes = {ENGINE: _Process(), WINDOW: _Process()}
+        self._free = list(range(len(self.columns.codes) - 1, -1, -1))
+
+    def _slot(self) -> int:
+        if not self._free:
+            size = len(self.columns.codes)
+            self.columns.need(size + 1)
+            self._free = list(range(len(self.columns.codes) - 1, size - 1, -1))
+        return self._free.pop()
+
+    def _free_slot(self, slot: int) -> None:
+        self.columns.codes[slot] = np.uint8(0)
+        self._free.append(slot)
+
+
+def lane_of(group: str) -> int:
+    """Return the number of a lane's group, -1 for any other."""
+    head, _, tail = group.partition(" ")
+    return int(tail) if head == "lane" and tail.isdigit() else -1
+
+
+def _order(row: Row) -> tuple[bool, int, str, int, int]:
+    lane = lane_of(row.group)
+    if lane >= 0:
+        return (row.process == WINDOW, -1, "", lane, row.rank)
+    place = _GROUPS.index(row.group) if row.group in _GROUPS else len(_GROUPS) + (row.group == OTHER)
+    return (row.process == WINDOW, place, row.group, 0, row.rank)

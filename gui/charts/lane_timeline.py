@@ -1,0 +1,112 @@
+"""What each lane did in the last minute, as a strip of activities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PySide6.QtGui import QBrush, QColor
+
+from gui.charts.card import Caption, ChartCard, Entry
+from gui.charts.colours import Colours
+from gui.charts.columns import Columns, pick_columns
+from gui.charts.labels import percentage
+from gui.charts.strip import Strip
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PySide6.QtWidgets import QWidget
+
+    from engine.metrics.snapshot import LaneState
+
+ACTIVITIES = ("encode", "prefill", "decode", "prepare", "waiting", "idle")
+"""What a lane can be doing, in the order of the legend; a lane that ended has no data. Codes count from 1."""
+
+_CODES = {activity: code for code, activity in enumerate(ACTIVITIES, 1)}
+_PATIENCE = 1.0  # seconds that a lane's last word holds for when no snapshot comes
+
+
+class LaneTimeline(ChartCard):
+    """One strip a lane; the legend says in words what the colours mean and which share of the minute they took."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        """Make an empty chart."""
+        super().__init__(parent)
+        self.set_title(self.tr("Lanes"), self.tr("what each one does, last 60 s"))
+        self._words = {
+            "encode": self.tr("encode"),
+            "prefill": self.tr("prefill"),
+            "decode": self.tr("decode"),
+            "prepare": self.tr("prepare"),
+            "waiting": self.tr("waiting"),
+            "idle": self.tr("idle"),
+            "ended": self.tr("ended"),
+        }
+        self._caption = Caption(lines=3)
+        self._strip = Strip()
+        self._strip.set_times(self.tr("60 s"), self.tr("30 s"), self.tr("now"))
+        self.body.addWidget(self._caption)
+        self.body.addWidget(self._strip, 1)
+        self._columns = Columns()
+        self._lanes: tuple[LaneState, ...] = ()
+        self._heard = 0.0
+        self.finish()
+
+    def record(self, now: float, lanes: Sequence[LaneState] | None) -> None:
+        """Take what the lanes do at ``now``, the window's clock; None when there is nothing new from the engine."""
+        if lanes is not None:
+            self._lanes, self._heard = tuple(lanes), now
+            self._columns.need(len(lanes))
+        fresh = self._columns.advance(now)
+        if fresh and now - self._heard <= _PATIENCE:
+            for row, lane in enumerate(self._lanes):
+                self._columns.codes[row, -fresh:] = _CODES.get(lane.activity, 0)
+
+    def draw(self) -> None:
+        """Paint the last minute."""
+        codes = self._columns.codes[: len(self._lanes)]
+        _, width = self._strip.room()
+        factor = max(1, -(-codes.shape[1] // width))
+        picked, excess = pick_columns(codes, factor, self._columns.newest)
+        step = self._columns.step
+        self._strip.show_codes(picked, (), step * factor, step * excess)
+
+    def tell(self) -> None:
+        """Bring legend, labels and text twin up to date; meant for once a second."""
+        lanes = self._lanes
+        names = [self.tr("lane {number}").format(number=lane.index) for lane in lanes]
+        self._strip.set_labels(names, (), ())
+        counts = np.bincount(self._columns.codes[: len(lanes)].ravel(), minlength=len(ACTIVITIES) + 1)[1:]
+        total = int(counts.sum())
+        shares = {name: count / total for name, count in zip(ACTIVITIES, counts.tolist(), strict=True) if count}
+        if not shares:
+            self._caption.set_entries(Entry(self.tr("no lanes yet")))
+            self.describe(self._caption.text())
+            return
+        self._caption.set_entries(
+            *(
+                Entry(f"{self._words[name]} {percentage(share)}", QBrush(QColor(self.colours.activities[name])))
+                for name, share in shares.items()
+            )
+        )
+        doing = (
+            self.tr("{lane}: {activity}").format(lane=name, activity=self._words.get(lane.activity, lane.activity))
+            for name, lane in zip(names, lanes, strict=True)
+        )
+        self.describe("; ".join([*doing, self._caption.text()]))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._columns.clear()
+        self._lanes = ()
+        self.draw()
+        self.tell()
+
+    def recolour(self, colours: Colours) -> None:
+        """Colour the strips and the legend."""
+        table = np.zeros((256, 4), dtype=np.uint8)
+        for name, code in _CODES.items():
+            table[code] = QColor(colours.activities[name]).getRgb()
+        self._strip.set_table(table)
+        self.tell()

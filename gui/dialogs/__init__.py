@@ -1,0 +1,1 @@
+"""Small dialogs: export, about, engine log, problems."""

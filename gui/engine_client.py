@@ -1,0 +1,432 @@
+"""Starts, watches and restarts the engine process: commands go down, events come up, nothing blocks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
+
+import engine
+from engine.protocol import (
+    VERSION,
+    Bye,
+    CancelOpen,
+    CloseModel,
+    Command,
+    Frames,
+    Hello,
+    OpenModel,
+    Picture,
+    ProtocolError,
+    Reply,
+    SetPlan,
+    Shutdown,
+    encode,
+)
+
+OnReply = Callable[[Reply], None]
+
+LOG_LINES = 200
+"""How many lines of the engine's standard error are kept."""
+
+
+class EngineState(StrEnum):
+    """What the window says about the engine process."""
+
+    STARTING = "starting"
+    READY = "ready"
+    QUIET = "not answering"
+    RESTARTING = "restarting"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the client waits, in seconds.
+
+    ``hello`` for the first word of a new process (a cold disk reads torch for long), ``quiet`` until a silent engine is
+    called not answering, ``kill`` until it is ended, ``goodbye`` between Shutdown and the end by force, ``healthy``
+    until an engine that stays up is forgiven earlier deaths. ``backoff`` holds the waits before each restart.
+    """
+
+    hello: float = 120.0
+    quiet: float = 5.0
+    kill: float = 20.0
+    goodbye: float = 1.6
+    healthy: float = 60.0
+    watch: float = 0.25
+    backoff: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+def engine_command(session: str) -> tuple[str, list[str]]:
+    """Return program and arguments of the engine process of this window.
+
+    A frozen build is its own engine (see gui.app). ``-P`` keeps the current folder, which may be anybody's, off the
+    module path; the folder of the package is passed on by ``_environment``.
+    """
+    tail = ["--session", session, "--parent", str(os.getpid())]
+    if getattr(sys, "frozen", False):
+        return sys.executable, ["--engine-host", *tail]
+    return sys.executable, ["-P", "-m", "engine.host", *tail]
+
+
+def _environment() -> QProcessEnvironment:
+    environment = QProcessEnvironment.systemEnvironment()
+    home = os.path.dirname(os.path.dirname(os.path.abspath(engine.__file__)))
+    earlier = environment.value("PYTHONPATH")
+    environment.insert("PYTHONPATH", os.pathsep.join(filter(None, (home, earlier))))
+    environment.insert("PYTHONFAULTHANDLER", "1")  # a crash in native code leaves its trace in the engine's log
+    return environment
+
+
+class EngineClient(QObject):
+    """One engine process at a time, with its requests, its heartbeat and its deaths.
+
+    Signals: ``hello`` (Hello), ``snapshot`` (Snapshot), ``reply`` (Reply), ``state_changed`` (an EngineState),
+    ``died`` (a sentence for the user), ``ended`` after shutdown() when no process is left.
+    """
+
+    hello = Signal(object)
+    snapshot = Signal(object)
+    reply = Signal(object)
+    state_changed = Signal(str)
+    died = Signal(str)
+    ended = Signal()
+
+    def __init__(
+        self,
+        program: str,
+        arguments: list[str],
+        *,
+        patience: Patience | None = None,
+        parent: QObject | None = None,
+    ) -> None:
+        """Prepare to run ``program`` with ``arguments``; nothing starts before start()."""
+        super().__init__(parent)
+        self._program, self._arguments = program, arguments
+        self._patience = patience or Patience()
+        self._process: QProcess | None = None
+        self._frames = Frames()
+        self._log: deque[str] = deque(maxlen=LOG_LINES)
+        self._half_line = ""
+        self.state = EngineState.STOPPED
+        self._request = 0
+        self._pending: dict[int, OnReply | None] = {}
+        self._held: list[Command] = []
+        self._greeted = self._closing = False
+        self._verdict = ""
+        self._attempts = 0
+        self._started_at = self._looked_at = self._silence = 0.0
+        self._documents_before: int | None = None
+        self._model: OpenModel | None = None
+        self._plan: SetPlan | None = None
+        self._loading = False
+        self._fatal_loads = 0
+        self._watch = QTimer(self)
+        self._watch.setInterval(round(self._patience.watch * 1000))
+        self._watch.timeout.connect(self._look)
+        self._restart = QTimer(self)
+        self._restart.setSingleShot(True)
+        self._restart.timeout.connect(self._launch)
+        self._end = QTimer(self)
+        self._end.setSingleShot(True)
+        self._end.timeout.connect(self._kill)
+
+    # ------------------------------------------------------------------------------------------------------- the door
+    @property
+    def log_lines(self) -> list[str]:
+        """The last lines of the engine's standard error."""
+        return list(self._log)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running engine, 0 when there is none."""
+        return self._process.processId() if self._process is not None else 0
+
+    def start(self) -> None:
+        """Start the engine, also after the client gave up; does nothing while one runs or restarts."""
+        if self._process is not None or self._restart.isActive():
+            return
+        self._attempts = 0
+        self._closing = False
+        self._launch()
+
+    def send(self, kind: Callable[..., Command], on_reply: OnReply | None = None, **fields: Any) -> int:
+        """Send a command and return its request id; ``on_reply`` gets the Reply, later.
+
+        Commands given before the engine said Hello, or while it restarts, wait for it. An engine that dies first
+        answers with a failed Reply, as does one that is stopped or given up.
+        """
+        self._request += 1
+        command = kind(request=self._request, **fields)
+        self._remember(command)
+        self._pending[self._request] = on_reply
+        if self.state in (EngineState.STOPPED, EngineState.FAILED):
+            request = self._request
+            QTimer.singleShot(0, self, lambda: self._answer(Reply(request, False, error=self._ended_text())))
+        elif self._greeted:
+            self._write(command)
+        else:
+            self._held.append(command)
+        return self._request
+
+    def shutdown(self) -> None:
+        """Ask the engine to end, without waiting; ``ended`` follows, after ``patience.goodbye`` seconds by force."""
+        if self._closing:
+            return
+        self._closing = True
+        self._restart.stop()
+        if self._process is None:
+            self._set_state(EngineState.STOPPED)
+            QTimer.singleShot(0, self, self.ended.emit)
+        elif not self._greeted or self.state == EngineState.QUIET:
+            self._kill()
+        else:
+            self._request += 1
+            self._write(Shutdown(self._request, seconds=self._patience.goodbye))
+            self._end.start(round(self._patience.goodbye * 1000))
+
+    # ------------------------------------------------------------------------------------------------ life of a process
+    def _launch(self) -> None:
+        self._greeted = False
+        self._verdict = ""
+        self._frames = Frames()
+        self._half_line = ""
+        self._documents_before = None
+        self._started_at = self._looked_at = time.monotonic()
+        self._silence = 0.0
+        process = QProcess(self)
+        process.setProgram(self._program)
+        process.setArguments(self._arguments)
+        process.setProcessEnvironment(_environment())
+        process.readyReadStandardOutput.connect(self._read)
+        process.readyReadStandardError.connect(self._read_log)
+        process.errorOccurred.connect(self._failed)
+        process.finished.connect(self._finished)
+        self._process = process
+        self._watch.start()
+        self._set_state(EngineState.STARTING)
+        process.start()
+
+    def _failed(self, error: QProcess.ProcessError) -> None:
+        if error == QProcess.ProcessError.FailedToStart and self._process is not None:  # no finished() follows
+            self._verdict = self.tr("The engine could not be started ({reason}).").format(
+                reason=self._process.errorString()
+            )
+            self._bury()
+
+    def _finished(self, code: int, status: QProcess.ExitStatus) -> None:
+        self._read()
+        self._read_log()
+        if not self._verdict:
+            self._verdict = self._cause_of_death(code, crashed=status == QProcess.ExitStatus.CrashExit)
+        self._bury()
+
+    def _bury(self) -> None:
+        """Forget the process that ended, answer what waited for it, and decide what comes next."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.deleteLater()
+        self._watch.stop()
+        self._end.stop()
+        held = {command.request for command in self._held}
+        pending, self._pending = self._pending, {r: c for r, c in self._pending.items() if r in held}
+        for request, callback in pending.items():
+            if request not in held:
+                self._reply(Reply(request, False, error=self._ended_text()), callback)
+        self._greeted = False
+        if self._closing:
+            self._drop_held()
+            self._set_state(EngineState.STOPPED)
+            self.ended.emit()
+            return
+        self._count_fatal_load()
+        if self._attempts >= len(self._patience.backoff):
+            self._drop_held()
+            self._set_state(EngineState.FAILED)
+            self.died.emit(self._obituary(wait=-1))
+            return
+        wait = self._patience.backoff[self._attempts]
+        self._attempts += 1
+        self._set_state(EngineState.RESTARTING)
+        self._restart.start(round(wait * 1000))
+        self.died.emit(self._obituary(wait))
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+
+    def _drop_held(self) -> None:
+        held, self._held = self._held, []
+        for command in held:
+            self._answer(Reply(command.request, False, error=self._ended_text()))
+
+    def _set_state(self, state: EngineState) -> None:
+        if state != self.state:
+            self.state = state
+            self.state_changed.emit(str(state))
+
+    # --------------------------------------------------------------------------------------------------------- streams
+    def _write(self, command: Command) -> None:
+        if self._process is not None:
+            self._process.write(encode(command))
+
+    def _read(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        data = process.readAllStandardOutput().data()
+        if not data:
+            return
+        self._silence = 0.0
+        if self.state == EngineState.QUIET:
+            self._set_state(EngineState.READY)
+        try:
+            for message in self._frames.feed(data):
+                self._take(message)
+        except ProtocolError as error:
+            self._log.append(f"window: {error}")
+            self._verdict = self.tr("The engine sent something that is not its protocol and was ended.")
+            process.kill()
+
+    def _read_log(self) -> None:
+        if self._process is None:
+            return
+        text = self._half_line + self._process.readAllStandardError().data().decode("utf-8", "replace")
+        *lines, self._half_line = text.split("\n")
+        self._log.extend(line.rstrip("\r") for line in lines)
+
+    def _take(self, message: Any) -> None:
+        if isinstance(message, Picture):
+            self._note_progress(message)
+            self.snapshot.emit(message.snapshot)
+        elif isinstance(message, Reply):
+            self._answer(message)
+        elif isinstance(message, Hello):
+            self._welcome(message)
+        elif not isinstance(message, Bye):
+            raise ProtocolError(f"an engine does not send {type(message).__name__}")
+
+    def _welcome(self, hello: Hello) -> None:
+        if hello.version != VERSION:
+            self._verdict = self.tr(
+                "The engine speaks version {theirs} of the protocol and the window version {ours}: "
+                "the installation is mixed. Install Heddle again."
+            ).format(theirs=hello.version, ours=VERSION)
+            self._attempts = len(self._patience.backoff)  # another start would say the same
+            self._kill()
+            return
+        self._greeted = True
+        for earlier in (self._plan, self._model):
+            if earlier is not None and all(earlier.request != held.request for held in self._held):
+                self._write(earlier)
+        for command in self._held:
+            self._write(command)
+        self._held.clear()
+        self._set_state(EngineState.READY)
+        self.hello.emit(hello)
+
+    def _answer(self, reply: Reply) -> None:
+        known = reply.request in self._pending
+        callback = self._pending.pop(reply.request, None)
+        if known:
+            self._reply(reply, callback)
+        if not reply.ok and self._model is not None and reply.request == self._model.request:
+            self._model = None  # a model that cannot be opened is not tried again after a restart
+
+    def _reply(self, reply: Reply, callback: OnReply | None) -> None:
+        if callback is not None:
+            callback(reply)
+        self.reply.emit(reply)
+
+    # -------------------------------------------------------------------------------------------------------- judgement
+    def _look(self) -> None:
+        """Count the silence. A stalled or suspended window counts one look, so it never takes its own sleep for theirs."""
+        now = time.monotonic()
+        self._silence += min(now - self._looked_at, 2 * self._patience.watch)
+        self._looked_at = now
+        if not self._greeted:
+            if self._silence >= self._patience.hello:
+                self._verdict = self.tr("The engine did not start within {seconds} seconds and was ended.").format(
+                    seconds=round(self._patience.hello)
+                )
+                self._kill()
+        elif self._silence >= self._patience.kill:
+            self._verdict = self.tr("The engine did not answer for {seconds} seconds and was ended.").format(
+                seconds=round(self._patience.kill)
+            )
+            self._kill()
+        elif self._silence >= self._patience.quiet and not self._closing:
+            self._set_state(EngineState.QUIET)
+        elif now - self._started_at >= self._patience.healthy:
+            self._attempts = 0
+
+    def _note_progress(self, picture: Picture) -> None:
+        """Forgive earlier deaths once a document is done: only deaths without progress are counted."""
+        self._loading = picture.snapshot.model.status == "loading"
+        if picture.snapshot.model.status == "ready":
+            self._fatal_loads = 0
+        done = picture.snapshot.meters.documents
+        if self._documents_before is None:
+            self._documents_before = done
+        elif done > self._documents_before:
+            self._attempts = 0
+
+    def _remember(self, command: Command) -> None:
+        """Keep what a new engine has to be told again: the plan and the model."""
+        if isinstance(command, SetPlan):
+            self._plan = command
+        elif isinstance(command, OpenModel):
+            self._model = command
+            self._fatal_loads = 0
+        elif isinstance(command, CloseModel | CancelOpen):
+            self._model = None
+
+    def _count_fatal_load(self) -> None:
+        """Stop opening a model that took the engine with it twice."""
+        if self._loading and self._model is not None:
+            self._fatal_loads += 1
+            if self._fatal_loads >= 2:
+                self._model = None
+        self._loading = False
+
+    def _cause_of_death(self, code: int, *, crashed: bool) -> str:
+        if not crashed:
+            return self.tr("The engine ended with exit code {code}.").format(code=code)
+        try:
+            name = signal.Signals(code).name
+        except ValueError:  # Windows: an NTSTATUS
+            return self.tr("The engine crashed (code {code}).").format(code=f"{code & 0xFFFFFFFF:#x}")
+        meaning = {
+            "SIGKILL": self.tr("it was killed, often because memory ran out"),
+            "SIGSEGV": self.tr("a fault in native code"),
+            "SIGBUS": self.tr("a file changed or vanished while it was read"),
+            "SIGABRT": self.tr("it stopped itself after a fault"),
+        }.get(name)
+        if meaning is None:
+            return self.tr("The engine was ended by {signal}.").format(signal=name)
+        return self.tr("The engine was ended by {signal}: {meaning}.").format(signal=name, meaning=meaning)
+
+    def _obituary(self, wait: float) -> str:
+        words = [self._verdict]
+        last = next((line.strip() for line in reversed(self._log) if line.strip()), "")
+        if last:
+            words.append(self.tr("Its last words: {line}").format(line=last[:300]))
+        if wait < 0:
+            words.append(self.tr("It is not started again by itself. Use Job > Start engine again."))
+        else:
+            words.append(self.tr("It starts again in {seconds} s; the piles go on.").format(seconds=f"{wait:g}"))
+        return " ".join(words)
+
+    def _ended_text(self) -> str:
+        return self.tr("The engine ended before it could answer.")

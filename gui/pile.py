@@ -1,0 +1,111 @@
+"""The rows of one job in the window's memory, kept in step with the engine's changes. No Qt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.metrics.snapshot import DocumentRow, JobRows
+from gui.escape import shown
+
+_DIGITS = re.compile(r"(\d{1,15})", re.ASCII)
+
+
+@dataclass(slots=True)
+class Change:
+    """What one tick changed in a pile: ids of known rows with new values, ids of new rows in order, lost order."""
+
+    updated: set[int] = field(default_factory=set)
+    added: list[int] = field(default_factory=list)
+    rebuilt: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.updated or self.added or self.rebuilt)
+
+
+def natural(name: str) -> tuple[Any, ...]:
+    """Return a key that sorts ``mail 2`` before ``mail 10``, whatever the case."""
+    parts: list[Any] = _DIGITS.split(name.casefold())
+    parts[1::2] = [int(digits) for digits in parts[1::2]]
+    return tuple(parts)
+
+
+class Pile:
+    """Records by id and in pile order."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.records: dict[int, DocumentRow] = {}
+        self.order: list[int] = []
+        self._haystacks: dict[int, str] = {}
+        self._names: dict[int, tuple[Any, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def apply(self, rows: JobRows, change: Change) -> None:
+        """Take the engine's changes and note them in ``change``."""
+        records = self.records
+        if rows.reset:
+            self.records = records = {}
+            self.order = []
+            self._haystacks.clear()
+            self._names.clear()
+            change.updated.clear()
+            change.added.clear()
+            change.rebuilt = True
+        if rows.removed:
+            gone = {number for number in rows.removed if records.pop(number, None) is not None}
+            self.order = [number for number in self.order if number not in gone]
+            for number in gone:
+                self._haystacks.pop(number, None)
+                self._names.pop(number, None)
+            change.updated -= gone
+            change.added = [number for number in change.added if number not in gone]
+            change.rebuilt |= bool(gone)
+        in_order = True
+        last = records[self.order[-1]].position if self.order else -1
+        for row in rows.rows:
+            number = row.id
+            if number in records:
+                change.updated.add(number)
+                self._haystacks.pop(number, None)
+            else:
+                in_order &= row.position > last
+                last = row.position
+                self.order.append(number)
+                change.added.append(number)
+            records[number] = row
+        if not in_order:
+            self.order.sort(key=lambda number: records[number].position)
+            change.rebuilt = True
+
+    def select(self, state: str, needle: str) -> list[int]:
+        """Return the ids in pile order whose state is ``state`` ("" = any) and whose name or result holds ``needle``."""
+        records = self.records
+        found = self.order if not state else [n for n in self.order if records[n].state == state]
+        needle = needle.casefold().strip()
+        if needle:
+            found = [n for n in found if needle in self._haystack(n)]
+        return list(found) if found is self.order else found
+
+    def sorted(self, numbers: list[int], key: Callable[[DocumentRow], Any], *, descending: bool) -> list[int]:
+        """Return ``numbers`` sorted by ``key`` of their records; equal ones stay in pile order."""
+        records = self.records
+        return sorted(numbers, key=lambda n: key(records[n]), reverse=descending)
+
+    def name_key(self, row: DocumentRow) -> tuple[Any, ...]:
+        """Return the natural sort key of a row's name; names never change, so it is made once."""
+        key = self._names.get(row.id)
+        if key is None:
+            key = self._names[row.id] = natural(row.name)
+        return key
+
+    def _haystack(self, number: int) -> str:
+        text = self._haystacks.get(number)
+        if text is None:
+            row = self.records[number]
+            text = self._haystacks[number] = f"{shown(row.name)}\n{row.summary}\n{row.reason}".casefold()
+        return text

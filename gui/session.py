@@ -1,0 +1,361 @@
+"""What the window knows: engine, model, plan and piles, fed by the client and told to the panels once a tick."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from engine.lanes.plan import Plan
+from engine.metrics.snapshot import JobState, Meters, ModelState, Notice, Snapshot
+from engine.protocol import (
+    AddPaths,
+    Cancel,
+    CancelOpen,
+    CheckModel,
+    CloseModel,
+    CreateJob,
+    Export,
+    Hello,
+    Inspect,
+    ListModels,
+    ModelFacts,
+    OpenModel,
+    Pause,
+    RemoveDocuments,
+    Reply,
+    Resume,
+    Retry,
+    SetPlan,
+    Submit,
+    restore,
+)
+from gui.engine_client import EngineClient
+from gui.pile import Change, Pile
+from gui.settings import Settings
+from gui.words import BUSY, STATES
+
+STARTER = "starter"
+"""The name under which the engine knows the model that came with Heddle."""
+
+
+@dataclass(slots=True)
+class Job:
+    """A pile as the window knows it. ``asked`` counts commands that would be given twice by a second click."""
+
+    id: str
+    name: str
+    state: JobState
+    pile: Pile = field(default_factory=Pile)
+    asked: int = 0
+    settled: bool = True
+    adding: list[tuple[str, ...]] = field(default_factory=list)
+    unsaved: bool = False
+    sample: bool = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether lanes work for it or will by themselves."""
+        return self.state.status in BUSY
+
+    def count(self, *states: str) -> int:
+        """Return how many documents are in one of ``states``; with none named, all."""
+        return sum(self.state.counts.get(state, 0) for state in states or STATES)
+
+
+def _new_state(job: str, name: str) -> JobState:
+    return JobState(job, name, "ready", False, 0, "", {}, 0, 0, 0.0, -1.0)
+
+
+class Session(QObject):
+    """The window's state. Its signals are coarse: each comes at most once a tick, except answers to the user."""
+
+    hello = Signal()
+    engine_changed = Signal(str)
+    model_changed = Signal()
+    models_changed = Signal()
+    jobs_changed = Signal()
+    current_changed = Signal()
+    rows_changed = Signal(str, object)
+    finished = Signal(str)
+    noticed = Signal(object)
+    ticked = Signal(object)
+
+    def __init__(self, client: EngineClient, settings: Settings, parent: QObject | None = None) -> None:
+        """Listen to ``client``; nothing is sent before the engine says Hello."""
+        super().__init__(parent)
+        self.client = client
+        self.settings = settings
+        self.machine_hello: Hello | None = None
+        self.model = ModelState()
+        self.facts: ModelFacts | None = None
+        self.models: tuple[ModelFacts, ...] = ()
+        self.listing = False
+        self.plan = settings.plan()
+        self.plan_in_use = Plan()
+        self.meters = Meters()
+        self.jobs: dict[str, Job] = {}
+        self.current = ""
+        self.newest: Snapshot | None = None
+        self._waiting: list[Snapshot] = []
+        self._looked_up = ""
+        client.hello.connect(self._welcome)
+        client.snapshot.connect(self._waiting.append)
+        client.state_changed.connect(self._engine_state)
+        client.died.connect(lambda text: self.notice("error", text))
+
+    # ----------------------------------------------------------------------------------------------------------- hearing
+    def _welcome(self, hello: Hello) -> None:
+        first = self.machine_hello is None
+        self.machine_hello = hello
+        if first:
+            if self.plan != Plan():
+                self.client.send(SetPlan, self._tell_failure, plan=self.plan)
+            self.open_model(self.settings.text("model", STARTER) or STARTER)
+        else:
+            self._restore_lost(set(hello.recovered))
+        self.hello.emit()
+
+    def _restore_lost(self, recovered: set[str]) -> None:
+        """Tell a new engine about piles, and paths still being added, that the session file did not keep."""
+        for job in self.jobs.values():
+            if job.id not in recovered:
+                self.client.send(CreateJob, self._tell_failure, job=job.id, name=job.name)
+            again, job.adding = job.adding, []
+            for paths in again:
+                self._add(job, paths)
+
+    def _engine_state(self, state: str) -> None:
+        self.engine_changed.emit(state)
+
+    def tick(self) -> None:
+        """Merge what arrived since the last tick and tell it, ten times a second."""
+        waiting, self._waiting[:] = list(self._waiting), []
+        if waiting:
+            changes: dict[str, Change] = {}
+            notices: list[Notice] = []
+            for snapshot in waiting:
+                self._merge(snapshot, changes)
+                notices.extend(snapshot.notices)
+            self._take_newest(waiting[-1])
+            for job, change in changes.items():
+                if change:
+                    self.rows_changed.emit(job, change)
+            self.jobs_changed.emit()
+            self._announce_finished()
+            if notices:
+                self.noticed.emit(notices)
+        if self.newest is not None:
+            self.ticked.emit(self.newest)
+
+    def _merge(self, snapshot: Snapshot, changes: dict[str, Change]) -> None:
+        for state in snapshot.jobs:
+            job = self.jobs.get(state.id)
+            if job is None:
+                job = self.jobs[state.id] = Job(state.id, state.name, state)
+                if not self.current:
+                    self.select(state.id)
+            elif job.state.counts.get("done", 0) < state.counts.get("done", 0):
+                job.unsaved = True
+            job.state = state
+        for rows in snapshot.rows:
+            job = self.jobs.get(rows.job)
+            if job is not None:
+                job.pile.apply(rows, changes.setdefault(rows.job, Change()))
+
+    def _take_newest(self, snapshot: Snapshot) -> None:
+        self.newest = snapshot
+        self.meters = snapshot.meters
+        changed = snapshot.model != self.model or snapshot.plan != self.plan_in_use
+        self.model, self.plan_in_use = snapshot.model, snapshot.plan
+        if changed:
+            if self.model.status == "ready" and (self.facts is None or self.facts.folder != self.model.folder):
+                self._look_up(self.model.folder)
+            self.model_changed.emit()
+
+    def _look_up(self, folder: str) -> None:
+        """Ask for the facts of a model that a new engine opened by itself."""
+        if folder != self._looked_up:
+            self._looked_up = folder
+            self.client.send(CheckModel, self._keep_facts, folder=folder)
+
+    def _keep_facts(self, reply: Reply) -> None:
+        if reply.ok:
+            self.facts = restore(ModelFacts, reply.value["facts"])
+            self._looked_up = ""
+            self.model_changed.emit()
+
+    def _announce_finished(self) -> None:
+        for job in self.jobs.values():
+            if job.busy:
+                job.settled = False
+            elif job.state.status in ("finished", "cancelled") and not job.settled:
+                job.settled = True
+                if job.state.status == "finished":
+                    self.finished.emit(job.id)
+
+    def notice(self, level: str, text: str) -> None:
+        """Show a sentence of the window's own beside the engine's notices."""
+        self.noticed.emit([Notice(level, text)])
+
+    def _tell_failure(self, reply: Reply) -> None:
+        if not reply.ok and reply.error:
+            self.notice("error", reply.error)
+
+    # ------------------------------------------------------------------------------------------------------------- model
+    def open_model(self, folder: str) -> None:
+        """Load a model; it is remembered once it is open."""
+        self.model = replace(ModelState(), status="loading", folder=folder, name=folder.replace("\\", "/").rsplit("/", 1)[-1])
+        self.facts = None
+        self.model_changed.emit()
+
+        def answered(reply: Reply) -> None:
+            if reply.ok:
+                self._keep_facts(reply)
+                self.settings.set_text("model", folder)
+                if folder != STARTER:
+                    self.settings.remember_first("recent_models", folder)
+                self.refresh_models()
+            # A failed load is shown by the model's own state, beside the model.
+
+        self.client.send(OpenModel, answered, folder=folder, dtype="auto")
+
+    def cancel_open(self) -> None:
+        """Stop the load that is under way."""
+        self.client.send(CancelOpen, self._tell_failure)
+
+    def close_model(self) -> None:
+        """Unload the model."""
+        self.facts = None
+        self.client.send(CloseModel, self._tell_failure)
+
+    def refresh_models(self) -> None:
+        """Look for models again."""
+        self.listing = True
+        self.models_changed.emit()
+        self.client.send(
+            ListModels,
+            self._listed,
+            folders=tuple(self.settings.strings("model_folders")),
+            recent=tuple(self.settings.strings("recent_models")),
+        )
+
+    def _listed(self, reply: Reply) -> None:
+        self.listing = False
+        if reply.ok:
+            self.models = tuple(restore(ModelFacts, item) for item in reply.value["models"])
+        self.models_changed.emit()
+
+    def check_model(self, folder: str, then: Callable[[Reply], None]) -> None:
+        """Look into a folder without loading it."""
+        self.client.send(CheckModel, then, folder=folder)
+
+    def set_plan(self, plan: Plan) -> None:
+        """Use and remember another plan."""
+        if plan == self.plan:
+            return
+        self.plan = plan
+        self.settings.set_plan(plan)
+        self.client.send(SetPlan, self._tell_failure, plan=plan)
+
+    # -------------------------------------------------------------------------------------------------------------- piles
+    @property
+    def job(self) -> Job | None:
+        """The pile that is shown."""
+        return self.jobs.get(self.current)
+
+    def select(self, job: str) -> None:
+        """Show another pile."""
+        if job != self.current:
+            self.current = job
+            self.current_changed.emit()
+
+    def new_pile(self, name: str = "") -> Job:
+        """Make an empty pile and show it."""
+        number = uuid.uuid4().hex
+        name = name or self.tr("Pile {number}").format(number=len(self.jobs) + 1)
+        job = self.jobs[number] = Job(number, name, _new_state(number, name))
+        self.client.send(CreateJob, self._tell_failure, job=number, name=name)
+        self.select(number)
+        self.jobs_changed.emit()
+        return job
+
+    def add_paths(self, paths: Sequence[str]) -> None:
+        """Add files and folders to the pile that is shown, making one when there is none."""
+        if paths:
+            self._add(self.job or self.new_pile(), tuple(paths))
+
+    def _add(self, job: Job, paths: tuple[str, ...]) -> None:
+        job.adding.append(paths)
+
+        def answered(reply: Reply) -> None:
+            # An engine that died in the middle is told again when the next one says Hello.
+            if reply.ok or self.client.alive:
+                if paths in job.adding:
+                    job.adding.remove(paths)
+                self._tell_failure(reply)
+
+        self.client.send(AddPaths, answered, job=job.id, paths=paths)
+
+    def start(self, task: str, settings: dict[str, Any], *, again: bool = False) -> None:
+        """Start the shown pile; ``again`` runs the documents that are done once more, with the new task."""
+        job = self.job
+        if job is None:
+            return
+        done = [n for n, row in job.pile.records.items() if row.state in ("done", "failed", "cancelled")] if again else []
+        self._ask(job, Submit, task=task, settings=settings)
+        if done:
+            self._ask(job, Retry, documents=tuple(done))
+
+    def pause(self) -> None:
+        """Let the shown pile finish what runs and take no more."""
+        self._ask(self.job, Pause)
+
+    def resume(self) -> None:
+        """Go on with the shown pile."""
+        self._ask(self.job, Resume)
+
+    def stop(self) -> None:
+        """Stop the shown pile."""
+        self._ask(self.job, Cancel)
+
+    def retry(self, documents: Iterable[int] = ()) -> None:
+        """Run documents again: those named, or all that failed or were cancelled."""
+        self._ask(self.job, Retry, documents=tuple(documents))
+
+    def remove(self, documents: Iterable[int] = ()) -> None:
+        """Take documents off the pile: those named, or all that do not run."""
+        self._ask(self.job, RemoveDocuments, documents=tuple(documents))
+
+    def _ask(self, job: Job | None, kind: Callable[..., Any], **fields: Any) -> None:
+        if job is None:
+            return
+        job.asked += 1
+
+        def answered(reply: Reply) -> None:
+            job.asked -= 1
+            self._tell_failure(reply)
+            self.jobs_changed.emit()
+
+        self.client.send(kind, answered, job=job.id, **fields)
+        self.jobs_changed.emit()
+
+    def inspect(self, document: int, then: Callable[[Reply], None]) -> int:
+        """Ask for text and result of a document of the shown pile; returns the request id."""
+        return self.client.send(Inspect, then, job=self.current, document=document)
+
+    def export(self, path: str, format: str, then: Callable[[Reply], None]) -> None:  # noqa: A002 - the protocol's word
+        """Write the rows of the shown pile to a file."""
+        job = self.job
+        if job is None:
+            return
+
+        def answered(reply: Reply) -> None:
+            if reply.ok:
+                job.unsaved = False
+            then(reply)
+
+        self.client.send(Export, answered, job=job.id, path=path, format=format)

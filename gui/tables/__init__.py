@@ -1,0 +1,1 @@
+"""Item models and delegates for the tables of the window."""

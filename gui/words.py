@@ -1,0 +1,101 @@
+"""Numbers, times and the engine's words as the user reads them."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication, QLocale
+
+STATES = ("waiting", "running", "done", "failed", "skipped", "cancelled")
+"""The states of a document, in the order of the filter buttons (values of the engine's documents.State)."""
+
+BUSY = ("queued", "running")
+"""The states of a job in which lanes work for it or will do so by themselves."""
+
+_ENGINE_WORDS = (
+    QT_TRANSLATE_NOOP("engine", "waiting"),
+    QT_TRANSLATE_NOOP("engine", "running"),
+    QT_TRANSLATE_NOOP("engine", "done"),
+    QT_TRANSLATE_NOOP("engine", "failed"),
+    QT_TRANSLATE_NOOP("engine", "skipped"),
+    QT_TRANSLATE_NOOP("engine", "cancelled"),
+    QT_TRANSLATE_NOOP("engine", "adding"),
+    QT_TRANSLATE_NOOP("engine", "ready"),
+    QT_TRANSLATE_NOOP("engine", "queued"),
+    QT_TRANSLATE_NOOP("engine", "paused"),
+    QT_TRANSLATE_NOOP("engine", "finished"),
+    QT_TRANSLATE_NOOP("engine", "auto"),
+    QT_TRANSLATE_NOOP("engine", "packed"),
+    QT_TRANSLATE_NOOP("engine", "padded"),
+    QT_TRANSLATE_NOOP("engine", "starter"),
+    QT_TRANSLATE_NOOP("engine", "recent"),
+    QT_TRANSLATE_NOOP("engine", "found"),
+)
+
+
+def _tr(text: str, n: int = -1) -> str:
+    return QCoreApplication.translate("words", text, None, n)
+
+
+def engine_text(text: str) -> str:
+    """Return a word or sentence of the engine in the user's language; what no translator knows stays as it is."""
+    return QCoreApplication.translate("engine", text) if text else ""
+
+
+def number(value: int) -> str:
+    """Return a whole number with the separators of the user's locale."""
+    return QLocale().toString(value)
+
+
+def decimals(value: float, digits: int) -> str:
+    """Return a number with ``digits`` decimals in the user's locale."""
+    return QLocale().toString(value, "f", digits)
+
+
+def percent(share: float) -> str:
+    """Return a share between 0 and 1 as a whole percentage; never 100 % before it is all."""
+    whole = int(share * 100) if share < 1 else 100
+    return _tr("{number} %").format(number=number(whole))
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in at most two units: ``8 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return _tr("{s} s").format(s=whole)
+    if whole < 3600:
+        return _tr("{m} min {s} s").format(m=whole // 60, s=whole % 60)
+    return _tr("{h} h {m} min").format(h=number(whole // 3600), m=whole % 3600 // 60)
+
+
+def seconds(value: float) -> str:
+    """Return the seconds of one document with as many decimals as say something."""
+    return decimals(value, 2 if value < 10 else 1 if value < 100 else 0)
+
+
+def rate(value: float) -> str:
+    """Return a rate a second with three meaningful digits."""
+    return decimals(value, 2 if value < 1 else 1 if value < 100 else 0)
+
+
+def data_size(value: int) -> str:
+    """Return a number of bytes as ``91.4 MB`` (powers of 1000)."""
+    return QLocale().formattedDataSize(value, 1, QLocale.DataSizeFormat.DataSizeSIFormat)
+
+
+def parameter_count(value: int) -> str:
+    """Return a number of parameters as ``22.7 million`` or ``1.24 billion``."""
+    if value >= 1_000_000_000:
+        return _tr("{number} billion").format(number=decimals(value / 1e9, 2))
+    if value >= 1_000_000:
+        return _tr("{number} million").format(number=decimals(value / 1e6, 1))
+    return number(value)
+
+
+def documents(n: int) -> str:
+    """Return ``1 document``, ``1,000 documents``."""
+    return _tr("%Ln documents", n)
+
+
+def prepare_locale() -> None:
+    """Give numbers their separators where the system sets no locale (C writes 1000, not 1,000)."""
+    if QLocale.system().language() == QLocale.Language.C:
+        QLocale.setDefault(QLocale(QLocale.Language.English, QLocale.Country.UnitedStates))
