@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine.documents.document import Skipped, Source, State
 from engine.documents.read import NotADocument, read
-from engine.documents.walk import Seen, walk
+from engine.documents.walk import Walk
 from engine.errors import DocumentError
 from engine.job import Document
 from engine.store.record import Record
@@ -33,8 +33,8 @@ def add_paths(runner: Runner, job: Job, paths: Sequence[str], closing: Callable[
     flushed = time.monotonic()
     try:
         if job.seen is None:
-            job.seen = Seen()
-        for found in walk(paths, seen=job.seen, cancelled=closing):
+            job.seen = Walk()
+        for found in job.seen.walk(paths, cancelled=closing):
             document = _document(runner, job, found)
             counts["added" if document.record.state == State.WAITING else "skipped"] += 1
             held.append(document)

@@ -20,6 +20,8 @@ import psutil
 
 from engine import machine, tasks
 from engine.adding import add_paths, add_texts
+from engine.documents import encodings
+from engine.documents.read import POLICIES
 from engine.errors import Cancelled, DocumentError, HeddleError, UsageError
 from engine.job import LIVE, Job
 from engine.lanes.plan import Plan
@@ -247,6 +249,10 @@ class Engine:
         """Walk files and folders into the pile; the future gives ``{"added": n, "skipped": n}``."""
         found = self._job(job)
         wanted = list(paths)
+        if encoding:
+            encodings.known(encoding)
+        if on_bad_bytes not in POLICIES:
+            raise UsageError(f"Bad bytes can be met with {' or '.join(POLICIES)}, not {on_bad_bytes!r}.")
         with self.runner.lock:
             found.adding += 1
             found.encoding, found.on_bad_bytes = encoding, on_bad_bytes

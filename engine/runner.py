@@ -470,6 +470,8 @@ class Runner:
                 document = job.documents[number]
                 if document.text is not None and not document.in_memory:
                     self.text_cached -= len(document.text)
+                if job.seen is not None:
+                    job.seen.forget(document.record.path)
                 job.remove(number)
             self.journal.remove_documents(job.id, wanted)
             return len(wanted)

@@ -152,6 +152,11 @@ class EngineClient(QObject):
         """Process id of the running engine, 0 when there is none."""
         return self._process.processId() if self._process is not None else 0
 
+    @property
+    def alive(self) -> bool:
+        """Whether there is an engine process now."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start the engine, also after the client gave up; does nothing while one runs or restarts."""
         if self._process is not None or self._restart.isActive():

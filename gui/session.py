@@ -44,7 +44,11 @@ STARTER = "starter"
 
 @dataclass(slots=True)
 class Job:
-    """A pile as the window knows it. ``asked`` counts commands that would be given twice by a second click."""
+    """A pile as the window knows it.
+
+    ``asked`` counts commands under way, that a second click would give twice; ``interrupted`` are paths whose adding
+    the engine did not survive; ``unsaved`` says that results came since the last export.
+    """
 
     id: str
     name: str
@@ -52,7 +56,8 @@ class Job:
     pile: Pile = field(default_factory=Pile)
     asked: int = 0
     settled: bool = True
-    adding: list[tuple[str, ...]] = field(default_factory=list)
+    creating: bool = False
+    interrupted: list[tuple[str, ...]] = field(default_factory=list)
     unsaved: bool = False
     sample: bool = False
 
@@ -102,6 +107,7 @@ class Session(QObject):
         self.newest: Snapshot | None = None
         self._waiting: list[Snapshot] = []
         self._looked_up = ""
+        self._cancelling = False
         client.hello.connect(self._welcome)
         client.snapshot.connect(self._waiting.append)
         client.state_changed.connect(self._engine_state)
@@ -115,16 +121,15 @@ class Session(QObject):
             if self.plan != Plan():
                 self.client.send(SetPlan, self._tell_failure, plan=self.plan)
             self.open_model(self.settings.text("model", STARTER) or STARTER)
-        else:
-            self._restore_lost(set(hello.recovered))
+        self._restore_lost(set(hello.recovered))
         self.hello.emit()
 
     def _restore_lost(self, recovered: set[str]) -> None:
         """Tell a new engine about piles, and paths still being added, that the session file did not keep."""
         for job in self.jobs.values():
-            if job.id not in recovered:
-                self.client.send(CreateJob, self._tell_failure, job=job.id, name=job.name)
-            again, job.adding = job.adding, []
+            if job.id not in recovered and not job.creating:
+                self._create(job)
+            again, job.interrupted = job.interrupted, []
             for paths in again:
                 self._add(job, paths)
 
@@ -210,6 +215,7 @@ class Session(QObject):
         """Load a model; it is remembered once it is open."""
         self.model = replace(ModelState(), status="loading", folder=folder, name=folder.replace("\\", "/").rsplit("/", 1)[-1])
         self.facts = None
+        self._cancelling = False
         self.model_changed.emit()
 
         def answered(reply: Reply) -> None:
@@ -219,12 +225,14 @@ class Session(QObject):
                 if folder != STARTER:
                     self.settings.remember_first("recent_models", folder)
                 self.refresh_models()
-            # A failed load is shown by the model's own state, beside the model.
+            elif not self._cancelling and self.client.alive:
+                self._tell_failure(reply)
 
         self.client.send(OpenModel, answered, folder=folder, dtype="auto")
 
     def cancel_open(self) -> None:
         """Stop the load that is under way."""
+        self._cancelling = True
         self.client.send(CancelOpen, self._tell_failure)
 
     def close_model(self) -> None:
@@ -278,10 +286,20 @@ class Session(QObject):
         number = uuid.uuid4().hex
         name = name or self.tr("Pile {number}").format(number=len(self.jobs) + 1)
         job = self.jobs[number] = Job(number, name, _new_state(number, name))
-        self.client.send(CreateJob, self._tell_failure, job=number, name=name)
+        self._create(job)
         self.select(number)
         self.jobs_changed.emit()
         return job
+
+    def _create(self, job: Job) -> None:
+        job.creating = True
+
+        def answered(reply: Reply) -> None:
+            job.creating = False
+            if self.client.alive:  # a dead engine's successor is told again
+                self._tell_failure(reply)
+
+        self.client.send(CreateJob, answered, job=job.id, name=job.name)
 
     def add_paths(self, paths: Sequence[str]) -> None:
         """Add files and folders to the pile that is shown, making one when there is none."""
@@ -289,14 +307,11 @@ class Session(QObject):
             self._add(self.job or self.new_pile(), tuple(paths))
 
     def _add(self, job: Job, paths: tuple[str, ...]) -> None:
-        job.adding.append(paths)
-
         def answered(reply: Reply) -> None:
-            # An engine that died in the middle is told again when the next one says Hello.
             if reply.ok or self.client.alive:
-                if paths in job.adding:
-                    job.adding.remove(paths)
                 self._tell_failure(reply)
+            else:
+                job.interrupted.append(paths)
 
         self.client.send(AddPaths, answered, job=job.id, paths=paths)
 

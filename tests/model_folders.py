@@ -109,7 +109,7 @@ def make_vocabulary(family: str, *, size: int = 400) -> Vocabulary:
 
 
 def _word_pieces(special: list[str], size: int) -> dict[str, int]:
-    """Return letters, letters inside words, and the most frequent words and endings; the library's trainer is random."""
+    """Return letters, letters inside words, and the most frequent words and endings (the trainer is random)."""
     words = re.findall(r"[a-z]+", WORDS.lower())
     letters = sorted(set(WORDS.lower().replace("\n", "")) - {" "})
     counts = Counter(word for word in words if len(word) > 1)

@@ -26,26 +26,28 @@ WANTED = marker.Marker(requirements.SCHEMA, "cpython-311", "linux-x86_64", "/her
 
 
 @pytest.mark.parametrize(
-    ("found", "exists", "works", "action", "word"),
+    ("found", "exists", "ours", "works", "action", "word"),
     [
-        (None, False, False, "create", "Making"),
-        (None, True, False, "rebuild", "not complete"),
-        (None, True, True, "rebuild", "not complete"),
-        (WANTED, True, False, "rebuild", "gone"),
-        (replace(WANTED, python="cpython-312"), True, True, "rebuild", "cpython-312"),
-        (replace(WANTED, platform="linux-aarch64"), True, True, "rebuild", "linux-aarch64"),
-        (replace(WANTED, schema=0), True, True, "rebuild", "another version"),
-        (replace(WANTED, accelerator="cuda"), True, True, "update", "from cuda to cpu"),
-        (replace(WANTED, root="/there"), True, True, "update", "moved"),
-        (replace(WANTED, key="old"), True, True, "update", "requirements"),
-        (WANTED, True, True, "use", ""),
-        (replace(WANTED, test_key="tests"), True, True, "use", ""),
+        (None, False, False, False, "create", "Making"),
+        (None, True, False, False, "replace", "aside"),
+        (None, True, False, True, "replace", "aside"),
+        (None, True, True, False, "rebuild", "not complete"),
+        (None, True, True, True, "rebuild", "not complete"),
+        (WANTED, True, True, False, "rebuild", "gone"),
+        (replace(WANTED, python="cpython-312"), True, True, True, "rebuild", "cpython-312"),
+        (replace(WANTED, platform="linux-aarch64"), True, True, True, "rebuild", "linux-aarch64"),
+        (replace(WANTED, schema=0), True, True, True, "rebuild", "another version"),
+        (replace(WANTED, accelerator="cuda"), True, True, True, "update", "from cuda to cpu"),
+        (replace(WANTED, root="/there"), True, True, True, "update", "moved"),
+        (replace(WANTED, key="old"), True, True, True, "update", "requirements"),
+        (WANTED, True, True, True, "use", ""),
+        (replace(WANTED, test_key="tests"), True, True, True, "use", ""),
     ],
 )
 def test_the_verdict_on_an_environment(
-    found: marker.Marker | None, exists: bool, works: bool, action: str, word: str
+    found: marker.Marker | None, exists: bool, ours: bool, works: bool, action: str, word: str
 ) -> None:
-    judged = marker.verdict(found, WANTED, exists=exists, interpreter_works=works)
+    judged = marker.verdict(found, WANTED, exists=exists, ours=ours, interpreter_works=works)
     assert judged.action == action
     assert word in judged.reason
     assert bool(judged.reason) == (action != "use")
@@ -74,7 +76,7 @@ class FakeInstaller:
     def __call__(self, label: str, command: Sequence[str], lock: int) -> Outcome:
         self.commands.append(list(command))
         if label == "environment":
-            assert not self.folder.exists()
+            assert os.listdir(self.folder) == [marker.UNFINISHED]
             python = self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
             python.parent.mkdir(parents=True)
             python.touch()
@@ -181,8 +183,8 @@ def test_an_update_does_not_make_the_environment_anew(env: Environment, installe
     assert "-m venv" not in words
 
 
-@pytest.mark.parametrize("leftover", ["file", "empty folder", "folder without marker", "dangling link"])
-def test_whatever_lies_at_the_place_of_the_environment_is_replaced(
+@pytest.mark.parametrize("leftover", ["file", "folder", "dangling link"])
+def test_what_somebody_else_put_there_is_set_aside_and_kept(
     env: Environment, installer: FakeInstaller, leftover: str
 ) -> None:
     place = Path(env.folder)
@@ -191,20 +193,32 @@ def test_whatever_lies_at_the_place_of_the_environment_is_replaced(
     elif leftover == "dangling link":
         place.symlink_to(place.parent / "nowhere", target_is_directory=True)
     else:
-        place.mkdir()
-        if leftover == "folder without marker":
-            (place / "bin").mkdir()
-            (place / "bin" / "python").touch()
+        (place / "bin").mkdir(parents=True)
+        (place / "bin" / "python").touch()
+    Path(env.folder + "-old-1").mkdir()
     env.ensure()
     assert "-m venv" in installer.requested()
+    kept = Path(env.folder + "-old-2")
+    assert kept.is_symlink() or kept.is_file() or (kept / "bin" / "python").exists()
+
+
+def test_an_environment_left_half_way_is_removed(env: Environment, tmp_path: Path) -> None:
+    marker_folder = Path(env.folder)
+    marker_folder.mkdir()
+    marker.begin(env.folder)
+    (marker_folder / "rubbish").touch()
+    env.ensure()
+    assert not (marker_folder / "rubbish").exists()
+    assert not list(tmp_path.glob(".venv-old*"))
 
 
 def test_a_linked_environment_loses_the_link_and_not_its_target(env: Environment, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "kept").touch()
-    Path(env.folder).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    marker.begin(str(elsewhere))
+    Path(env.folder).symlink_to(elsewhere, target_is_directory=True)
     env.ensure()
-    assert (tmp_path / "elsewhere" / "kept").exists()
+    assert (elsewhere / marker.UNFINISHED).exists()
 
 
 def test_an_environment_whose_python_is_gone_is_made_anew(env: Environment, installer: FakeInstaller) -> None:
@@ -220,7 +234,7 @@ def test_the_accelerator_is_remembered(
 ) -> None:
     monkeypatch.setattr(torch_build, "default_accelerator", lambda: "cuda")
     env.ensure("cpu")
-    os.remove(os.path.join(env.folder, marker.FILE))
+    marker.begin(env.folder)
     env.ensure()
     found = marker.read(env.folder)
     assert found is not None

@@ -91,28 +91,29 @@ _OUT_OF_PLACE = -5.0
 class Evidence:
     """The bytes above 127 of a sample, counted: all of them, and those in a telling place.
 
-    Telling are those after a small ASCII letter, between two ASCII letters, and with no letter on either side.
+    Telling are those after a small ASCII letter, beside an ASCII letter, between two, and with no letter beside them.
     """
 
     total: Counter[int]
     after_small: Counter[int]
-    in_word: Counter[int]
+    beside: Counter[int]
+    between: Counter[int]
     alone: Counter[int]
 
 
 def evidence(sample: bytes) -> Evidence:
     """Count the bytes above 127 of ``sample`` and where they stand."""
-    seen = Evidence(Counter(), Counter(), Counter(), Counter())
+    seen = Evidence(Counter(), Counter(), Counter(), Counter(), Counter())
     before = 32
     for byte, after in zip(sample, sample[1:] + b" ", strict=True):
         if byte > 127:
             seen.total[byte] += 1
-            if 97 <= before <= 122:
-                seen.after_small[byte] += 1
-            if _is_letter(before):
-                if _is_letter(after):
-                    seen.in_word[byte] += 1
-            elif before < 128 and after < 128 and not _is_letter(after):
+            letters = _is_letter(before) + _is_letter(after)
+            if letters:
+                seen.beside[byte] += 1
+                seen.after_small[byte] += 97 <= before <= 122
+                seen.between[byte] += letters == 2
+            elif before < 128 and after < 128:
                 seen.alone[byte] += 1
         before = byte
     return seen
@@ -153,15 +154,27 @@ def _misplaced(characters: tuple[str, ...], seen: Evidence) -> int:
     capitals = sum(n for byte, n in seen.after_small.items() if characters[byte - 128].isupper())
     symbols = sum(
         n
-        for byte, n in seen.in_word.items()
+        for byte, n in seen.between.items()
         if not characters[byte - 128].isalpha() and characters[byte - 128] not in "’·"
     )
-    alone = sum(
+    latin = sum(
         n
         for byte, n in seen.alone.items()
-        if "\xbf" < characters[byte - 128] < "\u0250" and characters[byte - 128].lower() not in _ALONE
+        if _is_latin(characters[byte - 128]) and characters[byte - 128].lower() not in _ALONE
     )
-    return capitals + symbols + alone
+    # Words of another script have no Latin letters in them, and are seldom all of one letter.
+    mixed = sum(n for byte, n in seen.beside.items() if _is_foreign(characters[byte - 128]))
+    single = sum(n for byte, n in seen.alone.items() if _is_foreign(characters[byte - 128]))
+    return capitals + symbols + latin + mixed + (single if 4 * single > seen.total.total() else 0)
+
+
+def _is_latin(character: str) -> bool:
+    return "\xbf" < character < "\u0250" and character.isalpha()
+
+
+def _is_foreign(character: str) -> bool:
+    """A letter or a vowel sign of a script that is not Latin."""
+    return "\u0370" <= character < "\u2000"
 
 
 def likelihoods(sample: bytes) -> list[Likelihood]:

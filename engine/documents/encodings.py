@@ -40,6 +40,28 @@ MOST = 0.99
 
 _CONTROLS = bytes(sorted({*range(32)} - set(b"\b\t\n\v\f\r\x1a\x1b")))
 _HIGH = re.compile(rb"[\x80-\xff]")
+_KANA = 0x30
+"""High byte of kana and CJK punctuation: Japanese in UTF-16 may have no control bytes, but it has these."""
+
+_USUAL = ((0x09, 0x0D), (0x20, 0x7E), (0xA0, 0x17F), (0x2000, 0x206F), (0x3000, 0x30FF), (0xFF00, 0xFF60))
+"""Latin letters, punctuation, kana, full-width forms: in the wrong byte order, text has few of them."""
+
+_SCRIPTS = (
+    (0x0180, 0x07FF),  # Latin, Greek, Cyrillic, Armenian, Hebrew, Arabic, Syriac
+    (0x0900, 0x0E7F),  # the scripts of India, Sinhala, Thai
+    (0x10A0, 0x11FF),  # Georgian, Hangul Jamo
+    (0x1E00, 0x1FFF),  # Vietnamese, Greek with accents
+    (0x20A0, 0x27BF),  # currencies, arrows, mathematics, box drawing, symbols
+    (0x3100, 0x9FFF),  # CJK
+    (0xAC00, 0xD7A3),  # Hangul
+    (0xFE00, 0xFE0F),
+    (0x1F300, 0x1FAFF),  # emoji
+    (0x20000, 0x2FA1F),
+)
+
+_FEW = 6
+"""Up to this many characters, half of them being right UTF-8 is enough to call the rest damaged."""
+
 _GOOD_FIT = -5.5
 """Mean log likelihood of a byte: real text has -0.8 to -4.5, bytes read in a wrong encoding mostly -5 to -8."""
 
@@ -91,7 +113,7 @@ def detect(data: bytes) -> Guess | None:
     if not sample:
         return None
     good, bad = _utf8(sample)
-    if good and good >= bad:
+    if good and good >= bad * (1 if good + bad <= _FEW else 2):
         return Guess("utf-8", min(MOST, good / (good + bad)))
     return _legacy(data, sample) or (Guess("utf-8", 0.5) if _mostly_ascii(data) else None)
 
@@ -100,19 +122,19 @@ def detect(data: bytes) -> Guess | None:
 def _wide(data: bytes) -> Guess | None:
     """UTF-16 and UTF-32 show in NUL or control bytes: they are the high bytes of Latin letters, spaces and digits."""
     head = data[:HEAD]
-    if len(head) == len(head.translate(None, b"\0" + _CONTROLS)) or len(data) < 4:
+    nuls = head.count(0)
+    if len(data) < 4 or (not nuls and not has_controls(data, 0.02) and head.count(_KANA) * 5 < len(head)):
         return None
-    # Plain text that somebody cut up with NULs has no other bytes; UTF-16 has a high byte at every second place.
-    if sum(32 <= byte < 127 for byte in head) > 0.7 * len(head):
+    # Plain text cut up with NULs has few other bytes; UTF-16 has a high byte at every second place.
+    if nuls and sum(32 <= byte < 127 for byte in head) > 0.7 * len(head):
         return None
     best: tuple[float, str, int] = (0.0, "", 0)
     for encoding in WIDE:
-        if not _decodes(head, encoding):
-            continue
-        text = codecs.getincrementaldecoder(encoding)().decode(head)
-        best = max(best, (_plausible(text), encoding, len(text)))
+        if _decodes(head, encoding):
+            text = codecs.getincrementaldecoder(encoding)().decode(head)
+            best = max(best, (_plausible(text), encoding, len(text)))
     score, encoding, count = best
-    return Guess(encoding, min(MOST, 1 - 0.5 / count)) if score else None
+    return Guess(encoding, round(min(MOST, 1 - 0.5 / count), 3)) if score else None
 
 
 def _decodes(head: bytes, encoding: str) -> bool:
@@ -125,30 +147,30 @@ def _decodes(head: bytes, encoding: str) -> bool:
 
 
 def _plausible(text: str) -> float:
-    """How much ``text`` looks like text: 0 for not at all, more for usual characters from few blocks of Unicode."""
+    """How much ``text`` looks like text: 0 for not at all, more for usual characters from few blocks of Unicode.
+
+    The wrong byte order turns Latin letters into ideographs and those into characters of no script or of many.
+    """
     if not text or "\0" in text:
         return 0.0
     counts = Counter(text)
-    wrong = sum(n for c, n in counts.items() if c not in "\t\n\v\f\r" and unicodedata.category(c)[0] == "C")
-    usual = sum(n for c, n in counts.items() if _is_usual(ord(c)))
-    if wrong > 0.01 * len(text) or not usual:
-        return 0.0
+    categories: Counter[str] = Counter()
     blocks: Counter[int] = Counter()
     for character, n in counts.items():
+        categories[unicodedata.category(character)] += n
         blocks[ord(character) >> 8] += n
-    return (usual + sum(n for _, n in blocks.most_common(3))) / len(text)
+    nothing = categories["Cn"] + categories["Co"] + categories["Cs"]
+    controls = categories["Cc"] - sum(counts[character] for character in "\t\n\v\f\r")
+    usual = sum(n for character, n in counts.items() if _within(character, _USUAL))
+    letters = usual + sum(n for character, n in counts.items() if _within(character, _SCRIPTS))
+    if nothing > 0.01 * len(text) or controls > 0.1 * len(text) or letters < 0.9 * len(text):
+        return 0.0
+    return (usual + letters + sum(n for _, n in blocks.most_common(3))) / len(text)
 
 
-def _is_usual(code: int) -> bool:
-    """ASCII, Latin letters, general punctuation, CJK punctuation and kana, full-width forms."""
-    return (
-        32 <= code < 127
-        or code in {9, 10, 13}
-        or 0xA0 <= code < 0x180
-        or 0x2010 <= code < 0x2028
-        or 0x3000 <= code < 0x3100
-        or 0xFF00 <= code < 0xFF61
-    )
+def _within(character: str, ranges: tuple[tuple[int, int], ...]) -> bool:
+    code = ord(character)
+    return any(first <= code <= last for first, last in ranges)
 
 
 # ----------------------------------------------------------------------------------------------------- legacy and UTF-8

@@ -30,5 +30,5 @@ class Likelihood:
 
     @property
     def fit(self) -> float:
-        """Mean log likelihood of a byte that is not ASCII: says whether the best encoding is any good."""
-        return self.letters / max(1, self.count)
+        """Mean log likelihood of a byte that is not ASCII, with the prior: says whether the encoding is any good."""
+        return (self.letters + self.prior) / max(1, self.count)

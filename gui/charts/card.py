@@ -97,14 +97,15 @@ class Caption(Elided):
             painter.drawText(QRectF(x, top, max(0.0, width - x), metrics.height()), left, text)
 
     def _places(self, metrics: QFontMetricsF) -> list[tuple[Entry, float, int]]:
-        """Return each entry with its left edge and its line; what has no room at all is left out."""
+        """Return each entry with its left edge and its line; what has no room is left out, except for the first."""
         places: list[tuple[Entry, float, int]] = []
         x, line = 0.0, 0
         for entry in self._entries:
             need = metrics.horizontalAdvance(entry.text) + (entry.swatch + _NEAR if entry.brush is not None else 0.0)
             if x > 0.0 and x + need > self.width() and line + 1 < self._lines:
                 x, line = 0.0, line + 1
-            if x >= self.width():
+            if x + need > self.width() and x > 0.0:
+                # a swatch whose words were cut off would be a riddle; the tool tip has them all
                 break
             places.append((entry, x, line))
             x += need + _APART
@@ -163,7 +164,11 @@ class ChartCard(QWidget):
     def changeEvent(self, event: QEvent) -> None:
         """Follow the theme and the font of the window."""
         super().changeEvent(event)
-        if self._finished and event.type() in (QEvent.Type.PaletteChange, QEvent.Type.FontChange, QEvent.Type.StyleChange):
+        if self._finished and event.type() in (
+            QEvent.Type.PaletteChange,
+            QEvent.Type.FontChange,
+            QEvent.Type.StyleChange,
+        ):
             self._dress()
 
     def recolour(self, colours: Colours) -> None:

@@ -26,11 +26,13 @@ CAPACITY = 330
 class Lines:
     """A plot with one curve a field of a ring, on a value axis of its own."""
 
-    def __init__(self, fields: Sequence[str], least: float, axis: Callable[[float], str], *, now_axis: bool) -> None:
-        """Show ``fields``; the axis never ends below ``least``, and ``axis`` words its labels."""
+    def __init__(
+        self, fields: Sequence[str], least: float, axis: Callable[[float], str], *, now_axis: bool, lines: int = 1
+    ) -> None:
+        """Show ``fields``; the axis never ends below ``least``, ``axis`` words its labels, ``lines`` are the caption's."""
         self.fields = tuple(fields)
         self.scale = Scale(least)
-        self.caption = Caption()
+        self.caption = Caption(lines=lines)
         self.plot = Plot(now_axis=now_axis)
         self.curves = [Curve(self.plot) for _ in self.fields]
         self.axis = axis
@@ -100,7 +102,7 @@ class CurvesCard(ChartCard):
         """Bring captions and text twin up to date; meant for once a second."""
         told = self.words()
         for part, texts, brushes in zip(self._lines, told, self._brushes(), strict=True):
-            part.caption.set_entries(*(Entry(text, brush) for text, brush in zip(texts, brushes, strict=True)))
+            part.caption.set_entries(*(Entry(text, brush) for text, brush in zip(texts, brushes, strict=False)))
         self.describe(", ".join(text for texts in told for text in texts))
 
     def clear(self) -> None:

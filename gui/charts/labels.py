@@ -23,6 +23,15 @@ def compact_size(value: float) -> str:
     return QLocale().formattedDataSize(round(value), 0, QLocale.DataSizeFormat.DataSizeSIFormat)
 
 
+def short_size(value: float) -> str:
+    """Return a number of bytes in three digits, such as ``968 MB`` and ``1.2 GB`` (powers of 1000)."""
+    scaled = value
+    while scaled >= 1000.0:
+        scaled /= 1000.0
+    digits = 0 if scaled >= 99.5 else 1
+    return QLocale().formattedDataSize(round(value), digits, QLocale.DataSizeFormat.DataSizeSIFormat)
+
+
 def percentage(share: float) -> str:
     """Return a share as a rounded percentage: ``0.5`` is ``50 %``, and two busy cores are ``200 %``."""
     return QCoreApplication.translate("charts", "{number} %").format(number=number(round(100.0 * share)))

@@ -58,10 +58,12 @@ class LaneTimeline(ChartCard):
         if lanes is not None:
             self._lanes, self._heard = tuple(lanes), now
             self._columns.need(len(lanes))
+            self._columns.codes[len(lanes) :] = 0  # lanes of an older plan
         fresh = self._columns.advance(now)
         if fresh and now - self._heard <= _PATIENCE:
+            known = min(fresh, round(_PATIENCE / self._columns.step))
             for row, lane in enumerate(self._lanes):
-                self._columns.codes[row, -fresh:] = _CODES.get(lane.activity, 0)
+                self._columns.codes[row, -known:] = _CODES.get(lane.activity, 0)
 
     def draw(self) -> None:
         """Paint the last minute."""
@@ -76,7 +78,7 @@ class LaneTimeline(ChartCard):
         """Bring legend, labels and text twin up to date; meant for once a second."""
         lanes = self._lanes
         names = [self.tr("lane {number}").format(number=lane.index) for lane in lanes]
-        self._strip.set_labels(names, (), ())
+        self._strip.set_labels(names, begins=range(len(names)))
         counts = np.bincount(self._columns.codes[: len(lanes)].ravel(), minlength=len(ACTIVITIES) + 1)[1:]
         total = int(counts.sum())
         shares = {name: count / total for name, count in zip(ACTIVITIES, counts.tolist(), strict=True) if count}

@@ -6,8 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from gui.charts.curves import CurvesCard, Lines
-from gui.charts.labels import compact_size
-from gui.words import data_size
+from gui.charts.labels import compact_size, short_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +23,7 @@ class Memory(CurvesCard):
         self.set_title(self.tr("Memory"), self.tr("resident bytes, last 60 s"))
         self._total = 0
         self.build(
-            Lines(("engine", "window"), 1e8, compact_size, now_axis=False),
+            Lines(("engine", "window"), 1e8, compact_size, now_axis=False, lines=2),
             Lines(("available",), 1e9, compact_size, now_axis=True),
         )
 
@@ -34,13 +33,11 @@ class Memory(CurvesCard):
 
     def words(self) -> Sequence[Sequence[str]]:
         """Return the sizes in words."""
-        engine, window, available = (self._size(field) for field in ("engine", "window", "available"))
-        free = self.tr("{size} free of {total}").format(size=available, total=data_size(self._total))
-        return (
-            (self.tr("engine {size}").format(size=engine), self.tr("window {size}").format(size=window)),
-            (free if self._total else self.tr("free memory unknown"),),
-        )
-
-    def _size(self, field: str) -> str:
-        value = self.value(field)
-        return self.tr("none") if math.isnan(value) else data_size(round(value))
+        engine, window, available = (self.value(field) for field in ("engine", "window", "available"))
+        sizes = [self.tr("engine {size}").format(size=short_size(engine))] if not math.isnan(engine) else []
+        if not math.isnan(window):
+            sizes.append(self.tr("window {size}").format(size=short_size(window)))
+        if math.isnan(available):
+            return sizes, (self.tr("not measured yet"),)
+        free = self.tr("{size} free of {total}")
+        return sizes, (free.format(size=short_size(available), total=short_size(self._total)),)

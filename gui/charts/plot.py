@@ -158,15 +158,19 @@ class Plot(pg.GraphicsView):
     def _paint_marks(self, painter: QPainter, field: QRectF) -> None:
         height = QFontMetricsF(self.font()).height()
         for mark in self._marks:
-            box = QRectF(1.0, self._y(mark.position) - height / 2.0, field.left() - _GAP - 1.0, height)
+            top = max(0.0, self._y(mark.position) - height / 2.0)
+            box = QRectF(1.0, top, field.left() - _GAP - 1.0, height)
             painter.drawText(box, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), mark.value)
             painter.drawText(box, int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter), mark.text)
 
     def _paint_times(self, painter: QPainter, field: QRectF) -> None:
-        box = QRectF(field.left(), field.bottom() + 1.0, field.width(), QFontMetricsF(self.font()).height())
+        metrics = QFontMetricsF(self.font())
+        box = QRectF(field.left(), field.bottom() + 1.0, field.width(), metrics.height())
+        roomy = metrics.horizontalAdvance(" ".join(self._times)) + 8.0 < field.width()
         sides = (Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignHCenter, Qt.AlignmentFlag.AlignRight)
         for text, side in zip(self._times, sides, strict=True):
-            painter.drawText(box, int(side | Qt.AlignmentFlag.AlignTop), text)
+            if roomy or side != Qt.AlignmentFlag.AlignHCenter:
+                painter.drawText(box, int(side | Qt.AlignmentFlag.AlignTop), text)
 
     def _y(self, value: float) -> float:
         return self.box.mapViewToScene(QPointF(0.0, value)).y()

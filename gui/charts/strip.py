@@ -13,10 +13,11 @@ from gui.charts.columns import pixel_rows
 from gui.charts.plot import Mark, Plot
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from numpy.typing import NDArray
     from PySide6.QtWidgets import QWidget
+
 
 class Strip(Plot):
     """Rows of colour over "seconds ago". The image is made in device pixels, so that rows and gaps are sharp."""
@@ -58,18 +59,25 @@ class Strip(Plot):
         seconds = codes.shape[1] * step
         self._image.setRect(QRectF(excess - seconds, 0.0, seconds, float(len(codes))))
 
-    def set_labels(self, names: Sequence[str], values: Sequence[str], widest: Sequence[str]) -> None:
-        """Label the rows at the left; ``widest`` are the texts that must always fit, so that the field stays put."""
+    def set_labels(
+        self, names: Sequence[str], values: Sequence[str] = (), widest: Sequence[str] = (), begins: Container[int] = ()
+    ) -> None:
+        """Label the rows at the left, with ``names`` and, if there are any, ``values``.
+
+        ``widest`` are the values that must always fit, so that the field stays put; ``begins`` are the rows that are
+        the first of their group.
+        """
         metrics = QFontMetricsF(self.font())
         advance = metrics.horizontalAdvance
         name = max((advance(n) for n in names), default=0.0)
         value = max((advance(w) for w in widest), default=0.0)
         self.set_left(round(name + value + (14.0 if value else 6.0)))
-        apart, free = metrics.height() - 2.0, -1e9
-        height, marks = self.row_height(len(names)), []
+        # Where rows are low, only those that begin a group are named, and of these as many as there is room for.
+        height, apart = self.row_height(len(names)), metrics.height() - 3.0
+        marks, free = [], -apart
         for row, text in enumerate(names):
             middle = (row + 0.5) * height
-            if middle - free >= apart or not row:
+            if middle - free >= apart and (height >= apart or row in begins):
                 marks.append(Mark(row + 0.5, text, values[row] if values else ""))
                 free = middle
         self.set_marks(marks)

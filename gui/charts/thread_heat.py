@@ -70,7 +70,7 @@ class ThreadHeat(ChartCard):
         factor = max(1, -(-columns.count // width))
         codes, excess = fold_columns(codes, factor, columns.newest)
         codes, folded = fold_rows(codes, int(height / _LEAST_ROW))
-        breaks = [i for i in range(1, len(rows)) if _group(rows[i]) != _group(rows[i - 1])] if folded == 1 else []
+        breaks = self._begins() if folded == 1 else []
         self._strip.show_codes(codes, breaks, columns.step * factor, columns.step * excess)
 
     def tell(self, totals: dict[str, float], cores: int) -> None:
@@ -86,7 +86,7 @@ class ThreadHeat(ChartCard):
         roomy = self._strip.row_height(len(names)) >= self._strip.fontMetrics().height() - 3
         widest = (percentage(1.0),) if roomy else ()
         # Between labelled rows there are others when rows are low: a single value would stand for the wrong ones.
-        self._strip.set_labels(names, values if roomy else (), widest)
+        self._strip.set_labels(names, values if roomy else (), widest, self._begins())
         self._caption.set_entries(*self._figures())
         self.describe("; ".join([self._caption.text(), *self._busy_in_words()]))
 
@@ -101,6 +101,11 @@ class ThreadHeat(ChartCard):
         self._strip.set_table(heat_table(colours.heat))
         self.tell(self._totals, self._cores)
 
+    def _begins(self) -> list[int]:
+        """Return the rows that are the first of their group."""
+        rows = self._rows
+        return [i for i in range(len(rows)) if not i or _group(rows[i]) != _group(rows[i - 1])]
+
     def _figures(self) -> list[Entry]:
         engine, window = self._totals.get(ENGINE, -1.0), self._totals.get(WINDOW, -1.0)
         figures = []
@@ -108,6 +113,8 @@ class ThreadHeat(ChartCard):
             share = percentage(min(1.0, engine / self._cores))
             words = self.tr("engine {share} of {cores}")
             figures.append(Entry(words.format(share=share, cores=self.tr("%Ln cores", "", self._cores))))
+        else:
+            figures.append(Entry(self.tr("no engine yet")))
         if window >= 0.0:
             share = percentage(min(1.0, window / self._cores))
             figures.append(Entry(self.tr("window {share}").format(share=share)))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QFrame, QScrollArea, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtGui import QPainter, QPaintEvent, QPalette
+from PySide6.QtWidgets import QFrame, QScrollArea, QSplitter, QSplitterHandle, QVBoxLayout, QWidget
 
 from engine.metrics.history import Rate
 from engine.metrics.threads import ThreadMeter
@@ -29,7 +30,6 @@ _OWN = 0.2  # seconds between two looks at the window's own threads, one column 
 _CURVE = 0.2  # seconds between two points of a curve
 _WORDS = 1.0  # seconds between two changes of text
 _SILENCE = 1.0  # seconds without a snapshot after which curves have a gap
-_ROUNDS = 4  # ticks in which every chart is painted at least once
 
 
 def cores() -> int:
@@ -37,6 +37,25 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+class _Handle(QSplitterHandle):
+    """A thin line between two charts."""
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: ARG002 - Qt's signature
+        """Paint the line in the middle."""
+        rect = self.rect()
+        colour = self.palette().color(QPalette.ColorRole.Mid)
+        QPainter(self).fillRect(rect.center().x(), rect.top() + 6, 1, rect.height() - 12, colour)
+
+
+class _Splitter(QSplitter):
+    def __init__(self, orientation: Qt.Orientation) -> None:
+        super().__init__(orientation)
+        self.setHandleWidth(7)
+
+    def createHandle(self) -> QSplitterHandle:
+        return _Handle(self.orientation(), self)
 
 
 class LivePanel(QWidget):
@@ -61,10 +80,9 @@ class LivePanel(QWidget):
         self.throughput = Throughput()
         self.queue = QueueDepth()
         self.memory = Memory()
-        self._splitter = QSplitter(Qt.Orientation.Horizontal)
+        self._splitter = _Splitter(Qt.Orientation.Horizontal)
         self._splitter.setChildrenCollapsible(False)
-        self._splitter.setHandleWidth(5)
-        shares = ((self.lanes, 22), (self.threads, 30), (self.throughput, 18), (self.queue, 17), (self.memory, 18))
+        shares = ((self.lanes, 21), (self.threads, 29), (self.throughput, 17), (self.queue, 17), (self.memory, 19))
         for chart, share in shares:
             self._splitter.addWidget(chart)
             self._splitter.setStretchFactor(self._splitter.count() - 1, share)
@@ -125,7 +143,7 @@ class LivePanel(QWidget):
         self._engine_load, self._window_load = Rate(1.0), Rate(1.0)
         self._loads = {ENGINE: -1.0, WINDOW: -1.0}
         self._resident = math.nan
-        self._tick = 0
+        self._odd = False
 
     def _record_curves(self, now: float, snapshot: Snapshot) -> None:
         if now - self._weighed >= _WORDS:
@@ -143,18 +161,16 @@ class LivePanel(QWidget):
         self.memory.record(now, float(meters.rss), self._resident, float(meters.memory_available))
 
     def _paint(self, now: float, *, heat_changed: bool) -> None:
-        """Paint a part of the charts: strips five times a second, curves half as often, never all in one tick."""
-        self._tick = (self._tick + 1) % _ROUNDS
+        """Paint half of the charts, so that each is painted five times a second and no tick is a long one."""
+        self._odd = not self._odd
         if heat_changed:
             self.threads.draw()
-        match self._tick:
-            case 0:
-                self.throughput.draw(now)
-            case 1 | 3:
-                self.lanes.draw()
-            case _:
-                self.queue.draw(now)
-                self.memory.draw(now)
+        if self._odd:
+            self.lanes.draw()
+            self.throughput.draw(now)
+        else:
+            self.queue.draw(now)
+            self.memory.draw(now)
         if now - self._worded >= _WORDS:
             self._worded = now
             self.lanes.tell()

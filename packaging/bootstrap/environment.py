@@ -80,7 +80,11 @@ class Environment:
         chosen = accelerator or self._remembered() or (found.accelerator if found else None)
         wanted = marker.wanted_marker(self.root, self.requirements.key, chosen or "cpu")
         judged = marker.verdict(
-            found, wanted, exists=os.path.lexists(self.folder), interpreter_works=self._interpreter_works()
+            found,
+            wanted,
+            exists=os.path.lexists(self.folder),
+            ours=marker.is_ours(self.folder),
+            interpreter_works=self._interpreter_works(),
         )
         if chosen is None and judged.action != "use":  # asked for last: it may start a program
             wanted = replace(wanted, accelerator=torch_build.default_accelerator())
@@ -145,7 +149,7 @@ class _Installation:
             if judged.action == "update":
                 self._guarded(found, wanted, self._program)
             else:
-                self._create(wanted)
+                self._create(wanted, aside=judged.action == "replace")
                 self._program(wanted)
                 marker.write(self.environment.folder, wanted)
             found = wanted
@@ -161,7 +165,7 @@ class _Installation:
         the old state holds. After a kill nothing is known: the marker stays away and the next start builds anew.
         """
         folder = self.environment.folder
-        marker.remove(folder)
+        marker.begin(folder)
         try:
             step(after)
         except SetupError:
@@ -170,12 +174,16 @@ class _Installation:
             raise
         marker.write(folder, after)
 
-    def _create(self, wanted: Marker) -> None:
+    def _create(self, wanted: Marker, *, aside: bool) -> None:
         folder = self.environment.folder
-        marker.remove(folder)
-        _remove(folder)
         _require_venv_modules()
+        if aside:
+            _set_aside(folder, self.environment.say)
+        else:
+            _remove(folder)
         _require_room(self.environment.root, FREE_BYTES[wanted.accelerator])
+        os.mkdir(folder)
+        marker.begin(folder)
         # Not sys.executable: inside an activated .venv that is the very interpreter which was just removed.
         base: str = getattr(sys, "_base_executable", None) or sys.executable
         outcome = self.run("environment", [base, "-m", "venv", folder], self.lock)
@@ -281,21 +289,36 @@ def _require_room(folder: str, needed: int) -> None:
         raise SetupError(message)
 
 
+def _set_aside(folder: str, say: Callable[[str], None]) -> None:
+    """Give what lies at ``folder`` another name, whatever it is; nothing of it is lost."""
+    number = 1
+    while os.path.lexists(f"{folder}-old-{number}"):
+        number += 1
+    try:
+        os.rename(folder, f"{folder}-old-{number}")
+    except OSError as error:
+        raise _in_use(error) from error
+    say(f"  It is now {folder}-old-{number}; remove it if nobody needs it.")
+
+
 def _remove(folder: str) -> None:
-    """Remove the environment, whatever it is; a link goes, not what it leads to."""
+    """Remove an environment of ours; where it is reached by a link, the link goes and not what it leads to."""
 
     def writable(remove: Callable[[str], object], path: str, _: object) -> None:
         os.chmod(path, stat.S_IRWXU)  # Windows does not remove read-only files
         remove(path)
 
     try:
-        if os.path.islink(folder) or os.path.isfile(folder):
+        if os.path.islink(folder):
             os.remove(folder)
         elif os.path.isdir(folder):
             shutil.rmtree(folder, onerror=writable)
     except OSError as error:
-        message = (
-            f"The old environment cannot be removed: {error}. Close every program that uses .venv (Heddle itself too), "
-            "or remove the folder by hand, then start again."
-        )
-        raise SetupError(message) from error
+        raise _in_use(error) from error
+
+
+def _in_use(error: OSError) -> SetupError:
+    return SetupError(
+        f"The old environment cannot be replaced: {error}. Close every program that uses .venv (Heddle itself too), "
+        "or remove the folder by hand, then start again."
+    )

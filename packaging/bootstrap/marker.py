@@ -14,6 +14,8 @@ from bootstrap.arguments import Accelerator
 from bootstrap.requirements import SCHEMA
 
 FILE = "heddle.json"
+UNFINISHED = "heddle-unfinished"
+"""A file that lies in the environment while it is being changed; what is killed in between leaves it behind."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Marker:
 class Verdict:
     """What has to happen before an environment can be used."""
 
-    action: Literal["use", "create", "update", "rebuild"]
+    action: Literal["use", "create", "update", "rebuild", "replace"]
+    """``rebuild`` removes what is there, ``replace`` keeps it under another name."""
     reason: str = ""
     """For the user; empty for ``use``."""
 
@@ -49,14 +52,17 @@ def wanted_marker(root: str, key: str, accelerator: Accelerator) -> Marker:
     return Marker(SCHEMA, tag, sysconfig.get_platform(), root, accelerator, key)
 
 
-def verdict(found: Marker | None, wanted: Marker, *, exists: bool, interpreter_works: bool) -> Verdict:
+def verdict(found: Marker | None, wanted: Marker, *, exists: bool, ours: bool, interpreter_works: bool) -> Verdict:
     """Compare the environment that is there (``found``) with the one that is ``wanted``.
 
-    Broken or foreign ones are built anew; one that is merely behind is updated in place, so that losing the network
-    in the middle does not cost the user what works.
+    ``ours`` tells a half-made environment from one that somebody else made: that one is not ours to remove. Broken
+    ones are built anew; one that is merely behind is updated in place, so that losing the network in the middle does
+    not cost the user what works.
     """
     if not exists:
         return Verdict("create", "Making the environment .venv")
+    if not ours:
+        return Verdict("replace", ".venv was not made by start.py; setting it aside and making our own")
     if found is None:
         return Verdict("rebuild", ".venv is there but not complete; building it anew")
     if not interpreter_works:
@@ -85,17 +91,26 @@ def read(folder: str) -> Marker | None:
     return marker if marker.accelerator in {"cpu", "cuda"} else None
 
 
+def is_ours(folder: str) -> bool:
+    """Return whether start.py made the environment in ``folder``, be it finished, damaged or left half-way."""
+    return any(os.path.lexists(os.path.join(folder, name)) for name in (FILE, UNFINISHED))
+
+
+def begin(folder: str) -> None:
+    """Mark the environment in ``folder`` as being changed: until ``write`` it is not whole."""
+    with open(os.path.join(folder, UNFINISHED), "w", encoding="utf-8") as file:
+        file.write("Left half-way; start.py makes this environment anew.\n")
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(os.path.join(folder, FILE))
+
+
 def write(folder: str, marker: Marker) -> None:
-    """Put ``marker`` into the environment in ``folder``, all of it or nothing."""
+    """Put ``marker`` into the environment in ``folder``, all of it or nothing: from here on it is whole."""
     path = os.path.join(folder, FILE)
     with open(path + ".new", "w", encoding="utf-8") as file:
         json.dump(asdict(marker), file, indent=1)
         file.flush()
         os.fsync(file.fileno())
     os.replace(path + ".new", path)
-
-
-def remove(folder: str) -> None:
-    """Take the marker away: from here on the environment is not whole."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        os.remove(os.path.join(folder, FILE))
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(os.path.join(folder, UNFINISHED))

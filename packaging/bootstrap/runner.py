@@ -146,8 +146,10 @@ def logged_runner(log_path: str, environ: Mapping[str, str]) -> Runner:
             )
 
             def listen() -> None:
-                for line in process.stdout or ():
-                    lines.put(line)
+                if process.stdout is not None:
+                    with process.stdout as output:
+                        for line in output:
+                            lines.put(line)
                 lines.put(None)
 
             threading.Thread(target=listen, daemon=True).start()

@@ -1,0 +1,299 @@
+"""The engine as a process of its own: commands in on standard input, events out on what was standard output.
+
+Started by the window as ``python -m engine.host --session FILE``. Ends when its input closes, so it never outlives the
+window; a window that reads slowly makes snapshots rarer but never holds up a lane.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import faulthandler
+import gc
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from engine import __version__, protocol
+from engine.errors import Cancelled, HeddleError
+from engine.metrics.threads import name_this_thread
+from engine.protocol import Command, Event, Frames, Reply, encode
+
+if TYPE_CHECKING:
+    from engine.engine import Engine
+
+log = logging.getLogger(__name__)
+
+PERIOD = 0.1
+"""Seconds between snapshots."""
+
+HARD_LIMIT = 2.0
+"""Seconds after an orderly end was asked for, on top of those granted, at which the process ends by force."""
+
+
+class Outbox:
+    """Writes frames on a thread of its own, so that a reader that does not read blocks nobody else."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        """Write to ``stream``, a blocking binary stream."""
+        self._stream = stream
+        self._frames: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._pending = 0
+        self._change = threading.Condition()
+        self.broken = threading.Event()
+        """Set when the reader is gone."""
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._thread.start()
+
+    def send(self, event: Event) -> None:
+        """Queue an event; returns at once."""
+        frame = encode(event)
+        with self._change:
+            self._pending += 1
+        self._frames.put(frame)
+
+    @property
+    def pending(self) -> int:
+        """Frames that the reader has not taken yet."""
+        with self._change:
+            return self._pending
+
+    def drain(self, seconds: float) -> bool:
+        """Wait until everything queued is written; False when ``seconds`` were not enough."""
+        with self._change:
+            return self._change.wait_for(lambda: not self._pending or self.broken.is_set(), seconds)
+
+    def _run(self) -> None:
+        name_this_thread("outbox")
+        while (frame := self._frames.get()) is not None:
+            try:
+                if not self.broken.is_set():
+                    self._stream.write(frame)
+                    self._stream.flush()
+            except (OSError, ValueError):
+                self.broken.set()
+            with self._change:
+                self._pending -= 1
+                self._change.notify_all()
+
+
+class Host:
+    """Turns commands into calls of the Engine, and what comes of them into events."""
+
+    def __init__(self, engine: Engine, outbox: Outbox) -> None:
+        """Serve ``engine``; answers go to ``outbox``."""
+        self.engine = engine
+        self.outbox = outbox
+        self.ending = threading.Event()
+        self.grace = 2.0
+        """Seconds that the end may take."""
+        self.reason = ""
+        self._handlers: dict[type, Callable[[Any], Any]] = {
+            protocol.OpenModel: lambda c: self.engine.open_model(c.folder, c.dtype),
+            protocol.CancelOpen: lambda _: self.engine.cancel_open(),
+            protocol.CloseModel: lambda _: self.engine.close_model(),
+            protocol.ListModels: lambda c: self.engine.list_models(c.folders, c.recent),
+            protocol.CheckModel: lambda c: self.engine.check_model(c.folder),
+            protocol.SetPlan: lambda c: self.engine.set_plan(c.plan),
+            protocol.CreateJob: lambda c: self.engine.create_job(c.job, c.name),
+            protocol.AddPaths: lambda c: self.engine.add_paths(
+                c.job, c.paths, encoding=c.encoding, on_bad_bytes=c.on_bad_bytes
+            ),
+            protocol.Submit: lambda c: self.engine.submit(c.job, c.task, c.settings, c.priority),
+            protocol.Pause: lambda c: self.engine.pause(c.job),
+            protocol.Resume: lambda c: self.engine.resume(c.job),
+            protocol.Cancel: lambda c: self.engine.cancel(c.job),
+            protocol.Retry: lambda c: self.engine.retry(c.job, c.documents),
+            protocol.RemoveDocuments: lambda c: self.engine.remove_documents(c.job, c.documents),
+            protocol.SetPriority: lambda c: self.engine.set_priority(c.job, c.priority),
+            protocol.Inspect: lambda c: self.engine.inspect(c.job, c.document, c.limit),
+            protocol.Export: lambda c: self.engine.export(c.job, c.path, c.format),
+        }
+
+    def handle(self, command: Command) -> None:
+        """Carry out one command; its Reply is sent now or when its future is done."""
+        if isinstance(command, protocol.Shutdown):
+            self.end("asked to", command.seconds)
+            self.outbox.send(Reply(command.request, ok=True))
+            return
+        try:
+            result = self._handlers[type(command)](command)
+        except HeddleError as error:
+            self.outbox.send(Reply(command.request, ok=False, error=str(error)))
+            return
+        except Exception as error:  # noqa: BLE001 - one bad command must not take the engine down
+            log.exception("%s failed", type(command).__name__)
+            self.outbox.send(Reply(command.request, ok=False, error=f"The engine could not do this: {error}"))
+            return
+        if isinstance(result, Future):
+            result.add_done_callback(partial(self._answer, command))
+        else:
+            self.outbox.send(Reply(command.request, ok=True, value=_value(command, result)))
+
+    def _answer(self, command: Command, future: Future[Any]) -> None:
+        if future.cancelled():
+            self.outbox.send(Reply(command.request, ok=False, error="The engine is closing."))
+            return
+        error = future.exception()
+        if error is None:
+            self.outbox.send(Reply(command.request, ok=True, value=_value(command, future.result())))
+        elif isinstance(error, (HeddleError, Cancelled)):
+            self.outbox.send(Reply(command.request, ok=False, error=str(error)))
+        else:
+            log.error("%s failed", type(command).__name__, exc_info=error)
+            self.outbox.send(Reply(command.request, ok=False, error=f"The engine could not do this: {error}"))
+
+    def end(self, reason: str, seconds: float = 2.0) -> None:
+        """Begin the orderly end."""
+        self.reason, self.grace = reason, seconds
+        self.ending.set()
+
+    def serve(self) -> None:
+        """Send a snapshot ten times a second until the end begins; runs on the main thread."""
+        while not self.ending.wait(PERIOD):
+            if self.outbox.broken.is_set():
+                self.end("the window is gone")
+                break
+            # With a frame still on its way the window is slow: what changed waits for the next round.
+            if self.outbox.pending < 3:
+                self.outbox.send(protocol.Picture(self.engine.snapshot()))
+            self.engine.collect_garbage()
+
+
+def _value(command: Command, result: Any) -> dict[str, Any]:
+    if result is None:
+        return {}
+    if isinstance(result, dict):
+        return {key: protocol.plain(item) for key, item in result.items()}
+    if isinstance(result, int):
+        return {"path": command.path, "rows": result} if isinstance(command, protocol.Export) else {"count": result}
+    if isinstance(result, tuple):
+        return {"models": [protocol.plain(item) for item in result]}
+    if isinstance(command, protocol.SetPlan):
+        return {"plan": protocol.plain(result)}
+    return {"facts": protocol.plain(result)}
+
+
+def _read_commands(stream: BinaryIO, host: Host) -> None:
+    """Hand commands to the host until the stream ends; runs on a thread of its own."""
+    name_this_thread("commands")
+    frames = Frames()
+    descriptor = stream.fileno()
+    while True:
+        try:
+            data = os.read(descriptor, 1 << 16)
+        except OSError:
+            data = b""
+        if not data:
+            host.end("the window is gone")
+            return
+        try:
+            for command in frames.feed(data):
+                host.handle(command)  # type: ignore[arg-type]
+        except protocol.ProtocolError as error:
+            log.error("the window sent what is no command: %s", error)
+            host.end("the commands cannot be read")
+            return
+
+
+def _take_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Return (commands in, events out) and move standard output aside, so that no library's print breaks a frame."""
+    out = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.setmode(out.fileno(), os.O_BINARY)
+        msvcrt.setmode(0, os.O_BINARY)
+    return sys.stdin.buffer, out
+
+
+def _watch_parent(parent: int, host: Host) -> None:
+    """End the engine when process ``parent`` is gone, even if its pipe was inherited by somebody else."""
+    import psutil
+
+    name_this_thread("parent")
+    try:
+        process = psutil.Process(parent)
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE and not host.ending.wait(1.0):
+            pass
+    except psutil.NoSuchProcess:
+        pass
+    host.end("the window is gone")
+
+
+def _prepare_process() -> None:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # lanes are the parallelism; forks there would deadlock
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["TRANSFORMERS_OFFLINE"] = "1"
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the engine host until it is told to end; returns the exit code."""
+    parser = argparse.ArgumentParser("engine.host", description="Heddle's engine, as the window starts it.")
+    parser.add_argument("--session", help="file that keeps jobs and results if the engine dies")
+    parser.add_argument("--parent", type=int, help="process id after whose end the engine ends as well")
+    options = parser.parse_args(arguments)
+    _prepare_process()
+    incoming, outgoing = _take_streams()
+    faulthandler.enable()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    gc.disable()  # collected by this thread only, from serve(): never on a pool thread
+    outbox = Outbox(outgoing)
+    from engine import machine, tasks
+    from engine.engine import Engine
+    from engine.tasks.base import specification
+
+    try:
+        engine = Engine(options.session)
+    except HeddleError as error:
+        log.error("%s", error)
+        outbox.send(protocol.Bye(str(error)))
+        outbox.drain(1.0)
+        return 3
+    host = Host(engine, outbox)
+    signal.signal(signal.SIGTERM, lambda *_: host.end("terminated"))
+    signal.signal(signal.SIGINT, lambda *_: host.end("interrupted"))
+    outbox.send(
+        protocol.Hello(
+            protocol.VERSION,
+            __version__,
+            os.getpid(),
+            machine.facts(),
+            tuple(specification(task) for task in tasks.TASKS.values()),
+            engine.recovered,
+        )
+    )
+    threading.Thread(target=_read_commands, args=(incoming, host), name="commands", daemon=True).start()
+    if options.parent:
+        threading.Thread(target=_watch_parent, args=(options.parent, host), name="parent", daemon=True).start()
+    host.serve()
+    # Whatever hangs now (a load, a disk) must not keep the process: daemon threads and this timer end with it.
+    threading.Thread(target=_end_by_force, args=(host.grace + HARD_LIMIT,), daemon=True).start()
+    begin = time.monotonic()
+    clean = engine.close(host.grace)
+    outbox.send(protocol.Bye(host.reason))
+    outbox.drain(max(0.1, host.grace - (time.monotonic() - begin)))
+    log.info("ended: %s, %s", host.reason, "cleanly" if clean else "with work cut off")
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+    os._exit(0)  # a loader thread inside a C++ call cannot be joined; everything that matters is closed
+
+
+def _end_by_force(seconds: float) -> None:
+    time.sleep(seconds)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

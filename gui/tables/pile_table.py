@@ -1,0 +1,310 @@
+"""The pile as an item model: records by id, its own sorting and filtering, one dataChanged a tick."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from enum import IntEnum
+from itertools import pairwise
+from typing import Any
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+
+from engine.metrics.snapshot import DocumentRow
+from gui import words
+from gui.escape import shown
+from gui.pile import Change, Pile
+from gui.theme import Theme
+
+Index = QModelIndex | QPersistentModelIndex
+
+PROGRESS_ROLE = int(Qt.ItemDataRole.UserRole) + 1
+"""Role under which the progress column gives (share, state) to its delegate."""
+
+RUNS = 100
+"""Runs of rows above which a change is told as a reset: each run costs the view one layout."""
+
+SHARE = 0.1
+"""Share of the time that rebuilding a sorted or filtered order may take."""
+
+
+class Column(IntEnum):
+    """The columns in their first order; those from SIZE on are hidden until wanted."""
+
+    STATE = 0
+    NAME = 1
+    TOKENS = 2
+    PROGRESS = 3
+    SECONDS = 4
+    RESULT = 5
+    SIZE = 6
+    ENCODING = 7
+    COVERAGE = 8
+    UNKNOWN = 9
+    LANE = 10
+
+
+OPTIONAL = (Column.SIZE, Column.ENCODING, Column.COVERAGE, Column.UNKNOWN, Column.LANE)
+
+_STATE_ORDER = {state: at for at, state in enumerate(("failed", "running", "waiting", "done", "skipped", "cancelled"))}
+_RIGHT = (Column.TOKENS, Column.SECONDS, Column.SIZE, Column.COVERAGE, Column.UNKNOWN, Column.LANE)
+
+
+class PileTable(QAbstractTableModel):
+    """Shows a Pile. ``order`` holds the ids of the rows that are shown, in the order in which they are."""
+
+    def __init__(
+        self, theme: Theme, parent: QObject | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Show nothing yet. ``clock`` gives seconds."""
+        super().__init__(parent)
+        self._theme = theme
+        self._clock = clock
+        self._pile = Pile()
+        self._order: list[int] = []
+        self._rows: dict[int, int] = {}
+        self._state = ""
+        self._needle = ""
+        self._sort: tuple[int, bool] | None = None
+        self._stale = False
+        self._not_before = 0.0
+        self._headers = {
+            Column.STATE: self.tr("State"),
+            Column.NAME: self.tr("Name"),
+            Column.TOKENS: self.tr("Tokens"),
+            Column.PROGRESS: self.tr("Progress"),
+            Column.SECONDS: self.tr("Seconds"),
+            Column.RESULT: self.tr("Result"),
+            Column.SIZE: self.tr("Size"),
+            Column.ENCODING: self.tr("Encoding"),
+            Column.COVERAGE: self.tr("Coverage"),
+            Column.UNKNOWN: self.tr("Unknown"),
+            Column.LANE: self.tr("Lane"),
+        }
+        self._keys: dict[int, Callable[[DocumentRow], Any]] = {
+            Column.STATE: lambda row: _STATE_ORDER.get(row.state, len(_STATE_ORDER)),
+            Column.NAME: lambda row: self._pile.name_key(row),
+            Column.TOKENS: lambda row: row.tokens,
+            Column.PROGRESS: lambda row: row.progress,
+            Column.SECONDS: lambda row: row.seconds,
+            Column.RESULT: lambda row: row.summary or row.reason,
+            Column.SIZE: lambda row: row.size,
+            Column.ENCODING: lambda row: row.encoding,
+            Column.COVERAGE: lambda row: row.coverage,
+            Column.UNKNOWN: lambda row: row.unknown_share,
+            Column.LANE: lambda row: row.lane,
+        }
+
+    # ------------------------------------------------------------------------------------------------------ what is shown
+    def set_pile(self, pile: Pile) -> None:
+        """Show another pile with the same filter and sorting."""
+        self.beginResetModel()
+        self._pile = pile
+        self._take(self._wanted())
+        self.endResetModel()
+
+    def set_state(self, state: str) -> None:
+        """Show only documents in ``state``; "" shows all."""
+        if state != self._state:
+            self._state = state
+            self._rebuild()
+
+    def set_needle(self, needle: str) -> None:
+        """Show only documents whose name or result holds ``needle``, whatever the case."""
+        if needle != self._needle:
+            self._needle = needle
+            self._rebuild()
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        """Sort by a column; -1 gives back the order of the pile."""
+        self._sort = (column, order == Qt.SortOrder.DescendingOrder) if column in self._keys else None
+        self._rebuild()
+
+    @property
+    def filtered(self) -> bool:
+        """Whether a state or a search hides rows."""
+        return bool(self._state or self._needle.strip())
+
+    def record(self, row: int) -> DocumentRow | None:
+        """Return the document of a row that is shown."""
+        return self._pile.records.get(self._order[row]) if 0 <= row < len(self._order) else None
+
+    def row_of(self, document: int) -> int:
+        """Return the row of a document, -1 when it is not shown."""
+        return self._rows.get(document, -1)
+
+    def number_at(self, row: int) -> int:
+        """Return the id of the document in a row, -1 when there is none."""
+        return self._order[row] if 0 <= row < len(self._order) else -1
+
+    # ------------------------------------------------------------------------------------------------------------- ticks
+    def apply(self, change: Change) -> None:
+        """Show what one tick changed in the pile: new rows in one batch, changed ones in one dataChanged."""
+        if change.rebuilt:
+            self._rebuild()
+        elif self.filtered or self._sort is not None:
+            self._stale = True
+        elif change.added:
+            begin = len(self._order)
+            self.beginInsertRows(QModelIndex(), begin, begin + len(change.added) - 1)
+            self._order.extend(change.added)
+            self._rows.update((number, begin + at) for at, number in enumerate(change.added))
+            self.endInsertRows()
+        self.catch_up()
+        rows = [self._rows[number] for number in change.updated if number in self._rows]
+        if rows:
+            self.dataChanged.emit(self.index(min(rows), 0), self.index(max(rows), len(Column) - 1))
+
+    def catch_up(self) -> None:
+        """Bring a sorted or filtered order up to date, if that is due; called once a tick."""
+        if self._stale and self._clock() >= self._not_before:
+            self._rebuild()
+
+    def _wanted(self) -> list[int]:
+        numbers = self._pile.select(self._state, self._needle)
+        if self._sort is None:
+            return numbers
+        column, descending = self._sort
+        return self._pile.sorted(numbers, self._keys[column], descending=descending)
+
+    def _take(self, order: list[int]) -> None:
+        self._order = order
+        self._rows = {number: row for row, number in enumerate(order)}
+
+    def _rebuild(self) -> None:
+        """Make the order anew and tell the difference: rows gone, rows moved, rows new; or a reset when it is large."""
+        begin = self._clock()
+        self._stale = False
+        wanted = self._wanted()
+        if wanted != self._order:
+            self._turn_into(wanted)
+        self._not_before = self._clock() + (self._clock() - begin) / SHARE
+
+    def _turn_into(self, wanted: list[int]) -> None:
+        target = set(wanted)
+        gone = _runs([row for row, number in enumerate(self._order) if number not in target])
+        new = _runs([row for row, number in enumerate(wanted) if number not in self._rows])
+        if len(gone) + len(new) > RUNS:
+            self.beginResetModel()
+            self._take(wanted)
+            self.endResetModel()
+            return
+        for first, last in reversed(gone):
+            self.beginRemoveRows(QModelIndex(), first, last)
+            self._take(self._order[:first] + self._order[last + 1 :])
+            self.endRemoveRows()
+        staying = [number for number in wanted if number in self._rows]
+        if staying != self._order:
+            self._reorder(staying)
+        for first, last in new:
+            self.beginInsertRows(QModelIndex(), first, last)
+            self._take(self._order[:first] + wanted[first : last + 1] + self._order[first:])
+            self.endInsertRows()
+
+    def _reorder(self, order: list[int]) -> None:
+        self.layoutAboutToBeChanged.emit()
+        before = self.persistentIndexList()
+        numbers = [self._order[index.row()] for index in before]
+        self._take(order)
+        after = [self.index(self._rows[n], i.column()) for n, i in zip(numbers, before, strict=True)]
+        self.changePersistentIndexList(before, after)
+        self.layoutChanged.emit()
+
+    # ---------------------------------------------------------------------------------------------------- Qt's questions
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's own default
+        """Return the number of rows that are shown."""
+        return 0 if parent.isValid() else len(self._order)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's own default
+        """Return the number of columns, hidden ones included."""
+        return 0 if parent.isValid() else len(Column)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return the title of a column."""
+        if orientation == Qt.Orientation.Horizontal and 0 <= section < len(Column):
+            if role == Qt.ItemDataRole.DisplayRole:
+                return self._headers[Column(section)]
+            if role == Qt.ItemDataRole.TextAlignmentRole:
+                return _alignment(section)
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return what a cell shows; names are escaped here, once for all views."""
+        row = self.record(index.row()) if index.isValid() else None
+        if row is None:
+            return None
+        column = index.column()
+        if role == Qt.ItemDataRole.DisplayRole:
+            return self._text(row, column)
+        if role == Qt.ItemDataRole.DecorationRole:
+            if column == Column.STATE:
+                return self._theme.state_icon(row.state)
+            if column == Column.RESULT and row.state == "done" and row.reason:
+                return self._theme.icon("warning", "warning")
+        elif role == Qt.ItemDataRole.ForegroundRole:
+            if column == Column.STATE:
+                return self._theme.colour(row.state)
+            if column != Column.NAME and row.state != "done":
+                return self._theme.colour("muted")
+        elif role == Qt.ItemDataRole.TextAlignmentRole:
+            return _alignment(column)
+        elif role == Qt.ItemDataRole.ToolTipRole:
+            return self._tip(row, column)
+        elif role == PROGRESS_ROLE:
+            return row.progress, row.state
+        elif role == Qt.ItemDataRole.AccessibleTextRole:
+            return f"{self._headers[Column(column)]}: {self._text(row, column)}"
+        return None
+
+    def _text(self, row: DocumentRow, column: int) -> str:
+        match column:
+            case Column.STATE:
+                return words.engine_text(row.state)
+            case Column.NAME:
+                return shown(row.name)
+            case Column.TOKENS:
+                return words.number(row.tokens) if row.tokens >= 0 else ""
+            case Column.PROGRESS:
+                return words.percent(row.progress)
+            case Column.SECONDS:
+                return words.seconds(row.seconds) if row.seconds > 0 else ""
+            case Column.RESULT:
+                return shown(row.summary or row.reason)
+            case Column.SIZE:
+                return words.data_size(row.size)
+            case Column.ENCODING:
+                sure = row.confidence >= 1 or not row.encoding
+                return row.encoding if sure else f"{row.encoding} ? {words.percent(row.confidence)}"
+            case Column.COVERAGE:
+                return words.percent(row.coverage) if row.tokens >= 0 else ""
+            case Column.UNKNOWN:
+                return words.percent(row.unknown_share) if row.tokens >= 0 else ""
+            case _:
+                return words.number(row.lane) if row.lane >= 0 else ""
+
+    def _tip(self, row: DocumentRow, column: int) -> str:
+        """Return the full path, or for the result why it is so; as plain text, whatever the name looks like."""
+        if column == Column.RESULT:
+            tip = "\n".join(shown(part) for part in (row.summary, row.reason) if part)
+        elif column in (Column.STATE, Column.NAME):
+            tip = shown(row.path)
+        else:
+            return ""
+        # Qt guesses rich text from the first tag it sees; a leading zero-width space makes no difference to that, but
+        # an escaped text inside a <span> is always shown as it is, line breaks included.
+        escaped = tip.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", "<br>")
+        return f"<span>{escaped}</span>" if tip else ""
+
+
+def _alignment(column: int) -> Qt.AlignmentFlag:
+    side = Qt.AlignmentFlag.AlignRight if column in _RIGHT else Qt.AlignmentFlag.AlignLeft
+    return side | Qt.AlignmentFlag.AlignVCenter
+
+
+def _runs(rows: list[int]) -> list[tuple[int, int]]:
+    """Return ascending ``rows`` as inclusive runs."""
+    if not rows:
+        return []
+    cuts = [at for at, (a, b) in enumerate(pairwise(rows), 1) if b != a + 1]
+    begins, ends = [0, *cuts], [*cuts, len(rows)]
+    return [(rows[a], rows[b - 1]) for a, b in zip(begins, ends, strict=True)]
