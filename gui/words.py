@@ -95,6 +95,15 @@ def documents(n: int) -> str:
     return _tr("%Ln documents", n)
 
 
+def model_status(status: str, progress: float) -> str:
+    """Return the state of the model in words, with the progress while it loads."""
+    if status == "loading":
+        return _tr("Loading {percent}").format(percent=percent(progress))
+    return {"ready": _tr("Ready"), "failed": _tr("Cannot be used"), "none": _tr("No model is open")}.get(
+        status, engine_text(status)
+    )
+
+
 def prepare_locale() -> None:
     """Give numbers their separators where the system sets no locale (C writes 1000, not 1,000)."""
     if QLocale.system().language() == QLocale.Language.C:

@@ -123,7 +123,7 @@ def make_config(family: str, vocabulary: Vocabulary, *, hidden: int, layers: int
     """Return the family's configuration in small. ``positions`` are those that tokens can take."""
     import transformers
 
-    plain = {
+    plain: dict[str, Any] = {
         "vocab_size": vocabulary.size,
         "hidden_size": hidden,
         "num_hidden_layers": layers,

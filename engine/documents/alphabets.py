@@ -58,15 +58,15 @@ THAI = ("านรกอเงมยลวดทสต่ะปบคไ้ี�
 CODE_PAGES: tuple[tuple[str, tuple[str, ...], float], ...] = (
     ("cp1252", WESTERN, 0.0),
     ("cp1250", CENTRAL, -2.0),
-    ("cp1251", CYRILLIC, -2.0),
-    ("cp1253", GREEK, -2.0),
+    ("cp1251", CYRILLIC, -3.0),
+    ("cp1253", GREEK, -3.0),
     ("cp1254", TURKISH, -2.0),
-    ("cp1255", HEBREW, -2.0),
-    ("cp1256", ARABIC, -2.0),
-    ("cp874", THAI, -2.0),
+    ("cp1255", HEBREW, -3.0),
+    ("cp1256", ARABIC, -3.0),
+    ("cp874", THAI, -3.0),
     ("cp1257", BALTIC, -2.5),
     ("iso8859_2", CENTRAL, -3.0),
-    ("koi8_r", CYRILLIC[:1], -3.0),
+    ("koi8_r", CYRILLIC[:1], -4.0),
     ("iso8859_5", CYRILLIC, -4.0),
     ("iso8859_7", GREEK, -5.0),
     ("cp866", CYRILLIC[:1], -4.0),
@@ -75,11 +75,11 @@ CODE_PAGES: tuple[tuple[str, tuple[str, ...], float], ...] = (
 )
 """Codec, its languages, and how much less usual it is than cp1252 (a log prior, in nats). Order breaks ties."""
 
-_QUOTES = frozenset("“”‘’„«»–—…\xa0")
-_SYMBOLS = frozenset("‚‹›•·°§©®™€£×½¼²³µ№ªº\xad")
+_QUOTES = frozenset("“”‘’„«»–—…·\xa0")
+_SYMBOLS = frozenset("€£°§©®™•±²³µ½×№‚‹›¼¾ªº\xad")
 _ALONE = frozenset("àáâèéêíìòóôõùúýöåøæœő")
 _QUOTE = math.log(3e-2)
-_SYMBOL = math.log(6e-3)
+_SYMBOL = math.log(1e-2)
 _UNEXPECTED_LETTER = math.log(3e-4)
 _UNEXPECTED = math.log(3e-5)
 _CAPITAL = math.log(0.08)
@@ -91,11 +91,13 @@ _OUT_OF_PLACE = -5.0
 class Evidence:
     """The bytes above 127 of a sample, counted: all of them, and those in a telling place.
 
-    Telling are those after a small ASCII letter, beside an ASCII letter, between two, and with no letter beside them.
+    Telling are those after a small ASCII letter and before a capital one, beside an ASCII letter, between two, and with
+    no letter beside them.
     """
 
     total: Counter[int]
     after_small: Counter[int]
+    before_capital: Counter[int]
     beside: Counter[int]
     between: Counter[int]
     alone: Counter[int]
@@ -103,7 +105,7 @@ class Evidence:
 
 def evidence(sample: bytes) -> Evidence:
     """Count the bytes above 127 of ``sample`` and where they stand."""
-    seen = Evidence(Counter(), Counter(), Counter(), Counter(), Counter())
+    seen = Evidence(Counter(), Counter(), Counter(), Counter(), Counter(), Counter())
     before = 32
     for byte, after in zip(sample, sample[1:] + b" ", strict=True):
         if byte > 127:
@@ -112,6 +114,7 @@ def evidence(sample: bytes) -> Evidence:
             if letters:
                 seen.beside[byte] += 1
                 seen.after_small[byte] += 97 <= before <= 122
+                seen.before_capital[byte] += 65 <= after <= 90
                 seen.between[byte] += letters == 2
             elif before < 128 and after < 128:
                 seen.alone[byte] += 1
@@ -152,10 +155,11 @@ def _weights(encoding: str, letters: str) -> tuple[float, ...]:
 def _misplaced(characters: tuple[str, ...], seen: Evidence) -> int:
     """How many bytes stand where their character does not belong."""
     capitals = sum(n for byte, n in seen.after_small.items() if characters[byte - 128].isupper())
+    smalls = sum(n for byte, n in seen.before_capital.items() if characters[byte - 128].islower())
     symbols = sum(
         n
         for byte, n in seen.between.items()
-        if not characters[byte - 128].isalpha() and characters[byte - 128] not in "’·"
+        if not characters[byte - 128].isalpha() and characters[byte - 128] not in _QUOTES
     )
     latin = sum(
         n
@@ -165,7 +169,7 @@ def _misplaced(characters: tuple[str, ...], seen: Evidence) -> int:
     # Words of another script have no Latin letters in them, and are seldom all of one letter.
     mixed = sum(n for byte, n in seen.beside.items() if _is_foreign(characters[byte - 128]))
     single = sum(n for byte, n in seen.alone.items() if _is_foreign(characters[byte - 128]))
-    return capitals + symbols + latin + mixed + (single if 4 * single > seen.total.total() else 0)
+    return capitals + smalls + symbols + latin + mixed + (single if 4 * single > seen.total.total() else 0)
 
 
 def _is_latin(character: str) -> bool:

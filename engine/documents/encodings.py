@@ -54,7 +54,7 @@ _SCRIPTS = (
     (0x20A0, 0x27BF),  # currencies, arrows, mathematics, box drawing, symbols
     (0x3100, 0x9FFF),  # CJK
     (0xAC00, 0xD7A3),  # Hangul
-    (0xFE00, 0xFE0F),
+    (0xFE00, 0xFE6F),  # variants and small forms
     (0x1F300, 0x1FAFF),  # emoji
     (0x20000, 0x2FA1F),
 )
@@ -68,10 +68,11 @@ _GOOD_FIT = -5.5
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A codec's name as Python writes it, and how sure it is: 1.0 is certain, less is detected."""
+    """A codec's name as Python writes it, how sure it is (1.0 is certain, less is detected), the bytes of its mark."""
 
     encoding: str
     confidence: float = 1.0
+    mark: int = 0
 
 
 def known(name: str) -> str:
@@ -85,13 +86,13 @@ def known(name: str) -> str:
         ) from error
 
 
-def bom(data: bytes) -> tuple[str, int] | None:
-    """Return the encoding that the byte order mark of ``data`` names and the mark's length, or None."""
+def bom(data: bytes) -> Guess | None:
+    """Return the encoding that the byte order mark of ``data`` names, or None when there is no mark."""
     for mark, encoding in BOMS:
         if data.startswith(mark):
             if encoding == "utf-32-le" and not _decodes(data[:HEAD], encoding):
                 continue  # UTF-16 whose first character is NUL: no text either way, but named right
-            return encoding, len(mark)
+            return Guess(encoding, mark=len(mark))
     return None
 
 
@@ -106,27 +107,36 @@ def detect(data: bytes) -> Guess | None:
 
     A file with damaged bytes is still recognised, so decoding with the answer may fail at some bytes.
     """
-    wide = _wide(data)
-    if wide or b"\0" in data or has_controls(data, 0.03):
-        return wide
-    sample = _sample(data)
+    head = data[:HEAD]
+    if b"\0" in data or has_controls(data, 0.03) or _has_kana(head):
+        wide = _wide(head)
+        if wide or not _has_kana(head):
+            return wide
+    sample, is_all = _sample(data)
     if not sample:
         return None
-    good, bad = _utf8(sample)
+    good, bad = _utf8(sample, is_all)
     if good and good >= bad * (1 if good + bad <= _FEW else 2):
-        return Guess("utf-8", min(MOST, good / (good + bad)))
-    return _legacy(data, sample) or (Guess("utf-8", 0.5) if _mostly_ascii(data) else None)
+        return Guess("utf-8", round(min(MOST, good / (good + bad)), 3))
+    legacy = _legacy(data, sample, is_all)
+    if legacy:
+        return legacy
+    return Guess("utf-8", 0.5) if _mostly_ascii(head) else _wide(head) or _second_opinion(sample)
 
 
 # ------------------------------------------------------------------------------------------ UTF-16 and UTF-32, no mark
-def _wide(data: bytes) -> Guess | None:
+def _has_kana(head: bytes) -> bool:
+    return head.count(_KANA) * 5 > len(head)
+
+
+def _wide(head: bytes) -> Guess | None:
     """UTF-16 and UTF-32 show in NUL or control bytes: they are the high bytes of Latin letters, spaces and digits."""
-    head = data[:HEAD]
+    plain = sum(32 <= byte < 127 or 9 <= byte <= 13 for byte in head)
     nuls = head.count(0)
-    if len(data) < 4 or (not nuls and not has_controls(data, 0.02) and head.count(_KANA) * 5 < len(head)):
+    if len(head) < 4 or (not nuls and len(head.translate(None, _CONTROLS)) < 0.15 * len(head)):
         return None
     # Plain text cut up with NULs has few other bytes; UTF-16 has a high byte at every second place.
-    if nuls and sum(32 <= byte < 127 for byte in head) > 0.7 * len(head):
+    if nuls and plain >= 0.75 * len(head) and not _has_kana(head):
         return None
     best: tuple[float, str, int] = (0.0, "", 0)
     for encoding in WIDE:
@@ -174,8 +184,8 @@ def _within(character: str, ranges: tuple[tuple[int, int], ...]) -> bool:
 
 
 # ----------------------------------------------------------------------------------------------------- legacy and UTF-8
-def _sample(data: bytes) -> bytes:
-    """The beginning of what is not ASCII: whole lines where they are short, never starting inside a character."""
+def _sample(data: bytes) -> tuple[bytes, bool]:
+    """The beginning of what is not ASCII, and whether that is all: lines, never starting inside a character."""
     pieces: list[bytes] = []
     size = end = 0
     while size < SAMPLE and (hit := _HIGH.search(data, end)):
@@ -184,30 +194,29 @@ def _sample(data: bytes) -> bytes:
         end = min(len(data) if stop < 0 else stop + 1, start + SAMPLE - size + 256)
         pieces.append(data[start:end])
         size += end - start
-    return b"".join(pieces)
+    return b"".join(pieces), size < SAMPLE
 
 
-def _utf8(sample: bytes) -> tuple[int, int]:
+def _utf8(sample: bytes, is_all: bool) -> tuple[int, int]:
     """How many characters outside ASCII are right UTF-8, and how many places are not.
 
     Legacy text hits a right sequence by chance, but less than once for each place that is wrong: at most 0.92 times in
     Thai, less in Chinese, Japanese and Korean, hardly ever in others (measured on messages in 25 languages).
     """
-    text = codecs.getincrementaldecoder("utf-8")("replace").decode(sample)
+    text = codecs.getincrementaldecoder("utf-8")("replace").decode(sample, is_all)
     bad = text.count("\ufffd") - sample.count(b"\xef\xbf\xbd")
     return sum(character > "\x7f" for character in text) - bad, bad
 
 
-def _mostly_ascii(data: bytes) -> bool:
-    head = data[:HEAD]
+def _mostly_ascii(head: bytes) -> bool:
     return sum(byte > 127 for byte in head) <= 0.3 * len(head)
 
 
-def _legacy(data: bytes, sample: bytes) -> Guess | None:
-    found = sorted(alphabets.likelihoods(sample) + ideographs.likelihoods(sample), key=lambda each: -each.score)
+def _legacy(data: bytes, sample: bytes, is_all: bool) -> Guess | None:
+    found = sorted(alphabets.likelihoods(sample) + ideographs.likelihoods(sample, is_all), key=lambda each: -each.score)
     best = found[0]
     if best.fit < _GOOD_FIT:
-        return None if _mostly_ascii(data) else _second_opinion(sample)
+        return None
     encoding = next((name for name in best.encodings if _strict(data, name) is not None), best.encodings[-1])
     text = sample.decode(encoding, "replace")
     # Encodings that give the same text do not contradict it.
@@ -218,7 +227,7 @@ def _legacy(data: bytes, sample: bytes) -> Guess | None:
     )
     match = from_bytes(sample, cp_isolation=[encoding], threshold=1.0).best()
     order = 1 - match.chaos if match else 0.5
-    return Guess(encoding, round(max(0.01, min(MOST, order / (1 + doubt))), 3))
+    return Guess(codecs.lookup(encoding).name, round(max(0.01, min(MOST, order / (1 + doubt))), 3))
 
 
 def _strict(data: bytes, encoding: str) -> str | None:

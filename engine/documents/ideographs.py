@@ -20,7 +20,7 @@ from engine.documents.likelihood import Likelihood
 _PUNCTUATION = "　、。，．・：；？！“”‘’（）《》〈〉【】「」『』〔〕—…～·％＋－＝／＊＆＃＠＄￥①②③④⑤⑥⑦⑧⑨×→°"
 _FULL_WIDTH = "".join(chr(code) for code in range(0xFF10, 0xFF5B))
 _HIRAGANA = "".join(chr(code) for code in range(0x3041, 0x3094)) + "ー"
-_COMMON_KANA = "のにをはがとてでしたいるもなかられこりすまきくあそよっだ、。"
+_COMMON_KANA = "のにをはがとてでしたいるもなかられこりすまきくあそよっだーンスルトイリクラ、。"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +96,14 @@ def _usual(family: Family) -> frozenset[str]:
     return frozenset(bytes(table).decode(family.encodings[0], "ignore") + family.also)
 
 
-def likelihoods(sample: bytes) -> list[Likelihood]:
-    """Return how likely ``sample`` is in every family; a character cut off at its end does not count."""
+def likelihoods(sample: bytes, is_all: bool = True) -> list[Likelihood]:
+    """Return how likely ``sample`` is in every family.
+
+    A character cut off at its end counts as broken only when the sample ``is_all`` there is.
+    """
     found: list[Likelihood] = []
     for family in FAMILIES:
-        text = codecs.getincrementaldecoder(family.encodings[-1])("replace").decode(sample)
+        text = codecs.getincrementaldecoder(family.encodings[-1])("replace").decode(sample, is_all)
         usual = _usual(family)
         weights = dict.fromkeys(family.common, math.log(_COMMON_SHARE / len(family.common)))
         weights["\ufffd"] = _BROKEN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 
 from engine.documents import encodings, signatures
@@ -16,6 +17,9 @@ SIZE_LIMIT = 256 * 1024 * 1024
 
 POLICIES = ("fail", "replace")
 """What to do with bytes that cannot be decoded: fail the document, or put U+FFFD in their place and flag it."""
+
+_INK = re.compile(r"[^\s\ufeff]")
+"""What a text must have to be one; a byte order mark in its middle is a space without width."""
 
 _SEVEN_BIT = ("iso2022", "hz", "utf-7")
 """Encodings that write everything in ASCII bytes: strict UTF-8 would take them for English with strange words."""
@@ -53,15 +57,12 @@ def decode(data: bytes, *, encoding: str = "", on_bad_bytes: str = "fail") -> Te
     if on_bad_bytes not in POLICIES:
         raise UsageError(f"Unknown policy {on_bad_bytes!r} for bad bytes; choose one of {', '.join(POLICIES)}.")
     chosen = encodings.known(encoding) if encoding else ""
-    guess, start = _encoding(data, chosen)
-    body = data[start:] if start else data
-    try:
-        text, replaced = body.decode(guess.encoding), 0
-    except UnicodeError as error:
-        text, replaced = _damaged(body, guess.encoding, start, error, on_bad_bytes)
+    if not data:
+        raise NotADocument("empty")
+    text, guess, replaced = _decoded(data, chosen, on_bad_bytes)
     if "\0" in text or encodings.has_controls(text[: encodings.HEAD].encode("utf-8", "replace"), 0.3):
         raise NotADocument(signatures.not_text(data[: signatures.HEAD]))
-    if not text.strip("\ufeff \t\r\n\f\v") or text.isspace():
+    if not _INK.search(text):
         raise NotADocument("empty")
     return Text(text, hashlib.sha256(data).hexdigest(), guess.encoding, guess.confidence, replaced)
 
@@ -72,8 +73,7 @@ def _bytes(source: Source, limit: int) -> bytes:
     try:
         _check(source, os.stat(source.path))
         # Without O_NONBLOCK a FIFO put in the file's place at this moment would block for ever.
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
-        with open(os.open(source.path, flags), "rb") as file:
+        with open(source.path, "rb", opener=_open) as file:
             _check(source, os.fstat(file.fileno()))
             data = file.read(min(source.size, signatures.HEAD))
             reason = signatures.not_plain(data)
@@ -92,6 +92,10 @@ def _bytes(source: Source, limit: int) -> bytes:
     if len(data) != source.size:
         raise DocumentError("changed since it was added")
     return data
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
 
 
 def _check(source: Source, status: os.stat_result) -> None:
@@ -115,44 +119,50 @@ def _size(count: int) -> str:
 
 
 # --------------------------------------------------------------------------------------------------------- the encoding
-def _encoding(data: bytes, chosen: str) -> tuple[encodings.Guess, int]:
-    """The encoding of ``data``, and the number of bytes of its mark."""
-    if not data:
-        raise NotADocument("empty")
-    mark = encodings.bom(data)
-    if mark:
-        return encodings.Guess(mark[0]), mark[1]
-    if chosen.startswith(_SEVEN_BIT) and data.isascii():
-        return encodings.Guess(chosen), 0
-    if b"\0" not in data and _is_utf8(data):
-        return encodings.Guess("utf-8"), 0
-    if chosen:
-        return encodings.Guess(chosen), 0
-    guess = encodings.detect(data)
+def _decoded(data: bytes, chosen: str, on_bad_bytes: str) -> tuple[str, encodings.Guess, int]:
+    """The text of ``data``, the encoding it is in, and how many characters stand for bad bytes."""
+    guess = encodings.bom(data)
+    if guess is None and chosen.startswith(_SEVEN_BIT) and data.isascii():
+        guess = encodings.Guess(chosen)
+    if guess is None:
+        text = _utf8(data)
+        if text is not None:
+            return text, encodings.Guess("utf-8"), 0
+        guess = encodings.Guess(chosen) if chosen and _may_be(chosen, data) else encodings.detect(data)
     if guess is None:
         raise NotADocument(signatures.not_text(data[: signatures.HEAD]))
-    return guess, 0
-
-
-def _is_utf8(data: bytes) -> bool:
+    body = data[guess.mark :]
     try:
-        data.decode("utf-8")
+        return body.decode(guess.encoding), guess, 0
+    except UnicodeError as error:
+        if on_bad_bytes == "fail":
+            raise _bad_bytes(body, guess, error) from error
+    text = body.decode(guess.encoding, "replace")
+    # A U+FFFD of the file itself is no replacement; only those are left when bad bytes are ignored.
+    replaced = text.count("\ufffd") - body.decode(guess.encoding, "ignore").count("\ufffd")
+    if 2 * replaced > len(text):
+        raise NotADocument(signatures.not_text(data[: signatures.HEAD]))
+    return text, guess, replaced
+
+
+def _may_be(chosen: str, data: bytes) -> bool:
+    """False for bytes that no text in the ``chosen`` encoding has: a pile holds binary files as well."""
+    return chosen.startswith(("utf-16", "utf-32")) or (b"\0" not in data and not encodings.has_controls(data, 0.1))
+
+
+def _utf8(data: bytes) -> str | None:
+    # Thai or Cyrillic in UTF-16 may be nothing but ASCII bytes, every second one a control character.
+    if b"\0" in data or encodings.has_controls(data, 0.3):
+        return None
+    try:
+        return data.decode("utf-8")
     except UnicodeDecodeError:
-        return False
-    return True
+        return None
 
 
-def _damaged(body: bytes, encoding: str, start: int, error: UnicodeError, on_bad_bytes: str) -> tuple[str, int]:
-    """What the policy says about bytes that cannot be decoded: the text with replacements and their number."""
-    label = _LABELS.get(encoding, encoding)
-    if on_bad_bytes == "fail":
-        where = "some bytes cannot be decoded"
-        if isinstance(error, UnicodeDecodeError):
-            where = f"bad byte 0x{body[error.start]:02x} at offset {start + error.start}"
-        raise DocumentError(f"not {label}: {where}; choose an encoding or 'replace'") from error
-    text = body.decode(encoding, "replace")
-    # A U+FFFD of the file itself is no replacement; only "ignore" leaves it.
-    replaced = text.count("\ufffd") - body.decode(encoding, "ignore").count("\ufffd")
-    if replaced > len(text) // 2:
-        raise NotADocument(f"not text in {label}")
-    return text, replaced
+def _bad_bytes(body: bytes, guess: encodings.Guess, error: UnicodeError) -> DocumentError:
+    label = _LABELS.get(guess.encoding, guess.encoding)
+    where = "some bytes cannot be decoded"
+    if isinstance(error, UnicodeDecodeError):
+        where = f"bad byte 0x{body[error.start]:02x} at offset {guess.mark + error.start}"
+    return DocumentError(f"not {label}: {where}; choose an encoding or 'replace'")

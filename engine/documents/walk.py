@@ -82,7 +82,8 @@ class Walk:
         A file is taken as it is named; a folder with all below it: its own files first, then folder by folder, names
         in natural order ("chapter 2" before "chapter 10"). Hidden names inside a folder are skipped, a hidden path
         that was named is taken. Symbolic links are followed after all else, so that a file is found under its real
-        name where both are there; each real folder is walked once, so loops end. Only regular files are taken.
+        name where both are there, except to a folder that they lie in; each real folder is walked once, so loops
+        end. Only regular files are taken.
 
         The walk ends early when ``cancelled`` returns True. It raises nothing: what cannot be looked at is Skipped
         with its reason.
@@ -112,7 +113,11 @@ class _Run:
         for path in paths:
             yield from self._take(path)
         while self._links:
-            yield from self._take(self._links.popleft())
+            path = self._links.popleft()
+            if _leads_up(path):
+                yield Skipped(path, "a link to a folder above it")
+            else:
+                yield from self._take(path)
 
     def _take(self, path: str) -> Iterator[Source | Skipped]:
         """A path that was named, or a link: whatever it leads to."""
@@ -181,6 +186,12 @@ class _Run:
                 yield path
             else:
                 yield from self._take(path)
+
+
+def _leads_up(link: str) -> bool:
+    """True for a link to a folder that it lies in: what is there is walked, or lies outside of what was named."""
+    target = os.path.realpath(link).rstrip(os.sep) + os.sep
+    return (os.path.realpath(os.path.dirname(link)) + os.sep).startswith(target)
 
 
 def _natural(name: str) -> tuple[list[str | int], str]:

@@ -37,7 +37,9 @@ def list_models(
         if cancelled():
             raise Cancelled("The search for models was stopped.")
         real = os.path.realpath(folder)
-        if real not in seen and len(models) < MODELS:
+        if len(models) >= MODELS:
+            break
+        if real not in seen:
             seen.add(real)
             facts = look(folder) if folder else _no_starter()
             models.append(dataclasses.replace(facts, source="starter" if facts.source == "starter" else source))
@@ -100,9 +102,9 @@ def _below(top: str, cancelled: Callable[[], bool]) -> Iterator[str]:
         elif os.path.basename(folder).startswith("models--") and (snapshot := _snapshot(folder)):
             if _is_model(snapshot):
                 yield snapshot
-        elif depth < DEPTH and len(waiting) < FOLDERS:
-            names = sorted(_folders_in(folder), key=str.casefold)
-            waiting += [(os.path.join(folder, name), depth + 1) for name in names if not name.startswith(".")]
+        elif depth < DEPTH:
+            names = sorted((n for n in _folders_in(folder) if not n.startswith(".")), key=str.casefold)
+            waiting += [(os.path.join(folder, name), depth + 1) for name in names[: max(0, FOLDERS - len(waiting))]]
 
 
 def _is_model(folder: str) -> bool:

@@ -235,18 +235,12 @@ def _kind(config: dict[str, Any], names: list[str]) -> str:
         return "classifier"
     if name.endswith("EncoderModel"):
         return "encoder"
-    if name.endswith("ForConditionalGeneration") or config.get("is_encoder_decoder") is True:
+    if model_type in known.seq2seq or config.get("is_encoder_decoder") is True:
         return "encoder-decoder"
     if name.endswith(_GENERATORS):
         # Text generators that were made to look both ways are encoders, as sentence-transformers has it.
         return "encoder" if config.get("is_causal") is False else "decoder"
-    if name:
-        return "encoder"
-    if model_type in known.masked:
-        return "encoder"
-    if model_type in known.seq2seq:
-        return "encoder-decoder"
-    return "decoder" if model_type in known.causal else "encoder"
+    return "decoder" if not name and model_type in known.causal - known.masked else "encoder"
 
 
 def _look_at_weights(found: _Findings, weights: Weights, place: str, shown: str) -> None:
@@ -257,13 +251,20 @@ def _look_at_weights(found: _Findings, weights: Weights, place: str, shown: str)
             "run quantised weights yet. Download the original model."
         )
     check_against_weights(found.config, weights)
-    file, largest = look_at_tokenizer(place, shown)
+    words = look_at_tokenizer(place, shown)
     table = weights.embedding()
     rows = table.shape[0] if table is not None else text_config(found.config).get("vocab_size", 0)
-    if isinstance(rows, int) and 0 < rows <= largest:
+    if not isinstance(rows, int) or rows <= 0:
+        return
+    if words.largest >= rows:
         raise ModelError(
-            f"{shown}{file} has tokens up to number {largest:,}, but the model has vectors for {rows:,} only. "
+            f"{shown}{words.file} has tokens up to number {words.largest:,}, but the model has vectors for {rows:,}. "
             "The tokenizer is of another model: download its files again."
+        )
+    if words.special >= rows:
+        found.warnings.append(
+            f"{shown}{words.file} has special marks up to number {words.special:,}, but the model has vectors for "
+            f"{rows:,} only. A document that holds such a mark literally will fail."
         )
 
 

@@ -291,6 +291,8 @@ def _prompts(config: dict[str, Any]) -> tuple[dict[str, str], str | None]:
     if not isinstance(prompts, dict) or not all(text is None or isinstance(text, str) for text in prompts.values()):
         raise ModelError(f"{name}: the prompts are not texts. Download it again.")
     # "query" and "document" are known to sentence-transformers even when the folder gives them no text.
+    if default is not None and not isinstance(default, str):
+        raise ModelError(f"{name}: default_prompt_name is not a text. Download it again.")
     if default is not None and default not in prompts and default not in ("query", "document"):
         raise ModelError(f"{name}: the default prompt {default!r} is not among the prompts. Correct the file.")
     return {key: text or "" for key, text in prompts.items()}, default

@@ -171,8 +171,8 @@ class ChartCard(QWidget):
         ):
             self._dress()
 
-    def recolour(self, colours: Colours) -> None:
-        """Take over the colours; subclasses set their curves, tables and swatches here."""
+    def recolour(self) -> None:
+        """Take over ``colours``; subclasses set their curves, tables and swatches here."""
 
     def _describe(self, text: str) -> None:
         if text != self.accessibleDescription():
@@ -192,4 +192,4 @@ class ChartCard(QWidget):
         for plot in self.findChildren(Plot):
             plot.set_font(small)
             plot.set_colours(self.colours)
-        self.recolour(self.colours)
+        self.recolour()

@@ -27,7 +27,7 @@ class Colours:
     heat: tuple[str, ...]
 
 
-# Luminance is monotonic along ``heat`` and runs away from the background: what is idle recedes, what is busy stands out.
+# Luminance is monotonic along ``heat`` and runs away from the background: idle recedes, busy stands out.
 LIGHT = Colours(
     field="#ffffff",
     grid="#e3e7ec",

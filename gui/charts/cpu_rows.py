@@ -120,8 +120,8 @@ class CpuRows:
     def rows(self) -> tuple[list[Row], int]:
         """Return the threads worth a row, in the order of display, and how many quiet ones were left out.
 
-        The first thread of each lane and role always has a row; further ones, and those of no role, have one while
-        they did something in the last minute. Threads that are gone leave with their last trace.
+        The first thread of each lane, and those that carry the pile (main, journal, reader), always have a row; others
+        have one while they did something in the last minute. Threads that are gone leave with their last trace.
         """
         peaks = self.columns.codes.max(axis=1)
         recent = self.columns.codes[:, -5:]
@@ -132,7 +132,7 @@ class CpuRows:
                 self._free_slot(state.threads.pop(tid).slot)
             ranks: dict[str, int] = {}
             for tid, thread in sorted(state.threads.items()):
-                first = thread.alive and thread.group not in ranks and thread.group != OTHER
+                first = thread.alive and thread.group not in ranks and _carries(thread.group)
                 if not first and peaks[thread.slot] < _ACTIVE:
                     quiet += 1
                     continue
@@ -166,6 +166,10 @@ def lane_of(group: str) -> int:
     """Return the number of a lane's group, -1 for any other."""
     head, _, tail = group.partition(" ")
     return int(tail) if head == "lane" and tail.isdigit() else -1
+
+
+def _carries(group: str) -> bool:
+    return group in _GROUPS or lane_of(group) >= 0
 
 
 def _order(row: Row) -> tuple[bool, int, str, int, int]:

@@ -10,7 +10,6 @@ from PySide6.QtGui import QBrush, QColor
 
 from engine.metrics.history import Ring
 from gui.charts.card import Caption, ChartCard, Entry
-from gui.charts.colours import Colours
 from gui.charts.plot import Curve, Mark, Plot
 from gui.charts.series import WINDOW, Scale
 
@@ -29,7 +28,10 @@ class Lines:
     def __init__(
         self, fields: Sequence[str], least: float, axis: Callable[[float], str], *, now_axis: bool, lines: int = 1
     ) -> None:
-        """Show ``fields``; the axis never ends below ``least``, ``axis`` words its labels, ``lines`` are the caption's."""
+        """Show ``fields``; the axis never ends below ``least`` and ``axis`` words its labels.
+
+        ``now_axis`` leaves room for the time labels; the caption takes up to ``lines`` lines.
+        """
         self.fields = tuple(fields)
         self.scale = Scale(least)
         self.caption = Caption(lines=lines)
@@ -114,7 +116,7 @@ class CurvesCard(ChartCard):
         self.draw(0.0)
         self.tell()
 
-    def recolour(self, colours: Colours) -> None:
+    def recolour(self) -> None:
         """Colour curves and swatches."""
         for part, brushes in zip(self._lines, self._brushes(), strict=True):
             for curve, brush in zip(part.curves, brushes, strict=True):

@@ -8,7 +8,6 @@ import numpy as np
 from PySide6.QtGui import QBrush, QColor
 
 from gui.charts.card import Caption, ChartCard, Entry
-from gui.charts.colours import Colours
 from gui.charts.columns import Columns, pick_columns
 from gui.charts.labels import percentage
 from gui.charts.strip import Strip
@@ -105,10 +104,11 @@ class LaneTimeline(ChartCard):
         self.draw()
         self.tell()
 
-    def recolour(self, colours: Colours) -> None:
+    def recolour(self) -> None:
         """Colour the strips and the legend."""
         table = np.zeros((256, 4), dtype=np.uint8)
         for name, code in _CODES.items():
-            table[code] = QColor(colours.activities[name]).getRgb()
+            colour = QColor(self.colours.activities[name])
+            table[code] = (colour.red(), colour.green(), colour.blue(), 255)
         self._strip.set_table(table)
         self.tell()

@@ -44,7 +44,8 @@ class Plot(pg.GraphicsView):
         """Make an empty plot; ``now_axis`` leaves room for the time labels at the bottom."""
         # drawBackground may run before this constructor is through
         self._box: pg.ViewBox | None = None
-        super().__init__(parent, useOpenGL=False, background=None)
+        super().__init__(parent, useOpenGL=False)
+        self.setBackground(None)
         self._colours = LIGHT
         self._marks: tuple[Mark, ...] = ()
         self._lines: tuple[float, ...] = ()
@@ -103,7 +104,7 @@ class Plot(pg.GraphicsView):
 
     def set_rows(self, count: int) -> None:
         """Let the value axis run downwards from 0 to ``count``, for strips."""
-        self.box.invertY(True)
+        self.box.invertY(b=True)
         self.box.setYRange(0.0, float(max(count, 1)), padding=0.0)
 
     def set_marks(self, marks: Sequence[Mark], lines: Sequence[float] = ()) -> None:
@@ -136,7 +137,7 @@ class Plot(pg.GraphicsView):
         self.resetCachedContent()
         self.viewport().update()
 
-    def drawBackground(self, painter: QPainter, rect: QRectF | QRect) -> None:
+    def drawBackground(self, painter: QPainter, rect: QRectF | QRect) -> None:  # noqa: ARG002 - Qt's signature
         """Paint field, grid and labels; called only when the cached pixmap is stale."""
         if self._box is None:
             return

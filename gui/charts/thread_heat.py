@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtGui import QBrush
 
 from gui.charts.card import Caption, ChartCard, Entry
-from gui.charts.colours import Colours, heat_gradient, heat_table
+from gui.charts.colours import heat_gradient, heat_table
 from gui.charts.columns import fold_columns, fold_rows
 from gui.charts.cpu_rows import ENGINE, OTHER, WINDOW, CpuRows, Row, lane_of
 from gui.charts.labels import percentage
@@ -41,6 +41,11 @@ class ThreadHeat(ChartCard):
             "main": self.tr("main"),
             "journal": self.tr("journal"),
             "reader": self.tr("reader"),
+            "loader": self.tr("loader"),
+            "commands": self.tr("commands"),
+            "answers": self.tr("answers"),
+            "outbox": self.tr("outbox"),
+            "parent": self.tr("parent"),
             OTHER: self.tr("other"),
         }
         self._cpu = CpuRows()
@@ -96,9 +101,9 @@ class ThreadHeat(ChartCard):
         self.tell({}, self._cores)
         self.draw()
 
-    def recolour(self, colours: Colours) -> None:
+    def recolour(self) -> None:
         """Colour the heat and its key."""
-        self._strip.set_table(heat_table(colours.heat))
+        self._strip.set_table(heat_table(self.colours.heat))
         self.tell(self._totals, self._cores)
 
     def _begins(self) -> list[int]:

@@ -142,7 +142,10 @@ class PileTable(QAbstractTableModel):
         """Show what one tick changed in the pile: new rows in one batch, changed ones in one dataChanged."""
         if change.rebuilt:
             self._rebuild()
-        elif self.filtered or self._sort is not None:
+            if self._order:  # a new engine may tell other values for the same ids
+                self.dataChanged.emit(self.index(0, 0), self.index(len(self._order) - 1, len(Column) - 1))
+            return
+        if self.filtered or self._sort is not None:
             self._stale = True
         elif change.added:
             begin = len(self._order)
@@ -191,15 +194,16 @@ class PileTable(QAbstractTableModel):
             return
         for first, last in reversed(gone):
             self.beginRemoveRows(QModelIndex(), first, last)
-            self._take(self._order[:first] + self._order[last + 1 :])
+            del self._order[first : last + 1]
             self.endRemoveRows()
         staying = [number for number in wanted if number in self._rows]
         if staying != self._order:
             self._reorder(staying)
         for first, last in new:
             self.beginInsertRows(QModelIndex(), first, last)
-            self._take(self._order[:first] + wanted[first : last + 1] + self._order[first:])
+            self._order[first:first] = wanted[first : last + 1]
             self.endInsertRows()
+        self._take(self._order)
 
     def _reorder(self, order: list[int]) -> None:
         self.layoutAboutToBeChanged.emit()
@@ -290,8 +294,7 @@ class PileTable(QAbstractTableModel):
             tip = shown(row.path)
         else:
             return ""
-        # Qt guesses rich text from the first tag it sees; a leading zero-width space makes no difference to that, but
-        # an escaped text inside a <span> is always shown as it is, line breaks included.
+        # Qt guesses whether a tooltip is rich text, so it gets one that is, with the untrusted part escaped in it.
         escaped = tip.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", "<br>")
         return f"<span>{escaped}</span>" if tip else ""
 

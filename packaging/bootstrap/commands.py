@@ -44,7 +44,7 @@ def main(root: str, argv: list[str], help_text: str) -> int:
         say(f"\n{error}")
         return 1
     except KeyboardInterrupt:
-        say("\nInterrupted. The next start goes on from here.")
+        say("\nInterrupted. Start again to finish.")
         return 130
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -210,6 +210,7 @@ class _Installation:
         for number, way in enumerate(ways, start=1):
             if way.note:
                 self.environment.say("  " + way.note)
+            # Without the constraints: with them, pip calls a build that no index offers a conflict of versions.
             outcome = self._try_pip("PyTorch", "--no-deps", *way.options, way.requirement)
             if outcome.code == 0:
                 break
@@ -250,11 +251,10 @@ class _Installation:
     def _try_pip(self, label: str, *arguments: str) -> Outcome:
         command = [self.environment.python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
         command += ["--progress-bar", "off", "--compile"]  # compiled at once, so that the first window is quick too
-        command += ["--constraint", self.environment.requirements.constraints_path, *arguments]
-        return self.run(label, command, self.lock)
+        return self.run(label, [*command, *arguments], self.lock)
 
     def _pip(self, label: str, *arguments: str) -> None:
-        outcome = self._try_pip(label, *arguments)
+        outcome = self._try_pip(label, "--constraint", self.environment.requirements.constraints_path, *arguments)
         if outcome.code != 0:
             self._fail(outcome, f"pip could not install: {label}")
 

@@ -149,6 +149,8 @@ def test_threads_that_torch_makes_for_a_lane_are_counted_as_that_lane():
         thread.join()
     """
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False, capture_output=True, text=True, env=env)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], check=False, capture_output=True, text=True, env=env
+    )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == 2

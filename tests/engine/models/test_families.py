@@ -3,8 +3,9 @@
 import subprocess
 import sys
 
-import engine.models.families as module
 import pytest
+
+import engine.models.families as module
 from engine.models.families import Families, families
 
 

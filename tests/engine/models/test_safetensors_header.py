@@ -5,12 +5,13 @@ import struct
 
 import pytest
 import torch
-from engine.errors import ModelError
-from engine.models.safetensors_header import LIMIT, read_header
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+
+from engine.errors import ModelError
+from engine.models.safetensors_header import LIMIT, read_header
 
 
 def entry(dtype="F32", shape=(2,), start=0, stop=8):
@@ -84,7 +85,7 @@ def test_a_damaged_file_is_refused_by_name_as_the_library_refuses_it(tmp_path, f
     header, data, length, phrase = BAD[fault]
     path = write(tmp_path / "m.safetensors", header, data, length)
     assert not library_accepts(path)
-    with pytest.raises(ModelError, match="sub/m.safetensors") as caught:
+    with pytest.raises(ModelError, match=r"sub/m\.safetensors") as caught:
         read_header(path, "sub/m.safetensors")
     assert phrase in str(caught.value)
     assert "again" in str(caught.value)

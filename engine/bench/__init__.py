@@ -1,0 +1,1 @@
+"""Measuring Heddle against others on this machine: ratios of two things run in turn."""

@@ -1,0 +1,223 @@
+"""The ``heddle`` command: run, models, bench, doctor, sample."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from typing import Any
+
+from engine import __version__, tasks
+from engine.errors import Cancelled, HeddleError
+from engine.lanes.plan import DTYPES, Plan
+from engine.protocol import Setting, plain
+from engine.store.cells import shown
+from engine.tasks.base import specification
+
+PROGRAM = "heddle"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line, with one sub-command of ``run`` for every task, made from its settings."""
+    top = argparse.ArgumentParser(PROGRAM, description="Run a local model over a pile of documents.")
+    top.add_argument("--version", action="version", version=f"heddle {__version__}")
+    top.add_argument("-v", "--verbose", action="store_true", help="tell on standard error what the engine does")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run a task over files and folders")
+    kinds = run.add_subparsers(dest="task", required=True, metavar="TASK")
+    for task in tasks.TASKS.values():
+        spec = specification(task)
+        one = kinds.add_parser(spec.name, help=spec.help, description=spec.help)
+        for setting in spec.settings:
+            _add_setting(one, setting)
+        _add_run_options(one)
+        one.add_argument("paths", nargs="+", metavar="PATH", help="files and folders; folders are walked")
+    _add_run_options(commands.add_parser("sample", help="run the sample pile and print its rows"))
+    models = commands.add_parser("models", help="look at models without loading them")
+    looks = models.add_subparsers(dest="look", required=True, metavar="WHAT")
+    check = looks.add_parser("check", help="say what a model folder is and whether it can run here")
+    check.add_argument("folder", metavar="DIR")
+    listing = looks.add_parser("list", help="list the starter, the Hugging Face cache and the folders given")
+    listing.add_argument("folders", nargs="*", metavar="DIR")
+    bench = commands.add_parser("bench", help="measure against other programs on this machine")
+    kinds = bench.add_subparsers(dest="bench", required=True, metavar="WHAT")
+    embed = kinds.add_parser("embed", help="embeddings against sentence-transformers' defaults")
+    embed.add_argument("--pairs", type=int, default=5, help="pairs of runs, of which the median counts")
+    embed.add_argument("--texts", type=int, default=1500, help="number of texts")
+    embed.add_argument("--dtype", choices=DTYPES, default="auto", help="number format of our side")
+    embed.add_argument("--lanes", type=int, default=0)
+    embed.add_argument("--threads", type=int, default=0)
+    doctor = commands.add_parser("doctor", help="say what this machine has and what is installed")
+    for one in (check, listing, embed, doctor):
+        one.add_argument("--json", action="store_true", help="print JSON")
+    return top
+
+
+def _add_setting(one: argparse.ArgumentParser, setting: Setting) -> None:
+    flag = "--" + setting.name.replace("_", "-")
+    text = setting.help.replace("%", "%%")
+    if setting.kind == "switch":
+        one.add_argument(flag, action=argparse.BooleanOptionalAction, default=setting.default, help=text)
+        return
+    options: dict[str, Any] = {"default": setting.default, "help": text, "required": setting.required}
+    if setting.kind in ("number", "integer"):
+        options["type"] = int if setting.kind == "integer" else float
+    if setting.kind == "choice":
+        options["choices"] = setting.choices
+    one.add_argument(flag, dest=setting.name, **options)
+
+
+def _add_run_options(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--model", default="starter", metavar="starter|DIR", help="the model's folder")
+    one.add_argument("--lanes", type=int, default=0, help="worker threads; 0 chooses")
+    one.add_argument("--threads", type=int, default=0, help="threads inside each lane; 0 chooses")
+    one.add_argument("--device", default="cpu", help="cpu, cuda:0, xpu:0 or mps")
+    one.add_argument("--dtype", choices=DTYPES, default="auto", help="number format of the weights")
+    one.add_argument("--out", default="", metavar="FILE", help="result file: .jsonl, .csv or .npy")
+    one.add_argument("--report", default="", metavar="FILE", help="write a report of the run as JSON")
+    one.add_argument("--encoding", default="", help="encoding of files that are neither marked nor UTF-8")
+    one.add_argument("--on-bad-bytes", choices=("fail", "replace"), default="fail", help="what to do about bad bytes")
+    one.add_argument("--quiet", action="store_true", help="no progress, no closing line")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted."""
+    options = parser().parse_args(arguments)
+    prepare_process()
+    logging.basicConfig(
+        level=logging.INFO if options.verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s"
+    )
+    # File names that are not UTF-8 are shown escaped; a terminal that knows less than UTF-8 must not end a run either.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        return _dispatch(options)
+    except Cancelled:
+        sys.stderr.write("Interrupted.\n")
+        return 130
+    except HeddleError as error:
+        sys.stderr.write(f"{PROGRAM}: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def prepare_process() -> None:
+    """Keep libraries off the network and out of our lanes' way; called before torch or transformers is imported."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["TRANSFORMERS_OFFLINE"] = "1"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def _dispatch(options: argparse.Namespace) -> int:
+    if options.command == "run":
+        settings = {s.name: getattr(options, s.name) for s in specification(tasks.TASKS[options.task]).settings}
+        return _run(options, options.task, settings, options.paths)
+    if options.command == "sample":
+        from engine.sample import sample_order
+
+        task, settings, paths = sample_order()
+        return _run(options, task, settings, paths)
+    if options.command == "models":
+        return _models(options)
+    if options.command == "bench":
+        from engine.bench.embed import bench_embed
+
+        return bench_embed(
+            pairs=options.pairs,
+            texts=options.texts,
+            plan=Plan("cpu", options.lanes, options.threads, options.dtype),
+            as_json=options.json,
+        )
+    return _doctor(as_json=options.json)
+
+
+def _run(options: argparse.Namespace, task: str, settings: dict[str, Any], paths: list[str]) -> int:
+    from engine.headless import Order, run
+
+    return run(
+        Order(
+            task=task,
+            settings=settings,
+            paths=paths,
+            model=options.model,
+            plan=Plan(options.device, options.lanes, options.threads, options.dtype),
+            out=options.out,
+            report=options.report,
+            encoding=options.encoding,
+            on_bad_bytes=options.on_bad_bytes,
+            quiet=options.quiet,
+        )
+    )
+
+
+def _models(options: argparse.Namespace) -> int:
+    from engine.models.catalog import list_models
+    from engine.models.folder import look
+    from engine.models.starter import starter_folder
+
+    if options.look == "check":
+        facts = look(starter_folder() if options.folder == "starter" else options.folder)
+        if options.json:
+            print(json.dumps(plain(facts), indent=2))  # noqa: T201 - the command's output
+        else:
+            _print_facts(plain(facts))
+        return 0 if facts.usable else 1
+    found = list_models(options.folders, ())
+    if options.json:
+        print(json.dumps([plain(facts) for facts in found], indent=2))  # noqa: T201 - the command's output
+        return 0
+    for facts in found:
+        state = "usable" if facts.usable else "not usable"
+        print(f"{state:<11} {shown(facts.name):<40} {shown(facts.folder)}")  # noqa: T201 - the command's output
+        for problem in facts.problems[:1]:
+            print(f"{'':<11} {problem}")  # noqa: T201 - the command's output
+    return 0
+
+
+def _print_facts(facts: dict[str, Any], indent: str = "") -> None:
+    """Print nested values as aligned lines, leaving out what is empty."""
+    for name, value in facts.items():
+        label = indent + name.replace("_", " ")
+        if isinstance(value, dict):
+            print(f"{label}:")  # noqa: T201 - the command's output
+            _print_facts(value, indent + "  ")
+        elif isinstance(value, list):
+            for item in value:
+                if isinstance(item, dict):
+                    print(f"{label}:")  # noqa: T201 - the command's output
+                    _print_facts(item, indent + "  ")
+                else:
+                    print(f"{label:<18} {shown(str(item))}")  # noqa: T201 - the command's output
+        elif value not in ("", None):
+            text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+            print(f"{label:<18} {shown(text)}")  # noqa: T201 - the command's output
+
+
+def _doctor(*, as_json: bool) -> int:
+    from engine import machine
+    from engine.models.starter import starter_folder, verify_starter
+
+    facts = plain(machine.facts())
+    try:
+        verify_starter(starter_folder())
+        facts["starter_model"] = "present, checksum right"
+    except HeddleError as error:
+        facts["starter_model"] = str(error)
+    facts["memory_available"] = machine.memory_available()
+    facts["python"] = sys.version.split()[0]
+    if as_json:
+        print(json.dumps(facts, indent=2))  # noqa: T201 - the command's output
+    else:
+        _print_facts(facts)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

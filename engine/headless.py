@@ -1,0 +1,272 @@
+"""One job without a window: submit, show progress on a terminal, write rows and a report."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+from engine import machine
+from engine.engine import Engine
+from engine.errors import ExportError, HeddleError, UsageError
+from engine.lanes.plan import Plan
+from engine.metrics.snapshot import DocumentRow, JobState, Snapshot
+from engine.protocol import plain
+from engine.store.cells import shown
+
+ALL_DONE, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes of ``heddle run``."""
+
+FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".npy": "npy"}
+"""Formats by the ending of ``--out``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What ``heddle run`` was asked to do."""
+
+    task: str
+    settings: dict[str, Any]
+    paths: Sequence[str]
+    model: str = "starter"
+    plan: Plan = field(default_factory=Plan)
+    out: str = ""
+    report: str = ""
+    encoding: str = ""
+    on_bad_bytes: str = "fail"
+    quiet: bool = False
+
+
+def out_format(path: str) -> str:
+    """Return the export format that the ending of ``path`` names; raises UsageError for any other."""
+    found = FORMATS.get(os.path.splitext(path)[1].lower())
+    if found is None:
+        raise UsageError(f"The result file has to end in {', '.join(FORMATS)}; {path} does not.")
+    return found
+
+
+def run(order: Order, *, output: TextIO | None = None, errors: TextIO | None = None) -> int:
+    """Run one job to its end and return the exit code; rows go to ``order.out`` or, as a table, to ``output``.
+
+    Raises HeddleError for what stops the job before it starts: wrong settings, a model that cannot be used.
+    """
+    output, errors = output or sys.stdout, errors or sys.stderr
+    if order.out:
+        out_format(order.out)
+    for path in order.paths:
+        if not os.path.lexists(path):
+            raise UsageError(f"There is no file or folder {shown(path)}.")
+    _check_folders(order)
+    began = time.monotonic()
+    with _main_thread_collection(), _interrupts() as interrupted:
+        engine = Engine()
+        try:
+            return _run(engine, order, interrupted, began, output, errors)
+        finally:
+            engine.close(5.0)
+
+
+def _check_folders(order: Order) -> None:
+    for path in filter(None, (order.out, order.report)):
+        folder = os.path.dirname(os.path.abspath(path))
+        if not os.path.isdir(folder):
+            raise UsageError(f"The folder {shown(folder)} does not exist; make it first.")
+
+
+def _run(
+    engine: Engine, order: Order, interrupted: list[int], began: float, output: TextIO, errors: TextIO
+) -> int:
+    job = uuid.uuid4().hex
+    engine.set_plan(order.plan).result()
+    engine.create_job(job, "pile")
+    # Settings are checked before anything is loaded; the lanes start as soon as they are open.
+    adding = engine.add_paths(job, order.paths, encoding=order.encoding, on_bad_bytes=order.on_bad_bytes)
+    engine.submit(job, order.task, order.settings)
+    opening = engine.open_model(order.model)
+    watch = _Watch(engine, errors, quiet=order.quiet)
+    while not (opening.done() and adding.done() and engine.wait(job, 0.0)):
+        if interrupted:
+            engine.cancel_open()
+            engine.cancel(job)
+            break
+        if opening.done() and opening.exception() is not None:
+            opening.result()
+        state = watch.look()
+        if state is not None and state.status == "paused" and opening.done():
+            break
+        engine.wait(job, 0.1)
+        engine.collect_garbage()
+    if interrupted:
+        engine.wait(job, 5.0)
+    adding.result(timeout=None if not interrupted else 10.0)
+    state = watch.look(final=True)
+    assert state is not None
+    with contextlib.suppress(HeddleError) if interrupted else contextlib.nullcontext():
+        _write(engine, job, order, watch.rows, output, errors)
+    if order.report:
+        _save_json(order.report, report(watch.last, state, order, engine, time.monotonic() - began))
+    if interrupted:
+        errors.write("Interrupted.\n")
+        return INTERRUPTED
+    if state.status == "paused":
+        errors.write(f"{state.message or 'The job was paused.'}\n")
+        return SOME_FAILED
+    if not sum(state.counts.values()):
+        errors.write("No documents were found in what was given.\n")
+        return WRONG_USAGE
+    return SOME_FAILED if state.counts["failed"] else ALL_DONE
+
+
+def _write(
+    engine: Engine, job: str, order: Order, rows: dict[int, DocumentRow], output: TextIO, errors: TextIO
+) -> None:
+    if order.out:
+        count = engine.export(job, order.out, out_format(order.out)).result()
+        if not order.quiet:
+            errors.write(f"{count:,} rows written to {shown(order.out)}\n")
+        return
+    table(rows.values(), output)
+
+
+def table(rows: Iterator[DocumentRow] | Any, output: TextIO) -> None:
+    """Print one line a document: state, result or reason, and name, in pile order."""
+    ordered = sorted(rows, key=lambda row: row.position)
+    width = max([len(_said(row)) for row in ordered] + [6])
+    width = min(width, 60)
+    for row in ordered:
+        output.write(f"{row.state:<9} {_said(row)[:width]:<{width}}  {shown(row.path)}\n")
+
+
+def _said(row: DocumentRow) -> str:
+    if row.state == "done":
+        return f"{row.summary} ({row.reason})" if row.reason else row.summary
+    return row.reason
+
+
+def report(last: Snapshot, state: JobState, order: Order, engine: Engine, seconds: float) -> dict[str, Any]:
+    """Return the report of a run: counts by state, speed, plan, model, versions, CPU seconds of each thread."""
+    meters = last.meters
+    work = max(state.elapsed, 1e-9)
+    return {
+        "task": state.task,
+        "settings": order.settings,
+        "status": state.status,
+        "counts": state.counts,
+        "seconds": round(state.elapsed, 3),
+        "seconds_with_start": round(seconds, 3),
+        "documents_per_s": round(state.counts["done"] / work, 3),
+        "tokens_per_s": round(state.tokens_done / work, 3),
+        "tokens": state.tokens_done,
+        "plan": plain(last.plan),
+        "gil_share": round(meters.gil_share, 4),
+        "model": plain(last.model),
+        "lanes": [plain(lane) for lane in last.lanes],
+        "threads": [plain(thread) for thread in last.threads],
+        "process_cpu": round(meters.process_cpu, 3),
+        "rss": meters.rss,
+        "cores": machine.core_count(),
+        "instruction_set": machine.instruction_set(),
+        "versions": machine.versions(),
+        "journal": engine.journal.integrity(),
+    }
+
+
+def _save_json(path: str, value: dict[str, Any]) -> None:
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(value, file, indent=2, ensure_ascii=True)
+            file.write("\n")
+    except OSError as error:
+        raise ExportError(f"The report {shown(path)} could not be written: {error.strerror}.") from error
+
+
+class _Watch:
+    """Takes snapshots, keeps the rows, and draws one line of progress on a terminal."""
+
+    def __init__(self, engine: Engine, errors: TextIO, *, quiet: bool) -> None:
+        self._engine = engine
+        self._errors = errors
+        self._draws = errors.isatty() and not quiet
+        self._drawn = 0.0
+        self.rows: dict[int, DocumentRow] = {}
+        self.last: Snapshot = engine.snapshot()
+        self._take(self.last)
+
+    def look(self, *, final: bool = False) -> JobState | None:
+        """Take a snapshot (all of them, if ``final``) and return the job's state."""
+        self.last = self._engine.snapshot()
+        self._take(self.last)
+        while final and self.last.more_rows:
+            self.last = self._engine.snapshot()
+            self._take(self.last)
+        state = self.last.jobs[0] if self.last.jobs else None
+        if self._draws and state is not None and (final or time.monotonic() - self._drawn > 0.2):
+            self._draw(state, final=final)
+        return state
+
+    def _take(self, snapshot: Snapshot) -> None:
+        for told in snapshot.rows:
+            for row in told.rows:
+                self.rows[row.id] = row
+
+    def _draw(self, state: JobState, *, final: bool) -> None:
+        self._drawn = time.monotonic()
+        total = sum(state.counts.values())
+        ended = total - state.counts["waiting"] - state.counts["running"]
+        model = self.last.model
+        if model.status == "loading":
+            line = f"loading {model.name}: {model.stage} {model.progress:.0%}"
+        else:
+            bar = int(24 * ended / total) if total else 0
+            line = f"[{'#' * bar}{'.' * (24 - bar)}] {ended:,} of {total:,}"
+            line += f" | {self.last.meters.documents_per_s:.1f} documents/s"
+            if state.eta >= 0:
+                line += f" | about {state.eta:.0f} s left"
+            if state.counts["failed"]:
+                line += f" | {state.counts['failed']} failed"
+        width = shutil.get_terminal_size().columns - 1
+        self._errors.write("\r" + line[:width].ljust(width) + ("\n" if final else ""))
+        self._errors.flush()
+
+
+@contextlib.contextmanager
+def _main_thread_collection() -> Iterator[None]:
+    """Collect garbage on this thread only while lanes run (GUI law 2 holds in every process that has a pool)."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM into a list instead of raising; the second one of a kind acts as usual."""
+    seen: list[int] = []
+    before: dict[int, Any] = {}
+
+    def note(number: int, _frame: object) -> None:
+        seen.append(number)
+        signal.signal(number, before[number])
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, note)
+    except ValueError:  # not on the main thread: whoever hosts us handles signals
+        pass
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

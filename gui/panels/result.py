@@ -1,0 +1,210 @@
+"""The result of the chosen document, beside its text."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QFontDatabase
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QScrollArea,
+    QSplitter,
+    QStackedWidget,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from engine.metrics.snapshot import DocumentRow
+from engine.protocol import Reply, restore
+from gui import words
+from gui.escape import shown, shown_text
+from gui.pile import Change
+from gui.panels.result_view import ResultView
+from gui.session import Session
+from gui.theme import Theme
+from gui.widgets.labels import ElidedLabel, wrapped
+
+DELAY = 150
+"""Milliseconds that the cursor has to rest on a document before its text is asked for."""
+
+
+class ResultPanel(QWidget):
+    """Asks the engine for one document at a time; answers that come late are ignored. ``retry`` tells its id."""
+
+    retry = Signal(int)
+
+    def __init__(self, session: Session, theme: Theme, parent: QWidget | None = None) -> None:
+        """Show documents of the current pile of ``session``."""
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self._document = -1
+        self._asked = -1
+        self._row: DocumentRow | None = None
+        self._delay = QTimer(self)
+        self._delay.setSingleShot(True)
+        self._delay.setInterval(DELAY)
+        self._delay.timeout.connect(self._ask)
+
+        self._icon = QLabel()
+        self._name = ElidedLabel()
+        self._name.setProperty("strong", True)
+        self._about = QLabel()
+        self._about.setTextFormat(Qt.TextFormat.PlainText)
+        self._about.setProperty("muted", True)
+        self._retry = QPushButton(self.tr("Retr&y"))
+        self._retry.setToolTip(self.tr("Run this document again"))
+        self._retry.clicked.connect(lambda: self.retry.emit(self._document))
+        head = QHBoxLayout()
+        head.setSpacing(8)
+        head.addWidget(self._icon)
+        head.addWidget(self._name, 1)
+        head.addWidget(self._about)
+        head.addWidget(self._retry)
+
+        self.text = self._viewer(self.tr("Text of the document"))
+        self._cut = wrapped(muted=True)
+        left = QWidget()
+        column = QVBoxLayout(left)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.text, 1)
+        column.addWidget(self._cut)
+
+        self.view = ResultView(theme)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        scroll.setWidget(self.view)
+        self.raw = self._viewer(self.tr("Result as JSON"))
+        self.raw.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tabs.addTab(scroll, self.tr("Result"))
+        self.tabs.addTab(self.raw, self.tr("JSON"))
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.setChildrenCollapsible(False)
+        self.splitter.setHandleWidth(8)
+        self.splitter.addWidget(left)
+        self.splitter.addWidget(self.tabs)
+        self.splitter.setSizes([500, 500])
+
+        page = QWidget()
+        rows = QVBoxLayout(page)
+        rows.setContentsMargins(8, 2, 8, 8)
+        rows.setSpacing(6)
+        rows.addLayout(head)
+        rows.addWidget(self.splitter, 1)
+        self._hint = QLabel(self.tr("Choose a document to see its text and its result."))
+        self._hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._hint.setProperty("muted", True)
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self._hint)
+        self._pages.addWidget(page)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self._pages)
+        session.rows_changed.connect(self._rows_changed)
+        session.current_changed.connect(lambda: self.show_document(-1))
+        theme.changed.connect(self._dress)
+
+    def _viewer(self, name: str) -> QPlainTextEdit:
+        viewer = QPlainTextEdit()
+        viewer.setReadOnly(True)
+        viewer.setTabChangesFocus(True)
+        viewer.setAccessibleName(name)
+        return viewer
+
+    @property
+    def document(self) -> int:
+        """The id of the document that is shown, -1 for none."""
+        return self._document
+
+    def show_document(self, document: int) -> None:
+        """Show a document of the current pile; -1 shows none."""
+        if document == self._document:
+            return
+        self._document = document
+        self._asked = -1
+        self._row = None
+        self._pages.setCurrentIndex(0 if document < 0 else 1)
+        if document < 0:
+            self._delay.stop()
+            return
+        job = self._session.job
+        row = job.pile.records.get(document) if job is not None else None
+        if row is not None:
+            self._show_row(row)
+            self._show_result(None, "")
+            self.text.clear()
+            self._cut.hide()
+        self._delay.start()
+
+    def _rows_changed(self, job: str, change: Change) -> None:
+        """Ask again when the document that is shown has changed its state."""
+        if self._document < 0 or job != self._session.current:
+            return
+        if not (change.rebuilt or self._document in change.updated):
+            return
+        row = self._session.jobs[job].pile.records.get(self._document)
+        if row is None:
+            self.show_document(-1)
+        elif self._row is None or row.state != self._row.state:
+            self._show_row(row)
+            self._delay.start()
+
+    def _ask(self) -> None:
+        if self._document >= 0 and self._session.job is not None:
+            self._asked = self._session.inspect(self._document, self._answer)
+
+    def _answer(self, reply: Reply) -> None:
+        if reply.request != self._asked:
+            return
+        self._asked = -1
+        if not reply.ok:
+            self._show_result(None, reply.error)
+            return
+        value = reply.value
+        row = value.get("row")
+        # Rows cross the border as lists of fields.
+        row = DocumentRow(*row) if isinstance(row, list) else restore(DocumentRow, row) if isinstance(row, dict) else None
+        if row is not None:
+            self._show_row(row)
+        text = shown_text(str(value.get("text", "")))
+        if text != self.text.toPlainText():
+            self.text.setPlainText(text)
+        problem = str(value.get("text_error", ""))
+        cut = self.tr("Only the beginning of the text is shown.") if value.get("truncated") else ""
+        self._cut.setText(shown(problem) or cut)
+        self._cut.setVisible(bool(problem or cut))
+        self._show_result(value.get("result"), "")
+
+    def _show_row(self, row: DocumentRow) -> None:
+        self._row = row
+        self._dress()
+        self._name.setText(shown(row.name))
+        self._name.setToolTip("")
+        facts = [words.engine_text(row.state), words.data_size(row.size)]
+        if row.tokens >= 0:
+            facts.append(self.tr("{n} tokens").format(n=words.number(row.tokens)))
+        if row.encoding:
+            facts.append(row.encoding)
+        self._about.setText("  ·  ".join(facts))
+        self._retry.setVisible(row.state in ("failed", "cancelled"))
+
+    def _show_result(self, result: dict[str, Any] | None, error: str) -> None:
+        self.view.show_result(self._row, result, error)
+        text = json.dumps(result, ensure_ascii=False, indent=2) if result is not None else ""
+        self.raw.setPlainText(shown_text(text))
+
+    def _dress(self) -> None:
+        if self._row is not None:
+            icon = self._theme.state_icon(self._row.state)
+            self._icon.setPixmap(icon.pixmap(QSize(16, 16), self.devicePixelRatio()))

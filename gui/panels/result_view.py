@@ -1,0 +1,142 @@
+"""A result that people can read: scores as bars, facts as lines, failures with what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from engine.metrics.snapshot import DocumentRow
+from gui import words
+from gui.escape import shown
+from gui.theme import Theme
+from gui.widgets.facts import FactList
+from gui.widgets.labels import wrapped
+from gui.widgets.score_bars import ScoreBars
+
+_FIRST = 8
+"""How many values of a vector are shown; all of them are in the export."""
+
+
+class ResultView(QWidget):
+    """Shows one result. Classify gets bars, embed its vector's facts, other tasks their keys and values."""
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        """Show nothing yet."""
+        super().__init__(parent)
+        self._theme = theme
+        self._icon = QLabel()
+        self._title = QLabel()
+        self._title.setTextFormat(Qt.TextFormat.PlainText)
+        self._title.setWordWrap(True)
+        font = self._title.font()
+        font.setPointSizeF(font.pointSizeF() * 1.25)
+        font.setBold(True)
+        self._title.setFont(font)
+        self._reason = wrapped(muted=True)
+        self._reason.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.bars = ScoreBars(theme)
+        self.facts = FactList()
+        head = QHBoxLayout()
+        head.setSpacing(8)
+        head.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
+        head.addWidget(self._title, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 8, 8, 8)
+        column.setSpacing(8)
+        column.addLayout(head)
+        column.addWidget(self._reason)
+        column.addWidget(self.bars)
+        column.addWidget(self.facts)
+        column.addStretch(1)
+
+    def show_result(self, row: DocumentRow | None, result: dict[str, Any] | None, error: str) -> None:
+        """Show a document's row and result; ``error`` says why there is no answer about it."""
+        scores = result.get("scores") if result is not None else None
+        self.bars.setVisible(isinstance(scores, dict) and bool(scores))
+        if isinstance(scores, dict):
+            self.bars.set_scores({str(k): v for k, v in scores.items() if isinstance(v, int | float)})
+        icon, role, title, reason = self._head(row, result, error)
+        self._icon.setVisible(bool(icon))
+        if icon:
+            self._icon.setPixmap(self._theme.icon(icon, role).pixmap(QSize(20, 20), self.devicePixelRatio()))
+        self._title.setText(shown(title))
+        self._title.setVisible(bool(title))
+        self._reason.setText(shown(reason))
+        self._reason.setVisible(bool(reason))
+        self.facts.set_lines(self._lines(row, result))
+
+    def _head(
+        self, row: DocumentRow | None, result: dict[str, Any] | None, error: str
+    ) -> tuple[str, str, str, str]:
+        """Return icon, colour role, title and the sentence below it."""
+        if error:
+            return "warning", "warning", self.tr("There is no answer"), words.engine_text(error)
+        state = row.state if row is not None else ""
+        reason = words.engine_text(row.reason) if row is not None else ""
+        if result is None:
+            title = {
+                "waiting": self.tr("Waiting for its turn"),
+                "running": self.tr("A lane is working on it"),
+                "failed": self.tr("This document failed"),
+                "skipped": self.tr("This document was skipped"),
+                "cancelled": self.tr("This document was cancelled"),
+            }.get(state, "")
+            if state == "failed":
+                reason = self.tr("{reason} When the cause is gone, press Retry.").format(reason=_sentence(reason))
+            return state if title else "", state, title, reason
+        label = result.get("label")
+        if isinstance(label, str):
+            if result.get("unsure"):
+                return "warning", "warning", self.tr("Unsure, closest to {label}").format(label=label), reason
+            return "done", "done", label, reason
+        return ("warning" if reason else "done"), ("warning" if reason else "done"), row.summary if row else "", reason
+
+    def _lines(self, row: DocumentRow | None, result: dict[str, Any] | None) -> list[tuple[str, str]]:
+        lines: list[tuple[str, str]] = []
+        known = {
+            "margin": self.tr("Lead over the second"),
+            "score": self.tr("Score"),
+            "dimension": self.tr("Dimensions"),
+            "norm": self.tr("Length of the vector"),
+            "windows": self.tr("Windows of text"),
+            "vector": self.tr("First values"),
+        }
+        for key, value in (result or {}).items():
+            if key in ("scores", "label", "unsure"):
+                continue
+            lines.append((known.get(key, words.engine_text(key)), _value(value)))
+        if row is not None and row.tokens >= 0:
+            if row.coverage < 1:
+                lines.append((self.tr("Text that was used"), words.percent(row.coverage)))
+            lines.append((self.tr("Unknown to the model"), words.percent(row.unknown_share)))
+            if row.seconds > 0:
+                lines.append((self.tr("Time"), self.tr("{n} s").format(n=words.seconds(row.seconds))))
+            if row.lane >= 0:
+                lines.append((self.tr("Lane"), words.number(row.lane)))
+        if row is not None and row.confidence < 1:
+            text = self.tr("{encoding}, detected with {share} confidence")
+            lines.append((self.tr("Encoding"), text.format(encoding=row.encoding, share=words.percent(row.confidence))))
+        return lines
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if not text or text[-1] in ".!?" else f"{text}."
+
+
+def _value(value: Any) -> str:
+    """Return a value of a result as a line: numbers in the user's locale, lists by their first items."""
+    if isinstance(value, bool):
+        return words.engine_text("yes" if value else "no")
+    if isinstance(value, int):
+        return words.number(value)
+    if isinstance(value, float):
+        return words.decimals(value, 4)
+    if isinstance(value, list):
+        first = "  ".join(_value(item) for item in value[:_FIRST])
+        return f"{first} …" if len(value) > _FIRST else first
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_value(item)}" for key, item in value.items())
+    return str(value)

@@ -1,0 +1,207 @@
+"""A form made from a task's typed settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from engine.protocol import Setting, TaskSpec
+from gui import words
+from gui.widgets.labels import wrapped
+
+_LIMIT = 10**9
+"""Where a setting names no limit; Qt's own default would stop at 99."""
+
+
+class TextArea(QPlainTextEdit):
+    """A small plain text editor that grows with its text, within limits; Tab leaves it."""
+
+    def __init__(self, lines: int, most: int) -> None:
+        """Be ``lines`` high at least and ``most`` at most."""
+        super().__init__()
+        self._lines, self._most = lines, most
+        self.setTabChangesFocus(True)
+        self.document().blockCountChanged.connect(self._fit)
+        self._fit()
+
+    def _fit(self) -> None:
+        rows = max(self._lines, min(self._most, self.document().blockCount() + 1))
+        margins = self.contentsMargins()
+        height = self.fontMetrics().lineSpacing() * rows + round(self.document().documentMargin() * 2)
+        self.setFixedHeight(height + margins.top() + margins.bottom() + 2 * self.frameWidth())
+
+
+class Field(QWidget):
+    """One setting: its name, its editor, and below it what is wrong with it."""
+
+    changed = Signal()
+
+    def __init__(self, setting: Setting) -> None:
+        """Make the editor for the setting's kind."""
+        super().__init__()
+        self.setting = setting
+        self._value: Callable[[], Any]
+        self._set: Callable[[Any], None]
+        title = words.engine_text(setting.label)
+        self.editor = self._make(setting, title)
+        tip = words.engine_text(setting.help)
+        self.editor.setToolTip(tip)
+        self.editor.setAccessibleName(title)
+        self.editor.setAccessibleDescription(tip)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        if setting.kind != "switch":
+            name = QLabel(title)
+            name.setTextFormat(Qt.TextFormat.PlainText)
+            name.setToolTip(tip)
+            name.setBuddy(self.editor)
+            column.addWidget(name)
+        column.addWidget(self.editor)
+        self._problem = wrapped(problem=True)
+        self._problem.hide()
+        column.addWidget(self._problem)
+        self.set_value(setting.default)
+
+    def _make(self, setting: Setting, title: str) -> QWidget:
+        match setting.kind:
+            case "switch":
+                box = QCheckBox(title)
+                box.toggled.connect(self.changed)
+                self._value, self._set = box.isChecked, lambda v: box.setChecked(bool(v))
+                return box
+            case "choice":
+                combo = QComboBox()
+                for choice in setting.choices:
+                    combo.addItem(words.engine_text(choice), choice)
+                combo.currentIndexChanged.connect(self.changed)
+                self._value = combo.currentData
+                self._set = lambda v: combo.setCurrentIndex(max(0, combo.findData(v)))
+                return combo
+            case "integer":
+                spin = QSpinBox()
+                low, high = setting.minimum, setting.maximum
+                spin.setRange(-_LIMIT if low is None else int(low), _LIMIT if high is None else int(high))
+                spin.valueChanged.connect(self.changed)
+                self._value, self._set = spin.value, lambda v: spin.setValue(int(v))
+                return spin
+            case "number":
+                real = QDoubleSpinBox()
+                low, high = setting.minimum, setting.maximum
+                real.setRange(-_LIMIT if low is None else low, _LIMIT if high is None else high)
+                real.setDecimals(3)
+                real.setSingleStep(0.01 if high is not None and high <= 10 else 1.0)
+                real.valueChanged.connect(self.changed)
+                self._value, self._set = lambda: round(real.value(), 3), lambda v: real.setValue(float(v))
+                return real
+            case "labels" | "multiline":
+                area = TextArea(5, 14) if setting.kind == "labels" else TextArea(3, 10)
+                if setting.kind == "labels":
+                    area.setPlaceholderText(self.tr("One label a line, as name: description"))
+                area.textChanged.connect(self.changed)
+                self._value, self._set = area.toPlainText, lambda v: area.setPlainText(str(v))
+                return area
+            case _:
+                line = QLineEdit()
+                line.textChanged.connect(self.changed)
+                self._value, self._set = line.text, lambda v: line.setText(str(v))
+                return line
+
+    def value(self) -> Any:
+        """Return the setting as the engine takes it."""
+        return self._value()
+
+    def set_value(self, value: Any) -> None:
+        """Show a value; one of another type than the setting's is ignored."""
+        wanted = (bool,) if self.setting.kind == "switch" else (int, float)
+        if self.setting.kind not in ("switch", "number", "integer"):
+            wanted = (str,)
+        if isinstance(value, wanted) and value != self._value():
+            self._set(value)
+
+    def problem(self) -> str:
+        """Return what is wrong with the value in words, or nothing."""
+        setting = self.setting
+        text = self.value()
+        if setting.required and not str(text).strip():
+            return self.tr("{setting} is needed.").format(setting=words.engine_text(setting.label))
+        if setting.kind == "labels" and str(text).strip():
+            return self._labels_problem(str(text))
+        return ""
+
+    def _labels_problem(self, text: str) -> str:
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        if len(lines) == 1 and "," in lines[0]:
+            return ""  # the engine reads names with commas between them as well
+        names = [line.partition(":")[0].strip() for line in lines]
+        if len(names) < 2:
+            return self.tr("At least two labels are needed, one a line.")
+        if not all(names):
+            return self.tr("A label needs a name before the colon.")
+        twice = next((name for at, name in enumerate(names) if name in names[:at]), "")
+        return self.tr("The label {name} is there twice.").format(name=twice) if twice else ""
+
+    def show_problem(self, text: str) -> None:
+        """Show what is wrong below the editor, or nothing."""
+        self._problem.setText(text)
+        self._problem.setVisible(bool(text))
+
+
+class TaskForm(QWidget):
+    """All settings of one task. ``changed`` comes shortly after the last change."""
+
+    changed = Signal()
+
+    def __init__(self, spec: TaskSpec, values: dict[str, Any]) -> None:
+        """Show ``values``, and the defaults for what they leave out."""
+        super().__init__()
+        self.spec = spec
+        self.fields = {setting.name: Field(setting) for setting in spec.settings}
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(10)
+        self._delay = QTimer(self)
+        self._delay.setSingleShot(True)
+        self._delay.setInterval(150)
+        self._delay.timeout.connect(self._settle)
+        # What has to be filled in comes first; the rest has sensible defaults.
+        for field in sorted(self.fields.values(), key=lambda f: not f.setting.required):
+            column.addWidget(field)
+            field.changed.connect(self._delay.start)
+        self.set_values(values)
+
+    def values(self) -> dict[str, Any]:
+        """Return the settings by name."""
+        return {name: field.value() for name, field in self.fields.items()}
+
+    def set_values(self, values: dict[str, Any]) -> None:
+        """Show ``values``; settings that they do not name stay as they are."""
+        for name, value in values.items():
+            if name in self.fields:
+                self.fields[name].set_value(value)
+
+    def problems(self) -> list[str]:
+        """Return what is wrong, one sentence a setting."""
+        return [text for field in self.fields.values() if (text := field.problem())]
+
+    def show_problems(self) -> None:
+        """Mark what is wrong; before the first change an empty form is not scolded."""
+        for field in self.fields.values():
+            field.show_problem(field.problem())
+
+    def _settle(self) -> None:
+        self.show_problems()
+        self.changed.emit()

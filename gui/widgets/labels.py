@@ -1,0 +1,41 @@
+"""Small labels: one that elides instead of demanding width, one that wraps without deciding the width."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
+
+
+class ElidedLabel(QLabel):
+    """One line of plain text, elided in the middle when there is no room; the whole of it is the tooltip."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        """Start empty."""
+        super().__init__(parent)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return a width of nothing much."""
+        return QSize(24, super().minimumSizeHint().height())
+
+    def paintEvent(self, arg__1: QPaintEvent) -> None:
+        """Paint as much as fits."""
+        del arg__1
+        painter = QPainter(self)
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        area = self.contentsRect()
+        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, area.width())
+        painter.drawText(area, int(self.alignment()), text)
+        painter.end()
+
+
+def wrapped(text: str = "", **properties: bool) -> QLabel:
+    """Return a plain text label that wraps; ``properties`` choose its style (muted, strong, problem)."""
+    label = QLabel(text)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setWordWrap(True)
+    for name, value in properties.items():
+        label.setProperty(name, value)
+    return label

@@ -1,0 +1,82 @@
+"""What an empty pile says: drop files here, or open the sample pile."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from gui.theme import Theme
+from gui.widgets.labels import wrapped
+
+
+def _button(action: QAction, *, primary: bool = False) -> QPushButton:
+    """Return a push button that is the twin of an action of the menu."""
+    button = QPushButton(action.text())
+    button.setProperty("primary", primary)
+    button.setToolTip(action.toolTip())
+    button.clicked.connect(action.trigger)
+    return button
+
+
+class Welcome(QFrame):
+    """The first thing a new user sees; also what an empty pile shows."""
+
+    def __init__(
+        self, theme: Theme, add_files: QAction, add_folder: QAction, sample: QAction, parent: QWidget | None = None
+    ) -> None:
+        """Offer the three ways to begin."""
+        super().__init__(parent)
+        self._theme = theme
+        self.setProperty("dropzone", True)
+        self._icon = QLabel()
+        self._icon.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        title = QLabel(self.tr("Drop files or folders here"))
+        title.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        font = title.font()
+        font.setPointSizeF(font.pointSizeF() * 1.6)
+        font.setBold(True)
+        title.setFont(font)
+        words = wrapped(
+            self.tr(
+                "Every text file becomes one row. Files are read where they are, never changed, "
+                "and nothing leaves this machine."
+            ),
+            muted=True,
+        )
+        words.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        words.setMaximumWidth(440)
+        self.buttons = [_button(add_files), _button(add_folder), _button(sample, primary=True)]
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addStretch(1)
+        for button in self.buttons:
+            row.addWidget(button)
+        row.addStretch(1)
+        hint = QHBoxLayout()
+        hint.addStretch(1)
+        hint.addWidget(words, 10)
+        hint.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 24, 24, 24)
+        column.setSpacing(12)
+        column.addStretch(1)
+        column.addWidget(self._icon)
+        column.addWidget(title)
+        column.addLayout(hint)
+        column.addSpacing(8)
+        column.addLayout(row)
+        column.addStretch(1)
+        theme.changed.connect(self._dress)
+        self._dress()
+
+    def set_active(self, active: bool) -> None:
+        """Show that something is being dragged over the window."""
+        if self.property("active") != active:
+            self.setProperty("active", active)
+            self.style().unpolish(self)
+            self.style().polish(self)
+
+    def _dress(self) -> None:
+        self._icon.setPixmap(self._theme.pixmap("drop", "accent", 48, ratio=self.devicePixelRatio()))
+        self._icon.setMinimumSize(QSize(48, 48))

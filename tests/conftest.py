@@ -1,0 +1,46 @@
+"""What every test shares: no network, no user data, no thread left behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+HERE = Path(__file__).resolve().parent
+for folder in (HERE, HERE.parent):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+import pytest  # noqa: E402 - after the path and the environment
+
+
+@pytest.fixture(autouse=True)
+def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test away from the user's settings, data and model caches."""
+    home = tmp_path / "home"
+    for name, folder in (
+        ("XDG_DATA_HOME", "data"),
+        ("XDG_CONFIG_HOME", "config"),
+        ("XDG_CACHE_HOME", "cache"),
+        ("XDG_STATE_HOME", "state"),
+        ("HF_HOME", "huggingface"),
+        ("HF_HUB_CACHE", "huggingface/hub"),
+    ):
+        monkeypatch.setenv(name, str(home / folder))
+
+
+@pytest.fixture
+def no_threads_left() -> object:
+    """Fail a test that leaves a Python thread alive, and name it."""
+    before = set(threading.enumerate())
+    yield
+    left = [t for t in threading.enumerate() if t not in before and t.is_alive()]
+    for thread in left:
+        thread.join(5.0)
+    assert not [t.name for t in left if t.is_alive()], "threads outlive the test"

@@ -1,0 +1,26 @@
+"""Model folders that the tests of this folder copy and damage."""
+
+import shutil
+
+import pytest
+from model_folders import make_bert
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """Folders that tests copy: a whole one, one in parts, one without sentence-transformers' files."""
+    root = tmp_path_factory.mktemp("made")
+    return {
+        "whole": make_bert(root / "whole"),
+        "parts": make_bert(root / "parts", shard_bytes=20_000),
+        "plain": make_bert(root / "plain", modules=False),
+        "dense": make_bert(root / "dense", dense=12),
+    }
+
+
+@pytest.fixture
+def copy(made, tmp_path):
+    def make(name="whole"):
+        return shutil.copytree(made[name], tmp_path / "my-model")
+
+    return make
