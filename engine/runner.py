@@ -170,7 +170,12 @@ class Runner:
         if job.anchors is None or not job.ready:
             return None
         more = bool(job.unprepared) or job.adding > 0
-        items = job.ready.take(self._budget, lanes=lanes, padded=self._padded, more_to_come=more)
+        items: list[WorkItem] = []
+        while job.ready and not items:  # items of documents that were taken off the pile are dropped here
+            taken = job.ready.take(self._budget, lanes=lanes, padded=self._padded, more_to_come=more)
+            items = [item for item in taken if item.document in job.documents]
+        if not items:
+            return None
         for item in items:
             job.in_lanes[item.document] += 1
             job.change(item.document, state=str(State.RUNNING), lane=lane)

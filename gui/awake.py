@@ -20,8 +20,8 @@ def _command() -> tuple[str, list[str]] | None:
     pid = str(os.getpid())
     if sys.platform == "darwin":
         return "caffeinate", ["-i", "-w", pid]
-    tail = shutil_which("tail")
-    inhibit = shutil_which("systemd-inhibit")
+    tail = _find("tail")
+    inhibit = _find("systemd-inhibit")
     if not inhibit or not tail:
         return None
     # The inhibitor lasts as long as its child; `tail --pid` ends with this window even if the window is killed.
@@ -29,7 +29,7 @@ def _command() -> tuple[str, list[str]] | None:
     return inhibit, [*what, tail, f"--pid={pid}", "-f", os.devnull]
 
 
-def shutil_which(name: str) -> str:
+def _find(name: str) -> str:
     """Return the path of a program, "" when it is not installed."""
     return QStandardPaths.findExecutable(name)
 
@@ -73,8 +73,7 @@ class Awake(QObject):
         process.setStandardOutputFile(QProcess.nullDevice())
         process.setStandardErrorFile(QProcess.nullDevice())
         process.errorOccurred.connect(lambda error: log.info("staying awake failed: %s", error.name))
-        process.finished.connect(process.deleteLater)
-        process.finished.connect(self._ended)
+        process.finished.connect(lambda code: self._ended(process, code))
         self._process = process
         process.start()
 
@@ -83,7 +82,16 @@ class Awake(QObject):
         if process is not None and process.state() != QProcess.ProcessState.NotRunning:
             process.terminate()
 
-    def _ended(self, code: int) -> None:
-        if code and self._held:
+    def _ended(self, process: QProcess, code: int) -> None:
+        if process is self._process:
             log.info("the program that keeps the machine awake ended with exit code %d", code)
-        self._process = None
+            self._process = None
+        process.deleteLater()
+
+    def close(self) -> None:
+        """Let the machine sleep again and leave no process behind; takes half a second at most."""
+        self.hold(False)
+        for process in self.findChildren(QProcess):
+            if process.state() != QProcess.ProcessState.NotRunning:
+                process.kill()
+                process.waitForFinished(500)

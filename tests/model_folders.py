@@ -134,11 +134,9 @@ def make_config(family: str, vocabulary: Vocabulary, *, hidden: int, layers: int
         # Far larger than in training, so that random weights still tell texts apart.
         "initializer_range": 0.2,
     }
-    ends = (
-        {name: vocabulary.id(mark) for name, mark in (("bos_token_id", "cls"), ("eos_token_id", "sep"))}
-        if ("cls" in vocabulary.marks)
-        else {}
-    )
+    ends: dict[str, Any] = {}
+    if "cls" in vocabulary.marks:
+        ends = {"bos_token_id": vocabulary.id("cls"), "eos_token_id": vocabulary.id("sep")}
     if family in ("roberta", "xlm-roberta", "mpnet"):
         plain["max_position_embeddings"] = positions + plain["pad_token_id"] + 1
     if family in ("roberta", "xlm-roberta"):
@@ -149,21 +147,20 @@ def make_config(family: str, vocabulary: Vocabulary, *, hidden: int, layers: int
         renamed["intermediate_size"] = "hidden_dim"
         return transformers.DistilBertConfig(**{renamed.get(key, key): value for key, value in plain.items()})
     if family == "modernbert":
-        ids = {"cls_token_id": vocabulary.id("cls"), "sep_token_id": vocabulary.id("sep"), **ends}
-        return transformers.ModernBertConfig(
-            **plain, **ids, local_attention=8, global_attn_every_n_layers=2, initializer_cutoff_factor=2.0
-        )
+        ends |= {"cls_token_id": vocabulary.id("cls"), "sep_token_id": vocabulary.id("sep")}
+        ends["layer_types"] = ["full_attention" if index % 2 == 0 else "sliding_attention" for index in range(layers)]
+        return transformers.ModernBertConfig(**plain, **ends, local_attention=8, initializer_cutoff_factor=2.0)
     if family == "albert":
         return transformers.AlbertConfig(**plain, **ends, embedding_size=hidden // 2)
     if family == "electra":
         return transformers.ElectraConfig(**plain, embedding_size=hidden // 2)
     if family == "qwen3":
-        eos = {"eos_token_id": vocabulary.id("eos"), "bos_token_id": None}
-        return transformers.Qwen3Config(**plain, **eos, num_key_value_heads=heads // 2, head_dim=hidden // heads)
+        ends = {"eos_token_id": vocabulary.id("eos"), "bos_token_id": None}
+        return transformers.Qwen3Config(**plain, **ends, num_key_value_heads=heads // 2, head_dim=hidden // heads)
     if family == "eurobert":
-        eos = {"eos_token_id": vocabulary.id("eos"), "bos_token_id": vocabulary.id("bos")}
-        masked = {"mask_token_id": vocabulary.id("mask"), "num_key_value_heads": heads // 2}
-        return transformers.EuroBertConfig(**plain, **eos, **masked)
+        ends = {"eos_token_id": vocabulary.id("eos"), "bos_token_id": vocabulary.id("bos")}
+        ends |= {"mask_token_id": vocabulary.id("mask"), "num_key_value_heads": heads // 2}
+        return transformers.EuroBertConfig(**plain, **ends)
     kinds = {"bert": "BertConfig", "mpnet": "MPNetConfig", "nomic_bert": "NomicBertConfig"}
     return getattr(transformers, kinds[family])(**plain, **(ends if family == "mpnet" else {}))
 

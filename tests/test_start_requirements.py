@@ -92,6 +92,28 @@ def test_each_system_starts_with_the_build_that_was_chosen(
     assert ways[-1].requirement == "torch==2.13.0"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="puts a shell script in the place of nvidia-smi")
+@pytest.mark.parametrize(
+    ("script", "accelerator"),
+    [
+        ("echo 'GPU 0: NVIDIA H100'", "cuda"),
+        ("echo 'no driver' >&2; exit 9", "cpu"),
+        ("echo 'No devices found'", "cpu"),
+    ],
+)
+def test_the_driver_decides_where_nothing_was_chosen(
+    script: str, accelerator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    exists = os.path.exists
+    monkeypatch.setattr(torch_build.os.path, "exists", lambda path: "nvidia/version" not in path and exists(path))
+    assert torch_build.default_accelerator("linux") == accelerator
+    assert torch_build.default_accelerator("darwin") == "cpu"
+
+
 # What pip says
 
 

@@ -60,10 +60,13 @@ _SCRIPTS = (
 )
 
 _FEW = 6
-"""Up to this many characters, half of them being right UTF-8 is enough to call the rest damaged."""
+"""Up to this many places outside ASCII may be damage, even if few of them or none are right UTF-8."""
 
-_GOOD_FIT = -5.5
-"""Mean log likelihood of a byte: real text has -0.8 to -4.5, bytes read in a wrong encoding mostly -5 to -8."""
+_GOOD_FIT, _GOOD_FIT_LONG, _LONG = -5.5, -4.8, 50
+"""Mean log likelihood of a byte: real text has -0.8 to -4.5, in short pieces to -5.5; from ``_LONG`` bytes it is long.
+
+Bytes read in a wrong encoding mostly have -5 to -8.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,10 @@ def detect(data: bytes) -> Guess | None:
     legacy = _legacy(data, sample, is_all)
     if legacy:
         return legacy
-    return Guess("utf-8", 0.5) if _mostly_ascii(head) else _wide(head) or _second_opinion(sample)
+    damaged = Guess("utf-8", 0.5) if _mostly_ascii(head) else None
+    if damaged and bad <= _FEW:
+        return damaged
+    return _wide(head) or _second_opinion(sample) or damaged
 
 
 # ------------------------------------------------------------------------------------------ UTF-16 and UTF-32, no mark
@@ -215,9 +221,9 @@ def _mostly_ascii(head: bytes) -> bool:
 def _legacy(data: bytes, sample: bytes, is_all: bool) -> Guess | None:
     found = sorted(alphabets.likelihoods(sample) + ideographs.likelihoods(sample, is_all), key=lambda each: -each.score)
     best = found[0]
-    if best.fit < _GOOD_FIT:
+    if best.fit < (_GOOD_FIT if best.count < _LONG else _GOOD_FIT_LONG):
         return None
-    encoding = next((name for name in best.encodings if _strict(data, name) is not None), best.encodings[-1])
+    encoding = min(best.encodings, key=lambda name: _flaws(data, name)) if best.encodings[1:] else best.encodings[0]
     text = sample.decode(encoding, "replace")
     # Encodings that give the same text do not contradict it.
     doubt = sum(
@@ -230,11 +236,11 @@ def _legacy(data: bytes, sample: bytes, is_all: bool) -> Guess | None:
     return Guess(codecs.lookup(encoding).name, round(max(0.01, min(MOST, order / (1 + doubt))), 3))
 
 
-def _strict(data: bytes, encoding: str) -> str | None:
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError:
-        return None
+def _flaws(data: bytes, encoding: str) -> int:
+    """How many bytes have no character; Python's cp932 gives some of them characters for private use."""
+    return sum(
+        character == "\ufffd" or "\ue000" <= character < "\uf900" for character in data.decode(encoding, "replace")
+    )
 
 
 def _second_opinion(sample: bytes) -> Guess | None:

@@ -76,7 +76,10 @@ def padded_forward(
 ) -> tuple[torch.Tensor, Layout]:
     """Return token vectors ``[total_tokens, hidden]`` and their layout, from a batch padded on the right."""
     longest = max(len(one) for one in ids)
-    batch = np.full((len(ids), longest), loaded.tokenizer.pad_id, np.int64)
+    # Some tokenizers pad with a mark that has no row in the embedding; what is masked may be any token.
+    rows = int(loaded.model.get_input_embeddings().weight.shape[0])
+    pad = loaded.tokenizer.pad_id if 0 <= loaded.tokenizer.pad_id < rows else 0
+    batch = np.full((len(ids), longest), pad, np.int64)
     mask = np.zeros((len(ids), longest), np.int64)
     for row, one in enumerate(ids):
         batch[row, : len(one)] = one

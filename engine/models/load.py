@@ -191,9 +191,8 @@ def _load_weights(
             pipeline.transformer_folder, local_files_only=True, trust_remote_code=False
         )
         options: dict[str, Any] = {"config": config, "dtype": dtype, "local_files_only": True, "use_safetensors": True}
-        kind = transformers.AutoModel
-        if getattr(config, "is_encoder_decoder", False) and "T5" in "".join(config.architectures or []):
-            kind = transformers.T5EncoderModel if config.model_type == "t5" else kind
+        # Encoder-decoders embed with their encoder alone, as sentence-transformers has it.
+        kind = transformers.AutoModelForTextEncoding if config.is_encoder_decoder else transformers.AutoModel
         model, report = kind.from_pretrained(
             pipeline.transformer_folder, trust_remote_code=False, output_loading_info=True, **options
         )

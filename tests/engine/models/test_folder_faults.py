@@ -381,7 +381,7 @@ JSON_FILES = (
 )
 
 
-@settings(max_examples=6000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_value_in_any_file_makes_the_look_raise(made, tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("fuzz") / "m"

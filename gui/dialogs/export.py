@@ -1,0 +1,162 @@
+"""The export dialog: format, file, and what went wrong if it did."""
+
+from __future__ import annotations
+
+import os
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QRadioButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from engine.protocol import Reply
+from gui import words
+from gui.escape import shown
+from gui.session import Session
+from gui.widgets.labels import wrapped
+
+
+class ExportDialog(QDialog):
+    """Stays open until the file is written, so that a failed export can be tried again."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        """Offer the formats that suit the current pile of ``session``."""
+        super().__init__(parent)
+        self._session = session
+        self._replace = ""
+        self._writing = False
+        self.setWindowTitle(self.tr("Export results"))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setMinimumWidth(520)
+        job = session.job
+        vectors = job is not None and job.state.task == "embed"
+        self._group = QButtonGroup(self)
+        self.formats: dict[str, QRadioButton] = {}
+        column = QVBoxLayout(self)
+        column.setContentsMargins(16, 16, 16, 16)
+        column.setSpacing(8)
+        rows = job.count() if job is not None else 0
+        column.addWidget(wrapped(self.tr("One row for each of %Ln documents, whatever became of it.", "", rows)))
+        for name, text in (
+            ("csv", self.tr("&CSV, for spreadsheets")),
+            ("jsonl", self.tr("JSON &Lines, everything that is known of each document")),
+            ("npy", self.tr("&NumPy, the vectors, with an index beside them")),
+        ):
+            button = QRadioButton(text)
+            button.setVisible(name != "npy" or vectors)
+            button.toggled.connect(self._format_changed)
+            self._group.addButton(button)
+            self.formats[name] = button
+            column.addWidget(button)
+        self.path = QLineEdit()
+        self.path.setAccessibleName(self.tr("File"))
+        self.path.textEdited.connect(self._path_edited)
+        browse = QPushButton(self.tr("&Browse…"))
+        browse.clicked.connect(self._browse)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self.path, 1)
+        row.addWidget(browse)
+        column.addSpacing(4)
+        column.addLayout(row)
+        self.message = wrapped(problem=True)
+        self.message.hide()
+        column.addWidget(self.message)
+        column.addStretch(1)
+        self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.write = self._buttons.addButton(self.tr("&Export"), QDialogButtonBox.ButtonRole.AcceptRole)
+        self.write.setProperty("primary", True)
+        self.write.setDefault(True)
+        self._buttons.accepted.connect(self._write)
+        self._buttons.rejected.connect(self.reject)
+        column.addWidget(self._buttons)
+        last = session.settings.text("export_format", "csv")
+        wanted = last if last in self.formats and not self.formats[last].isHidden() else "csv"
+        self.formats[wanted].setChecked(True)
+
+    @property
+    def format(self) -> str:
+        """The chosen format."""
+        return next(name for name, button in self.formats.items() if button.isChecked())
+
+    def _format_changed(self, checked: bool) -> None:
+        if not checked:
+            return
+        self._forget_problem()
+        path = self.path.text()
+        if path:
+            self.path.setText(f"{os.path.splitext(path)[0]}.{self.format}")
+            return
+        folder = self._session.settings.text("export_folder") or os.path.expanduser("~")
+        job = self._session.job
+        name = "".join(c if c.isalnum() or c in " -_" else "-" for c in (job.name if job is not None else "")) or "heddle"
+        self.path.setText(os.path.join(folder, f"{name}.{self.format}"))
+
+    def _path_edited(self) -> None:
+        self._forget_problem()
+
+    def _forget_problem(self) -> None:
+        self._replace = ""
+        self.message.hide()
+        self.write.setText(self.tr("&Export"))
+
+    def _browse(self) -> None:
+        dialog = QFileDialog(self, self.tr("Export to"), os.path.dirname(self.path.text()))
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix(self.format)
+        dialog.selectFile(os.path.basename(self.path.text()))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(self._browsed)
+        dialog.open()
+
+    def _browsed(self, path: str) -> None:
+        self._forget_problem()
+        self.path.setText(os.path.normpath(path))
+        self._replace = self.path.text()  # the dialog has asked already
+
+    def _write(self) -> None:
+        path = self.path.text().strip()
+        if self._writing:
+            return
+        if not path:
+            self._say(self.tr("Choose a file to write to."))
+            return
+        path = os.path.abspath(os.path.expanduser(path))
+        if os.path.lexists(path) and self._replace not in (path, self.path.text()):
+            self._replace = path
+            self._say(self.tr("This file is there already. Press Replace to write over it."))
+            self.write.setText(self.tr("&Replace"))
+            return
+        self._writing = True
+        self.write.setEnabled(False)
+        self.message.hide()
+        self._session.export(path, self.format, lambda reply: self._answered(reply, path))
+
+    def _say(self, text: str) -> None:
+        self.message.setText(shown(text))
+        self.message.show()
+
+    def _answered(self, reply: Reply, path: str) -> None:
+        self._writing = False
+        self.write.setEnabled(True)
+        if not reply.ok:
+            self._say(words.engine_text(reply.error))
+            self.write.setText(self.tr("&Try again"))
+            self._replace = path
+            return
+        settings = self._session.settings
+        settings.set_text("export_format", self.format)
+        settings.set_text("export_folder", os.path.dirname(path))
+        rows = int(reply.value.get("rows", 0))
+        text = self.tr("Exported %Ln documents to {path}.", "", rows).format(path=shown(str(reply.value.get("path", path))))
+        self._session.notice("info", text)
+        self.accept()

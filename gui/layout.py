@@ -1,0 +1,149 @@
+"""Where the panels are: docks around the pile, their first places, and the memory of the last ones."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QByteArray, Qt
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QFrame, QMainWindow, QScrollArea, QVBoxLayout, QWidget
+
+from gui.panels.pile import PilePanel
+from gui.panels.result import ResultPanel
+from gui.settings import Settings
+from gui.theme import Theme
+from gui.widgets.dock import Dock
+
+VERSION = 1
+"""Version of the remembered layout; another one is ignored."""
+
+SIDE = 300
+LIVE = 208
+RESULT = 250
+LOW = 800
+"""Sizes in logical pixels of the side panels, the live panel and the result; windows below LOW stack what they can."""
+
+_Area = Qt.DockWidgetArea
+
+
+class _Inner(QMainWindow):
+    """The pile with the result docked to it, inside the window: so LIVE can run below all of it."""
+
+    def createPopupMenu(self) -> None:  # type: ignore[override] - no menu: the outer window's lists all panels
+        """Offer no menu of its own."""
+        return
+
+
+def _scrolled(panel: QWidget) -> QScrollArea:
+    """Return ``panel`` in a scroll area that takes its minimum width."""
+    scroll = QScrollArea()
+    scroll.setWidgetResizable(True)
+    scroll.setFrameShape(QFrame.Shape.NoFrame)
+    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    scroll.setWidget(panel)
+    return scroll
+
+
+class Layout:
+    """Puts the panels of the window together. ``docks`` are by name, in the order of the View menu."""
+
+    def __init__(
+        self,
+        window: QMainWindow,
+        theme: Theme,
+        settings: Settings,
+        *,
+        header: QWidget,
+        pile: PilePanel,
+        result: ResultPanel,
+        model: QWidget,
+        task: QWidget,
+        hardware: QWidget,
+    ) -> None:
+        """Dock the panels in their first places; ``header`` lies above the pile."""
+        self._window, self._settings, self._pile, self._result = window, settings, pile, result
+        self._inner = _Inner()
+        self._inner.setWindowFlags(Qt.WindowType.Widget)
+        self._inner.setCentralWidget(pile)
+        self._inner.setDockOptions(QMainWindow.DockOption.AllowNestedDocks)
+        centre = QWidget()
+        column = QVBoxLayout(centre)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(header)
+        column.addWidget(self._inner, 1)
+        window.setCentralWidget(centre)
+        window.setDockOptions(QMainWindow.DockOption.AllowNestedDocks | QMainWindow.DockOption.AllowTabbedDocks)
+        tr = window.tr
+        self.docks: dict[str, Dock] = {}
+        for name, title, content, home in (
+            ("model", tr("Model"), _scrolled(model), window),
+            ("task", tr("Task"), task, window),
+            ("hardware", tr("Hardware"), _scrolled(hardware), window),
+            ("result", tr("Result"), result, self._inner),
+            ("live", tr("Live"), QWidget(), window),
+        ):
+            self.docks[name] = Dock(name, title, content, theme, home)
+        self.place()
+
+    @property
+    def toggles(self) -> list[QAction]:
+        """The actions that show and hide the panels."""
+        return [dock.toggleViewAction() for dock in self.docks.values()]
+
+    def place(self) -> None:
+        """Put every panel where it was in the beginning."""
+        window, docks = self._window, self.docks
+        for dock in docks.values():
+            dock.setFloating(False)
+            dock.show()
+        for name in ("model", "task", "hardware"):
+            window.addDockWidget(_Area.LeftDockWidgetArea, docks[name])
+        window.addDockWidget(_Area.BottomDockWidgetArea, docks["live"])
+        self._inner.addDockWidget(_Area.BottomDockWidgetArea, docks["result"])
+        window.splitDockWidget(docks["model"], docks["task"], Qt.Orientation.Vertical)
+        height = window.height()
+        side = [docks["model"], docks["task"], docks["hardware"]]
+        if height < LOW:
+            window.tabifyDockWidget(docks["task"], docks["hardware"])
+            docks["task"].raise_()
+            window.resizeDocks([docks["model"], docks["task"]], [200, 300], Qt.Orientation.Vertical)
+        else:
+            window.splitDockWidget(docks["task"], docks["hardware"], Qt.Orientation.Vertical)
+            window.resizeDocks(side, [230, height - LIVE - 620, 190], Qt.Orientation.Vertical)
+        window.resizeDocks(side, [SIDE] * 3, Qt.Orientation.Horizontal)
+        window.resizeDocks([docks["live"]], [LIVE if height >= LOW else LIVE - 48], Qt.Orientation.Vertical)
+        self._inner.resizeDocks([docks["result"]], [RESULT if height >= LOW else 170], Qt.Orientation.Vertical)
+
+    def reset(self) -> None:
+        """Forget the remembered layout and put everything back."""
+        self._settings.forget("window", "docks", "inner_docks", "columns", "result_splitter")
+        self._pile.reset_columns()
+        self._result.splitter.setSizes([500, 500])
+        self.place()
+
+    def save(self) -> None:
+        """Remember where everything is."""
+        window, settings = self._window, self._settings
+        settings.set_data("window", window.saveGeometry())
+        settings.set_data("docks", window.saveState(VERSION))
+        settings.set_data("inner_docks", self._inner.saveState(VERSION))
+        settings.set_data("columns", self._pile.view.horizontalHeader().saveState())
+        settings.set_data("result_splitter", self._result.splitter.saveState())
+        settings.sync()
+
+    def restore(self) -> None:
+        """Put everything where it was last time; what is not remembered keeps its first place."""
+        window = self._window
+        if not window.restoreGeometry(self._data("window")):
+            screen = window.screen().availableGeometry()
+            window.resize(min(1440, screen.width() - 40), min(900, screen.height() - 60))
+            self.place()
+        window.restoreState(self._data("docks"), VERSION)
+        self._inner.restoreState(self._data("inner_docks"), VERSION)
+        header = self._pile.view.horizontalHeader()
+        if header.restoreState(self._data("columns")):
+            header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        self._result.splitter.restoreState(self._data("result_splitter"))
+
+    def _data(self, key: str) -> QByteArray:
+        return self._settings.data(key)

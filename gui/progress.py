@@ -1,0 +1,73 @@
+"""How far a job is, in a sentence, in a number, and what to do next."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QCoreApplication
+
+from engine.metrics.snapshot import Meters
+from gui import words
+from gui.session import Job, Session
+
+_GAP = "   |   "
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("progress", text)
+
+
+def share(job: Job | None) -> float:
+    """Return the share of documents that need no more work, 0 for an empty pile."""
+    if job is None or not job.count():
+        return 0.0
+    return 1 - job.count("waiting", "running") / job.count()
+
+
+def sentence(job: Job | None, meters: Meters) -> str:
+    """Return ``812 of 1,000 done, 14 skipped, 3 failed | 22.4 documents/s | about 8 s left``.
+
+    The time left is named only when the engine says that a number means something.
+    """
+    if job is None or not job.count():
+        return ""
+    counts = job.state.counts
+    parts = [
+        _tr("{done} of {all} done").format(done=words.number(counts.get("done", 0)), all=words.number(job.count()))
+    ]
+    for state, text in (
+        ("skipped", _tr("{n} skipped")),
+        ("failed", _tr("{n} failed")),
+        ("cancelled", _tr("{n} cancelled")),
+    ):
+        if counts.get(state, 0):
+            parts.append(text.format(n=words.number(counts[state])))
+    blocks = [", ".join(parts)]
+    status = job.state.status
+    if job.busy:
+        if meters.documents_per_s > 0:
+            blocks.append(_tr("{rate} documents/s").format(rate=words.rate(meters.documents_per_s)))
+        if job.state.eta >= 0:
+            blocks.append(_tr("about {time} left").format(time=words.duration(job.state.eta)))
+    elif status in ("paused", "cancelled", "finished"):
+        blocks.append(words.engine_text(status))
+    if job.state.adding:
+        blocks.append(words.engine_text("adding"))
+    if job.state.elapsed >= 1:
+        blocks.append(_tr("{time} so far").format(time=words.duration(job.state.elapsed)) if job.busy
+                      else _tr("took {time}").format(time=words.duration(job.state.elapsed)))
+    return _GAP.join(blocks)
+
+
+def obstacle(session: Session, task: str) -> str:
+    """Return why the shown pile cannot be started now, as what to do next; "" when it can."""
+    job = session.job
+    if job is None or not (job.count() or job.state.adding):
+        return _tr("Add files or a folder to begin.")
+    if job.busy:
+        return _tr("The pile is being worked on.")
+    if not (job.count("waiting", "done", "failed", "cancelled") or job.state.adding):
+        return _tr("No document of this pile can be read.")
+    if session.model.status not in ("ready", "loading"):
+        return _tr("Open a model to begin.")
+    if session.facts is not None and session.facts.tasks and task and task not in session.facts.tasks:
+        return _tr("This model cannot do this task; choose another model or task.")
+    return ""

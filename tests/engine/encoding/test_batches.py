@@ -1,0 +1,58 @@
+"""The queue hands out everything once, longest first, within its budget."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.encoding.batches import SMALLEST_BATCH, BatchQueue, WorkItem
+
+
+def items(lengths):
+    return [WorkItem(i, 0, 1, np.zeros(n, np.int32)) for i, n in enumerate(lengths)]
+
+
+lengths = st.lists(st.integers(1, 700), max_size=80)
+
+
+@given(lengths, st.integers(1, 3000), st.integers(1, 4), st.booleans())
+def test_every_item_leaves_once_within_the_budget(sizes, budget, lanes, padded):
+    queue = BatchQueue()
+    queue.add(items(sizes))
+    seen = []
+    while batch := queue.take(budget, lanes=lanes, padded=padded):
+        cost = len(batch) * len(batch[0].ids) if padded else sum(len(i.ids) for i in batch)
+        assert len(batch) == 1 or cost <= max(budget, SMALLEST_BATCH)
+        seen += [i.document for i in batch]
+    assert sorted(seen) == list(range(len(sizes)))
+    assert queue.tokens == 0
+
+
+@given(lengths)
+def test_the_longest_leave_first(sizes):
+    queue = BatchQueue()
+    queue.add(items(sizes))
+    out = []
+    while batch := queue.take(500, more_to_come=True):
+        out += [len(i.ids) for i in batch]
+    assert out == sorted(sizes, reverse=True)
+
+
+def test_the_last_batches_shrink_so_that_lanes_end_together():
+    queue = BatchQueue()
+    queue.add(items([10] * 1000))
+    sizes = []
+    while batch := queue.take(4096, lanes=2):
+        sizes.append(sum(len(i.ids) for i in batch))
+    assert sizes[0] <= 2500
+    assert sizes[-1] <= SMALLEST_BATCH
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_clear_gives_back_what_was_in_it():
+    queue = BatchQueue()
+    queue.add(items([3, 2, 1]))
+    assert sorted(i.document for i in queue.clear()) == [0, 1, 2]
+    assert not queue
+    assert queue.take(10) == []
