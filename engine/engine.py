@@ -389,7 +389,7 @@ class Engine:
                 if room <= 0:
                     more = True
                     break
-                told, left = job.take_changes(room)
+                told, left = job.take_changes(room, self.journal.acknowledged)
                 if told.rows or told.removed or told.reset:
                     rows.append(told)
                 room -= len(told.rows)

@@ -203,6 +203,8 @@ class _Watch:
 
     def look(self, *, final: bool = False) -> JobState | None:
         """Take a snapshot (all of them, if ``final``) and return the job's state."""
+        if final:
+            self._engine.journal.flush(10.0)
         self.last = self._engine.snapshot()
         self._take(self.last)
         while final and self.last.more_rows:

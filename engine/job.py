@@ -52,6 +52,8 @@ class Document:
     sums: npt.NDArray[np.float64] | None = None
     parts_done: int = 0
     parts: int = 0
+    ticket: int = 0
+    """The journal's ticket of the document's end; the row is told as done once that is committed."""
 
     def row(self) -> DocumentRow:
         """Return the document as a row of the pile table."""
@@ -205,11 +207,17 @@ class Job:
             message=self.message,
         )
 
-    def take_changes(self, limit: int) -> tuple[JobRows, bool]:
-        """Return at most ``limit`` changed rows and whether more wait; they count as told from then on."""
+    def take_changes(self, limit: int, acknowledged: int) -> tuple[JobRows, bool]:
+        """Return at most ``limit`` changed rows and whether more wait; they count as told from then on.
+
+        A result whose commit is not acknowledged yet (``acknowledged`` is the journal's ticket) is told next time:
+        what a watcher saw done is never run again.
+        """
         if self.reset:
             self.changed = set(self.documents)
-        numbers = sorted(self.changed)[:limit] if len(self.changed) > limit else sorted(self.changed)
+        documents = self.documents
+        numbers = [n for n in self.changed if n not in documents or documents[n].ticket <= acknowledged]
+        numbers = sorted(numbers)[:limit]
         self.changed.difference_update(numbers)
         removed, self.removed = tuple(self.removed), []
         rows = tuple(self.documents[n].row() for n in numbers if n in self.documents)

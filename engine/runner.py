@@ -316,7 +316,7 @@ class Runner:
             reason = warning(document.record)
             job.change(number, state=str(State.DONE), seconds=seconds, lane=lane, reason=reason)
             blob = None if outcome.vector is None else np.ascontiguousarray(outcome.vector, "<f4").tobytes()
-            self.journal.finish(
+            document.ticket = self.journal.finish(
                 document.record, Result(number, outcome.value, blob, 0 if blob is None else len(blob) // 4)
             )
             self._count(job, document.record, lane)
@@ -366,7 +366,7 @@ class Runner:
         document = job.documents[number]
         document.progress, document.sums, document.summary = 0.0, None, ""
         job.change(number, state=str(state), reason=reason, seconds=document.record.seconds + seconds)
-        self.journal.finish(document.record, None)
+        document.ticket = self.journal.finish(document.record, None)
         self._count(job, document.record, -1)
 
     def _count(self, job: Job, record: Record, lane: int) -> None:

@@ -45,9 +45,7 @@ class Actions(QObject):
                 self._icons.append((action, entry.icon, role))
             return action
 
-        self.add_files = make(
-            _Entry("add_files", t("Add &files…"), "Ctrl+O", "add-files", t("Add files to the pile"))
-        )
+        self.add_files = make(_Entry("add_files", t("Add &files…"), "Ctrl+O", "add-files", t("Add files to the pile")))
         self.add_folder = make(
             _Entry("add_folder", t("Add f&older…"), "Ctrl+Shift+O", "add-folder", t("Add a folder and all below it"))
         )
@@ -56,9 +54,7 @@ class Actions(QObject):
         )
         self.new_pile = make(_Entry("new_pile", t("&New pile"), "Ctrl+N", "new-pile", t("Begin another pile")))
         self.next_pile = make(_Entry("next_pile", t("Ne&xt pile"), "Ctrl+PgDown", "pile", t("Show the next pile")))
-        self.export = make(
-            _Entry("export", t("&Export…"), "Ctrl+E", "export", t("Write the results to a file"))
-        )
+        self.export = make(_Entry("export", t("&Export…"), "Ctrl+E", "export", t("Write the results to a file")))
         self.close = make(_Entry("close", t("&Close"), "Ctrl+Q", "power", t("Close Heddle")))
 
         self.start = make(_Entry("start", t("&Start"), "F5", "start", t("Start the task on the pile")), "on_accent")
@@ -68,16 +64,22 @@ class Actions(QObject):
             _Entry("retry_failed", t("&Retry failed"), "Ctrl+R", "retry", t("Run failed and cancelled documents again"))
         )
         self.retry_selected = make(
-            _Entry("retry_selected", t("Retry se&lected"), "Ctrl+Shift+R", "retry", t("Run the selected documents again"))
+            _Entry(
+                "retry_selected", t("Retry se&lected"), "Ctrl+Shift+R", "retry", t("Run the selected documents again")
+            )
         )
         self.remove_selected = make(
-            _Entry("remove_selected", t("Re&move selected"), "Del", "remove", t("Take the selected documents off the pile"))
+            _Entry(
+                "remove_selected", t("Re&move selected"), "Del", "remove", t("Take the selected documents off the pile")
+            )
         )
         self.clear = make(
             _Entry("clear", t("&Clear pile"), "Ctrl+Shift+Del", "clear", t("Take all documents off the pile"))
         )
         self.copy_paths = make(
-            _Entry("copy_paths", t("Copy pat&hs"), "Ctrl+Shift+C", "copy", t("Copy the paths of the selected documents"))
+            _Entry(
+                "copy_paths", t("Copy pat&hs"), "Ctrl+Shift+C", "copy", t("Copy the paths of the selected documents")
+            )
         )
         self.start_engine = make(
             _Entry("start_engine", t("Start engine a&gain"), "Ctrl+Shift+E", "refresh", t("Start the engine again"))
@@ -92,7 +94,9 @@ class Actions(QObject):
             group.addAction(action)
             self.themes[mode] = action
         self.reset_layout = make(
-            _Entry("reset_layout", t("&Reset layout"), "Ctrl+Alt+0", "reset", t("Put all panels back to where they were"))
+            _Entry(
+                "reset_layout", t("&Reset layout"), "Ctrl+Alt+0", "reset", t("Put all panels back to where they were")
+            )
         )
         self.log = make(_Entry("log", t("Engine &log"), "Ctrl+Shift+L", "log", t("Show what the engine wrote last")))
         self.report = make(
@@ -108,7 +112,17 @@ class Actions(QObject):
         bar = self._window.menuBar()
         self._fill(
             bar.addMenu(t("&File")),
-            [self.new_pile, self.next_pile, None, self.add_files, self.add_folder, self.sample, None, self.export, None],
+            [
+                self.new_pile,
+                self.next_pile,
+                None,
+                self.add_files,
+                self.add_folder,
+                self.sample,
+                None,
+                self.export,
+                None,
+            ],
         ).addAction(self.close)
         self._fill(
             bar.addMenu(t("&Job")),
@@ -152,7 +166,9 @@ class Actions(QObject):
         if self.pause.text() != text:
             self.pause.setText(text)
             self.pause.setIconText(text.replace("&", ""))
-            self._icons = [(a, ("start" if paused else "pause") if a is self.pause else i, r) for a, i, r in self._icons]
+            self._icons = [
+                (a, ("start" if paused else "pause") if a is self.pause else i, r) for a, i, r in self._icons
+            ]
             self.pause.setIcon(self._theme.icon("start" if paused else "pause"))
 
     def dress(self) -> None:

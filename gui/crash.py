@@ -22,7 +22,11 @@ log = logging.getLogger("gui")
 def start_logging(folder: str) -> None:
     """Log to ``window.log`` in ``folder``: three files of a megabyte at most; Qt's own messages go there as well."""
     handler = logging.handlers.RotatingFileHandler(
-        os.path.join(folder, "window.log"), maxBytes=1_000_000, backupCount=2, encoding="utf-8", errors="backslashreplace"
+        os.path.join(folder, "window.log"),
+        maxBytes=1_000_000,
+        backupCount=2,
+        encoding="utf-8",
+        errors="backslashreplace",
     )
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
@@ -32,7 +36,11 @@ def start_logging(folder: str) -> None:
 
 
 def _qt_message(kind: QtMsgType, context: QMessageLogContext, text: str) -> None:
-    levels = {QtMsgType.QtDebugMsg: logging.DEBUG, QtMsgType.QtInfoMsg: logging.INFO, QtMsgType.QtWarningMsg: logging.WARNING}
+    levels = {
+        QtMsgType.QtDebugMsg: logging.DEBUG,
+        QtMsgType.QtInfoMsg: logging.INFO,
+        QtMsgType.QtWarningMsg: logging.WARNING,
+    }
     logging.getLogger("qt").log(levels.get(kind, logging.ERROR), "%s (%s)", text, context.category or "")
 
 

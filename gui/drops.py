@@ -18,7 +18,7 @@ def local_paths(mime: QMimeData) -> list[str]:
     if sys.platform == "win32":
         return [os.path.normpath(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]
     paths: list[str] = []
-    for line in mime.data("text/uri-list").data().splitlines():
+    for line in bytes(mime.data("text/uri-list").data()).splitlines():
         if line.startswith(b"#"):
             continue
         scheme, _, rest = line.strip().partition(b"://")

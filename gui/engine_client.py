@@ -177,7 +177,7 @@ class EngineClient(QObject):
         self._pending[self._request] = on_reply
         if self.state in (EngineState.STOPPED, EngineState.FAILED):
             request = self._request
-            QTimer.singleShot(0, self, lambda: self._answer(Reply(request, False, error=self._ended_text())))
+            QTimer.singleShot(0, self, lambda: self._answer(Reply(request, ok=False, error=self._ended_text())))
         elif self._greeted:
             self._write(command)
         else:
@@ -248,7 +248,7 @@ class EngineClient(QObject):
         pending, self._pending = self._pending, {r: c for r, c in self._pending.items() if r in held}
         for request, callback in pending.items():
             if request not in held:
-                self._reply(Reply(request, False, error=self._ended_text()), callback)
+                self._reply(Reply(request, ok=False, error=self._ended_text()), callback)
         self._greeted = False
         if self._closing:
             self._drop_held()
@@ -274,7 +274,7 @@ class EngineClient(QObject):
     def _drop_held(self) -> None:
         held, self._held = self._held, []
         for command in held:
-            self._answer(Reply(command.request, False, error=self._ended_text()))
+            self._answer(Reply(command.request, ok=False, error=self._ended_text()))
 
     def _set_state(self, state: EngineState) -> None:
         if state != self.state:
@@ -290,7 +290,7 @@ class EngineClient(QObject):
         process = self._process
         if process is None:
             return
-        data = process.readAllStandardOutput().data()
+        data = bytes(process.readAllStandardOutput().data())
         if not data:
             return
         self._silence = 0.0
@@ -307,7 +307,7 @@ class EngineClient(QObject):
     def _read_log(self) -> None:
         if self._process is None:
             return
-        text = self._half_line + self._process.readAllStandardError().data().decode("utf-8", "replace")
+        text = self._half_line + bytes(self._process.readAllStandardError().data()).decode("utf-8", "replace")
         *lines, self._half_line = text.split("\n")
         self._log.extend(line.rstrip("\r") for line in lines)
 

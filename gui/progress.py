@@ -52,8 +52,11 @@ def sentence(job: Job | None, meters: Meters) -> str:
     if job.state.adding:
         blocks.append(words.engine_text("adding"))
     if job.state.elapsed >= 1:
-        blocks.append(_tr("{time} so far").format(time=words.duration(job.state.elapsed)) if job.busy
-                      else _tr("took {time}").format(time=words.duration(job.state.elapsed)))
+        blocks.append(
+            _tr("{time} so far").format(time=words.duration(job.state.elapsed))
+            if job.busy
+            else _tr("took {time}").format(time=words.duration(job.state.elapsed))
+        )
     return _GAP.join(blocks)
 
 

@@ -213,7 +213,9 @@ class Session(QObject):
     # ------------------------------------------------------------------------------------------------------------- model
     def open_model(self, folder: str) -> None:
         """Load a model; it is remembered once it is open."""
-        self.model = replace(ModelState(), status="loading", folder=folder, name=folder.replace("\\", "/").rsplit("/", 1)[-1])
+        self.model = replace(
+            ModelState(), status="loading", folder=folder, name=folder.replace("\\", "/").rsplit("/", 1)[-1]
+        )
         self.facts = None
         self._cancelling = False
         self.model_changed.emit()
@@ -320,7 +322,9 @@ class Session(QObject):
         job = self.job
         if job is None:
             return
-        done = [n for n, row in job.pile.records.items() if row.state in ("done", "failed", "cancelled")] if again else []
+        done = (
+            [n for n, row in job.pile.records.items() if row.state in ("done", "failed", "cancelled")] if again else []
+        )
         self._ask(job, Submit, task=task, settings=settings)
         if done:
             self._ask(job, Retry, documents=tuple(done))

@@ -16,33 +16,33 @@ QPushButton:hover {{ background: {hover}; }}
 QPushButton:pressed {{ background: {soft}; }}
 QPushButton:focus {{ border-color: {accent}; }}
 QPushButton:disabled {{ color: {strong_border}; border-color: {border}; }}
-QPushButton[primary="true"], QToolButton[primary="true"] {{ background: {accent}; border-color: {accent};
+QPushButton[look="primary"], QToolButton[look="primary"] {{ background: {accent}; border-color: {accent};
               color: {on_accent}; font-weight: 600; }}
-QPushButton[primary="true"]:hover, QToolButton[primary="true"]:hover {{ background: {accent_hover}; }}
-QPushButton[primary="true"]:focus, QToolButton[primary="true"]:focus {{ border-color: {text}; }}
-QPushButton[primary="true"]:disabled, QToolButton[primary="true"]:disabled {{ background: {hover};
+QPushButton[look="primary"]:hover, QToolButton[look="primary"]:hover {{ background: {accent_hover}; }}
+QPushButton[look="primary"]:focus, QToolButton[look="primary"]:focus {{ border-color: {text}; }}
+QPushButton[look="primary"]:disabled, QToolButton[look="primary"]:disabled {{ background: {hover};
               border-color: {border}; color: {muted}; }}
 
-QToolButton[chip="true"] {{ background: {raised}; border: 1px solid {border}; border-radius: 12px; padding: 3px 10px; }}
-QToolButton[chip="true"]:hover {{ background: {hover}; }}
-QToolButton[chip="true"]:checked {{ background: {soft}; border-color: {accent}; }}
-QToolButton[chip="true"]:focus {{ border-color: {accent}; }}
+QToolButton[look="chip"] {{ background: {raised}; border: 1px solid {border}; border-radius: 12px; padding: 3px 10px; }}
+QToolButton[look="chip"]:hover {{ background: {hover}; }}
+QToolButton[look="chip"]:checked {{ background: {soft}; border-color: {accent}; }}
+QToolButton[look="chip"]:focus {{ border-color: {accent}; }}
 
 QStatusBar {{ background: {window}; border-top: 1px solid {border}; color: {muted}; }}
 QStatusBar::item {{ border: none; }}
-QLabel[muted="true"] {{ color: {muted}; }}
-QLabel[strong="true"] {{ font-weight: 600; }}
-QLabel[problem="true"] {{ color: {error}; }}
-QLabel[heading="true"] {{ font-weight: 600; color: {muted}; letter-spacing: 1px; }}
+QLabel[look="muted"] {{ color: {muted}; }}
+QLabel[look="strong"] {{ font-weight: 600; }}
+QLabel[look="problem"] {{ color: {error}; }}
+QLabel[look="heading"] {{ font-weight: 600; color: {muted}; letter-spacing: 1px; }}
 
 QMainWindow::separator {{ background: transparent; width: 6px; height: 6px; }}
 QMainWindow::separator:hover {{ background: {soft}; }}
 QSplitter::handle:hover {{ background: {soft}; }}
 
-QFrame[card="true"] {{ background: {base}; border: 1px solid {border}; border-radius: 8px; }}
-QFrame[dropzone="true"] {{ background: transparent; border: 2px dashed {strong_border}; border-radius: 12px; }}
-QFrame[dropzone="true"][active="true"] {{ background: {soft}; border-color: {accent}; }}
-QFrame[notice="true"] {{ background: {raised}; border: none; border-bottom: 1px solid {border}; }}
+QFrame[look="card"] {{ background: {base}; border: 1px solid {border}; border-radius: 8px; }}
+QFrame[look="dropzone"] {{ background: transparent; border: 2px dashed {strong_border}; border-radius: 12px; }}
+QFrame[look="dropzone"][active="true"] {{ background: {soft}; border-color: {accent}; }}
+QFrame[look="notice"] {{ background: {raised}; border: none; border-bottom: 1px solid {border}; }}
 
 QTableView {{ background: {base}; alternate-background-color: {alternate}; border: 1px solid {border};
              border-radius: 8px; selection-background-color: {soft}; selection-color: {text}; }}

@@ -44,7 +44,7 @@ class Toolbar(QToolBar):
                 button = self.widgetForAction(action)
                 button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
                 button.setAccessibleName(action.text().replace("&", "").rstrip("…"))
-        self.widgetForAction(actions.start).setProperty("primary", True)
+        self.widgetForAction(actions.start).setProperty("look", "primary")
         for action in (actions.add_files, actions.add_folder, actions.export):
             action.setIconText(action.text().replace("&", "").rstrip("…"))
         spacer = QWidget()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,9 +56,11 @@ class LaneTimeline(ChartCard):
     def record(self, now: float, lanes: Sequence[LaneState] | None) -> None:
         """Take what the lanes do at ``now``, the window's clock; None when there is nothing new from the engine."""
         if lanes is not None:
-            self._lanes, self._heard = tuple(lanes), now
-            self._columns.need(len(lanes))
-            self._columns.codes[len(lanes) :] = 0  # lanes of an older plan
+            # Without a model there are no lanes; those that were keep their strips until the minute is over.
+            self._lanes = tuple(lanes) or tuple(replace(lane, activity="ended") for lane in self._lanes)
+            self._heard = now
+            self._columns.need(len(self._lanes))
+            self._columns.codes[len(self._lanes) :] = 0  # lanes of an older plan
         fresh = self._columns.advance(now)
         if fresh and now - self._heard <= _PATIENCE:
             known = min(fresh, round(_PATIENCE / self._columns.step))

@@ -68,13 +68,13 @@ class ExportDialog(QDialog):
         row.addWidget(browse)
         column.addSpacing(4)
         column.addLayout(row)
-        self.message = wrapped(problem=True)
+        self.message = wrapped(look="problem")
         self.message.hide()
         column.addWidget(self.message)
         column.addStretch(1)
         self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.write = self._buttons.addButton(self.tr("&Export"), QDialogButtonBox.ButtonRole.AcceptRole)
-        self.write.setProperty("primary", True)
+        self.write.setProperty("look", "primary")
         self.write.setDefault(True)
         self._buttons.accepted.connect(self._write)
         self._buttons.rejected.connect(self.reject)
@@ -98,7 +98,9 @@ class ExportDialog(QDialog):
             return
         folder = self._session.settings.text("export_folder") or os.path.expanduser("~")
         job = self._session.job
-        name = "".join(c if c.isalnum() or c in " -_" else "-" for c in (job.name if job is not None else "")) or "heddle"
+        name = (
+            "".join(c if c.isalnum() or c in " -_" else "-" for c in (job.name if job is not None else "")) or "heddle"
+        )
         self.path.setText(os.path.join(folder, f"{name}.{self.format}"))
 
     def _path_edited(self) -> None:
@@ -157,6 +159,8 @@ class ExportDialog(QDialog):
         settings.set_text("export_format", self.format)
         settings.set_text("export_folder", os.path.dirname(path))
         rows = int(reply.value.get("rows", 0))
-        text = self.tr("Exported %Ln documents to {path}.", "", rows).format(path=shown(str(reply.value.get("path", path))))
+        text = self.tr("Exported %Ln documents to {path}.", "", rows).format(
+            path=shown(str(reply.value.get("path", path)))
+        )
         self._session.notice("info", text)
         self.accept()

@@ -8,7 +8,16 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Qt, QTimer, qVersion
 from PySide6.QtGui import QFontDatabase, QGuiApplication, QIcon
-from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QHBoxLayout, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QDialog,
+    QDialogButtonBox,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QVBoxLayout,
+    QWidget,
+)
 
 from engine import __version__
 from gui.escape import shown_text
@@ -34,7 +43,7 @@ class TextDialog(QDialog):
         self.text.setAccessibleName(title)
         self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        self.note = wrapped(note, muted=True)
+        self.note = wrapped(note, look="muted")
         self.note.setVisible(bool(note))
         buttons = QDialogButtonBox()
         copy = buttons.addButton(self.tr("&Copy"), QDialogButtonBox.ButtonRole.ActionRole)
@@ -97,7 +106,7 @@ class AboutDialog(QDialog):
         words.addWidget(name)
         words.addWidget(about)
         words.addWidget(facts)
-        words.addWidget(wrapped(self.tr("Free software under the Apache License 2.0."), muted=True))
+        words.addWidget(wrapped(self.tr("Free software under the Apache License 2.0."), look="muted"))
         row = QHBoxLayout()
         row.setSpacing(16)
         row.addWidget(icon, 0, Qt.AlignmentFlag.AlignTop)

@@ -28,7 +28,7 @@ class HardwarePanel(QWidget):
         self.dtype.setToolTip(self.tr("Number format of the weights; auto takes what this machine is fastest with"))
         for name in DTYPES:
             self.dtype.addItem(words.engine_text(name) if name == "auto" else name, name)
-        self._line = wrapped(muted=True)
+        self._line = wrapped(look="muted")
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.setHorizontalSpacing(12)
@@ -96,8 +96,13 @@ class HardwarePanel(QWidget):
         used = self._session.plan_in_use
         hello = self._session.machine_hello
         default = hello.machine.default_plan if hello is not None else Plan()
-        for spin, chosen in ((self.lanes, used.lanes or default.lanes), (self.threads, used.threads or default.threads)):
-            text = self.tr("auto ({n})").format(n=words.number(chosen)) if chosen and not spin.value() else self.tr("auto")
+        for spin, chosen in (
+            (self.lanes, used.lanes or default.lanes),
+            (self.threads, used.threads or default.threads),
+        ):
+            text = (
+                self.tr("auto ({n})").format(n=words.number(chosen)) if chosen and not spin.value() else self.tr("auto")
+            )
             if spin.specialValueText() != text:
                 spin.setSpecialValueText(text)
         if hello is None or not used.lanes:

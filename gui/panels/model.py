@@ -64,7 +64,7 @@ class ModelPanel(QWidget):
 
         self._icon = QLabel()
         self._word = ElidedLabel()
-        self._word.setProperty("strong", True)
+        self._word.setProperty("look", "strong")
         self.unload = QPushButton(self.tr("&Unload"))
         self.unload.setToolTip(self.tr("Unload the model and give its memory back"))
         self.unload.clicked.connect(session.close_model)
@@ -82,7 +82,7 @@ class ModelPanel(QWidget):
         self.progress.setFixedHeight(6)
         self.progress.setRange(0, 1000)
         self.progress.setAccessibleName(self.tr("Loading progress"))
-        self._message = wrapped(muted=True)
+        self._message = wrapped(look="muted")
         self.facts = FactList()
 
         layout = QVBoxLayout(self)
@@ -169,7 +169,9 @@ class ModelPanel(QWidget):
 
     def choose_folder(self) -> None:
         """Ask for a model folder, look into it, and open it if it can be used."""
-        self._dialog = QFileDialog(self, self.tr("Open a model folder"), self._session.settings.text("last_model_folder"))
+        self._dialog = QFileDialog(
+            self, self.tr("Open a model folder"), self._session.settings.text("last_model_folder")
+        )
         self._dialog.setFileMode(QFileDialog.FileMode.Directory)
         self._dialog.setOption(QFileDialog.Option.ShowDirsOnly)
         self._dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

@@ -62,7 +62,9 @@ class PilePanel(QWidget):
         self.search.setClearButtonEnabled(True)
         self.search.setMinimumWidth(150)
         self.search.setMaximumWidth(260)
-        self._search_icon = self.search.addAction(theme.icon("search", "muted"), QLineEdit.ActionPosition.LeadingPosition)
+        self._search_icon = self.search.addAction(
+            theme.icon("search", "muted"), QLineEdit.ActionPosition.LeadingPosition
+        )
         self._typing = QTimer(self)
         self._typing.setSingleShot(True)
         self._typing.setInterval(150)
@@ -71,7 +73,7 @@ class PilePanel(QWidget):
         self.view = self._make_view(theme)
         self._nothing = QLabel(self.tr("No document matches the filter."))
         self._nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._nothing.setProperty("muted", True)
+        self._nothing.setProperty("look", "muted")
         self._stack = QStackedWidget()
         for page in (welcome, self.view, self._nothing):
             self._stack.addWidget(page)
@@ -193,7 +195,7 @@ class PilePanel(QWidget):
         self.table.set_needle(self.search.text())
         self._show_page()
 
-    def find(self) -> None:
+    def go_to_search(self) -> None:
         """Go to the search box."""
         self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.search.selectAll()

@@ -54,10 +54,10 @@ class ResultPanel(QWidget):
 
         self._icon = QLabel()
         self._name = ElidedLabel()
-        self._name.setProperty("strong", True)
+        self._name.setProperty("look", "strong")
         self._about = QLabel()
         self._about.setTextFormat(Qt.TextFormat.PlainText)
-        self._about.setProperty("muted", True)
+        self._about.setProperty("look", "muted")
         self._retry = QPushButton(self.tr("Retr&y"))
         self._retry.setToolTip(self.tr("Run this document again"))
         self._retry.clicked.connect(lambda: self.retry.emit(self._document))
@@ -69,7 +69,7 @@ class ResultPanel(QWidget):
         head.addWidget(self._retry)
 
         self.text = self._viewer(self.tr("Text of the document"))
-        self._cut = wrapped(muted=True)
+        self._cut = wrapped(look="muted")
         left = QWidget()
         column = QVBoxLayout(left)
         column.setContentsMargins(0, 0, 0, 0)
@@ -104,7 +104,7 @@ class ResultPanel(QWidget):
         rows.addWidget(self.splitter, 1)
         self._hint = QLabel(self.tr("Choose a document to see its text and its result."))
         self._hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._hint.setProperty("muted", True)
+        self._hint.setProperty("look", "muted")
         self._pages = QStackedWidget()
         self._pages.addWidget(self._hint)
         self._pages.addWidget(page)
@@ -174,7 +174,9 @@ class ResultPanel(QWidget):
         value = reply.value
         row = value.get("row")
         # Rows cross the border as lists of fields.
-        row = DocumentRow(*row) if isinstance(row, list) else restore(DocumentRow, row) if isinstance(row, dict) else None
+        row = (
+            DocumentRow(*row) if isinstance(row, list) else restore(DocumentRow, row) if isinstance(row, dict) else None
+        )
         if row is not None:
             self._show_row(row)
         text = shown_text(str(value.get("text", "")))

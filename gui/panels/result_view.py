@@ -34,7 +34,7 @@ class ResultView(QWidget):
         font.setPointSizeF(font.pointSizeF() * 1.25)
         font.setBold(True)
         self._title.setFont(font)
-        self._reason = wrapped(muted=True)
+        self._reason = wrapped(look="muted")
         self._reason.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.bars = ScoreBars(theme)
         self.facts = FactList()
@@ -67,9 +67,7 @@ class ResultView(QWidget):
         self._reason.setVisible(bool(reason))
         self.facts.set_lines(self._lines(row, result))
 
-    def _head(
-        self, row: DocumentRow | None, result: dict[str, Any] | None, error: str
-    ) -> tuple[str, str, str, str]:
+    def _head(self, row: DocumentRow | None, result: dict[str, Any] | None, error: str) -> tuple[str, str, str, str]:
         """Return icon, colour role, title and the sentence below it."""
         if error:
             return "warning", "warning", self.tr("There is no answer"), words.engine_text(error)

@@ -29,7 +29,7 @@ class TaskPanel(QWidget):
         self.choice.setPlaceholderText(self.tr("Waiting for the engine"))
         self.choice.setEnabled(False)
         self.choice.currentIndexChanged.connect(self._choose)
-        self._help = wrapped(muted=True)
+        self._help = wrapped(look="muted")
         self._scroll = QScrollArea()
         self._scroll.setWidgetResizable(True)
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)

@@ -71,7 +71,7 @@ class Field(QWidget):
             name.setBuddy(self.editor)
             column.addWidget(name)
         column.addWidget(self.editor)
-        self._problem = wrapped(problem=True)
+        self._problem = wrapped(look="problem")
         self._problem.hide()
         column.addWidget(self._problem)
         self.set_value(setting.default)

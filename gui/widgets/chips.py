@@ -31,7 +31,7 @@ class Chips(QWidget):
         for state in ("", *words.STATES):
             button = QToolButton()
             button.setCheckable(True)
-            button.setProperty("chip", True)
+            button.setProperty("look", "chip")
             button.setIconSize(QSize(16, 16))
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)

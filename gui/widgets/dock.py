@@ -21,7 +21,7 @@ class Dock(QDockWidget):
         row.setContentsMargins(8, 4, 4, 2)
         row.setSpacing(0)
         label = QLabel(title.upper())
-        label.setProperty("heading", True)
+        label.setProperty("look", "heading")
         label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._float = self._button(self.tr("Float or dock {panel}").format(panel=title))
         self._float.clicked.connect(lambda: self.setFloating(not self.isFloating()))
@@ -40,7 +40,7 @@ class Dock(QDockWidget):
         button.setToolTip(text)
         button.setAccessibleName(text)
         button.setIconSize(QSize(14, 14))
-        button.setProperty("small", True)
+        button.setProperty("look", "small")
         return button
 
     def _dress(self) -> None:

@@ -44,7 +44,7 @@ class FactList(QWidget):
     def _make(self, row: int) -> tuple[QLabel, QLabel]:
         name, value = QLabel(), wrapped()
         name.setTextFormat(Qt.TextFormat.PlainText)
-        name.setProperty("muted", True)
+        name.setProperty("look", "muted")
         value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         value.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self._grid.addWidget(name, row, 0, Qt.AlignmentFlag.AlignTop)

@@ -31,11 +31,10 @@ class ElidedLabel(QLabel):
         painter.end()
 
 
-def wrapped(text: str = "", **properties: bool) -> QLabel:
-    """Return a plain text label that wraps; ``properties`` choose its style (muted, strong, problem)."""
+def wrapped(text: str = "", *, look: str = "") -> QLabel:
+    """Return a plain text label that wraps; ``look`` chooses its style: muted, strong, problem."""
     label = QLabel(text)
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setWordWrap(True)
-    for name, value in properties.items():
-        label.setProperty(name, value)
+    label.setProperty("look", look)
     return label

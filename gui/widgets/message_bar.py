@@ -30,7 +30,7 @@ class MessageBar(QFrame):
         self._theme = theme
         self._notices: deque[tuple[Notice, int]] = deque(maxlen=KEPT)
         self._open = False
-        self.setProperty("notice", True)
+        self.setProperty("look", "notice")
         self.setAccessibleName(self.tr("Messages"))
         self._rows = QVBoxLayout()
         self._rows.setContentsMargins(0, 0, 0, 0)

@@ -13,7 +13,7 @@ from gui.widgets.labels import wrapped
 def _button(action: QAction, *, primary: bool = False) -> QPushButton:
     """Return a push button that is the twin of an action of the menu."""
     button = QPushButton(action.text())
-    button.setProperty("primary", primary)
+    button.setProperty("look", "primary" if primary else "")
     button.setToolTip(action.toolTip())
     button.clicked.connect(action.trigger)
     return button
@@ -28,7 +28,7 @@ class Welcome(QFrame):
         """Offer the three ways to begin."""
         super().__init__(parent)
         self._theme = theme
-        self.setProperty("dropzone", True)
+        self.setProperty("look", "dropzone")
         self._icon = QLabel()
         self._icon.setAlignment(Qt.AlignmentFlag.AlignCenter)
         title = QLabel(self.tr("Drop files or folders here"))
@@ -42,7 +42,7 @@ class Welcome(QFrame):
                 "Every text file becomes one row. Files are read where they are, never changed, "
                 "and nothing leaves this machine."
             ),
-            muted=True,
+            look="muted",
         )
         words.setAlignment(Qt.AlignmentFlag.AlignCenter)
         words.setMaximumWidth(440)
@@ -69,13 +69,6 @@ class Welcome(QFrame):
         column.addStretch(1)
         theme.changed.connect(self._dress)
         self._dress()
-
-    def set_active(self, active: bool) -> None:
-        """Show that something is being dragged over the window."""
-        if self.property("active") != active:
-            self.setProperty("active", active)
-            self.style().unpolish(self)
-            self.style().polish(self)
 
     def _dress(self) -> None:
         self._icon.setPixmap(self._theme.pixmap("drop", "accent", 48, ratio=self.devicePixelRatio()))

@@ -71,6 +71,7 @@ def counts(engine, job):
 
 
 def drain(engine):
+    assert engine.journal.flush(30)
     rows, removed, resets = {}, set(), 0
     while True:
         snapshot = engine.snapshot()
@@ -279,7 +280,9 @@ def test_the_job_with_the_higher_priority_is_served_first(engine, monkeypatch):
     assert engine.wait("high", 30)
     high = {r.id for r in engine.journal.documents("high")}
     later = [n for batch in gate.order[2:] for n in batch]
-    assert set(later[: len(TEXTS)]) == high
+    last = max(later.index(n) for n in high)
+    # While one lane reads the urgent job, the other may take one more of the old one rather than stand still.
+    assert sum(n not in high for n in later[:last]) <= 2
 
 
 def test_documents_added_while_the_job_runs_are_run_too(engine, monkeypatch):

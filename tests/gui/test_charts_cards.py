@@ -143,6 +143,15 @@ def test_lanes_of_an_older_plan_leave_nothing_behind(shown):
     assert np.count_nonzero(chart._columns.codes[1]) <= 6
 
 
+def test_lanes_keep_their_minute_while_another_model_is_loaded(shown):
+    chart = shown(LaneTimeline())
+    end = run_lanes(chart, 10.0, "encode", "encode")
+    run_lanes(chart, 5.0, start=end)
+    assert "encode 100 %" in chart.findChild(Caption).text()
+    assert "lane 1: ended" in chart.accessibleDescription()
+    assert colour_share(chart, chart.colours.activities["encode"]) > 0.03
+
+
 # ------------------------------------------------------------------------------------------------------------- threads
 def run_threads(chart, seconds, shares, process=ENGINE, start=50.0):
     for i in range(round(seconds * 10)):

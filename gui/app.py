@@ -1,0 +1,183 @@
+"""The window's process: arguments, data folder, one instance, theme, engine, and an orderly end."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import runpy
+import signal
+import sys
+from dataclasses import dataclass
+from types import FrameType
+
+from PySide6.QtCore import QCoreApplication, QTimer
+from PySide6.QtWidgets import QApplication
+
+from engine import __version__
+from gui.collector import Collector
+from gui.crash import ExceptionHook, FaultLog, start_logging
+from gui.engine_client import EngineClient, Patience, engine_command
+from gui.english import English
+from gui.main_window import MainWindow
+from gui.session import Session
+from gui.settings import Settings
+from gui.single_instance import SingleInstance
+from gui.theme import Theme
+from gui.words import prepare_locale
+
+log = logging.getLogger("gui")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks for. Paths are absolute."""
+
+    data_dir: str
+    paths: tuple[str, ...] = ()
+    sample: bool = False
+
+
+def options(arguments: list[str]) -> Options:
+    """Read the command line; exits as argparse does when it makes no sense."""
+    parser = argparse.ArgumentParser(prog="heddle-desktop", description="Runs a local model over a pile of documents.")
+    parser.add_argument("paths", nargs="*", help="files and folders to begin with")
+    parser.add_argument("--sample", action="store_true", help="open the sample pile")
+    parser.add_argument("--data-dir", default="", help="folder for settings and sessions")
+    parser.add_argument("--version", action="version", version=f"Heddle {__version__}")
+    found = parser.parse_args(arguments)
+    folder = found.data_dir
+    if not folder:
+        import platformdirs
+
+        folder = platformdirs.user_data_dir("Heddle", appauthor=False)
+    return Options(os.path.abspath(folder), tuple(map(os.path.abspath, found.paths)), found.sample)
+
+
+def dress(app: QApplication, settings: Settings) -> Theme:
+    """Give the application its name, language, numbers and theme."""
+    app.setApplicationName("Heddle")
+    app.setApplicationDisplayName("")
+    app.setApplicationVersion(__version__)
+    app.setDesktopFileName("heddle")
+    app.setQuitOnLastWindowClosed(False)  # the process ends when the engine has ended
+    prepare_locale()
+    english = English(app)
+    QCoreApplication.installTranslator(english)
+    return Theme(app, settings.text("theme", "system"))
+
+
+def build(
+    options: Options,
+    settings: Settings,
+    theme: Theme,
+    *,
+    command: tuple[str, list[str]] | None = None,
+    patience: Patience | None = None,
+) -> MainWindow:
+    """Return the window with its engine client, nothing started; ``command`` replaces the engine's (for tests)."""
+    folder = os.path.join(options.data_dir, "sessions")
+    os.makedirs(folder, exist_ok=True)
+    session_file = os.path.join(folder, f"{os.getpid()}.sqlite")
+    program, arguments = command or engine_command(session_file)
+    client = EngineClient(program, arguments, patience=patience)
+    session = Session(client, settings)
+    window = MainWindow(session, theme, settings)
+    client.setParent(window)
+    session.setParent(window)
+
+    def begin() -> None:
+        client.start()
+        if options.sample:
+            window.adder.sample()
+        if options.paths:
+            window.adder.paths(list(options.paths))
+        QTimer.singleShot(0, window, window.make_live)
+
+    window.shown_first.connect(begin)
+    window.closed.connect(lambda: forget_session(session_file))
+    return window
+
+
+def forget_session(path: str) -> None:
+    """Remove a session file and its companions after a clean end; what cannot be removed is left."""
+    for tail in ("", "-wal", "-shm", "-journal"):
+        try:
+            os.unlink(path + tail)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            log.info("session file left behind: %s", error)
+
+
+def forget_orphans(folder: str) -> None:
+    """Remove the session files of windows that did not end well; this folder's lock is ours, so none of them lives."""
+    own = f"{os.getpid()}.sqlite"
+    for name in os.listdir(folder):
+        if ".sqlite" in name and not name.startswith(own):
+            forget_session(os.path.join(folder, name.partition(".sqlite")[0] + ".sqlite"))
+
+
+def _engine_host(arguments: list[str]) -> int:
+    """Be the engine: a frozen build has one executable for both processes."""
+    sys.argv = ["engine.host", *arguments]
+    runpy.run_module("engine.host", run_name="__main__", alter_sys=True)
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Open the window and return the exit code; 0 also when another window took the paths."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["--engine-host"]:
+        return _engine_host(arguments[1:])
+    chosen = options(arguments)
+    os.makedirs(chosen.data_dir, exist_ok=True)
+    app = QApplication.instance() or QApplication(sys.argv[:1])
+    assert isinstance(app, QApplication)
+    single = SingleInstance(chosen.data_dir)
+    if not single.claim():
+        if single.call(list(chosen.paths)):
+            return 0
+        print(f"Another window uses {chosen.data_dir} but does not answer. Close it first.", file=sys.stderr)  # noqa: T201
+        return 2
+    start_logging(chosen.data_dir)
+    faults = FaultLog(chosen.data_dir)
+    hook = ExceptionHook()
+    settings = Settings(os.path.join(chosen.data_dir, "window.ini"))
+    theme = dress(app, settings)
+    collector = Collector()
+    window = build(chosen, settings, theme)
+    single.called.connect(lambda paths: _come_forward(window, paths))
+    _close_on_signals(window)
+    window.closed.connect(app.quit)
+    window.shown_first.connect(lambda: forget_orphans(os.path.join(chosen.data_dir, "sessions")))
+    if faults.earlier:
+        note = window.tr("Heddle ended unexpectedly last time. What it left is in {path}.")
+        window.session.notice("warning", note.format(path=faults.earlier))
+    window.show()
+    code = app.exec()
+    single.close()
+    hook.close()
+    collector.close()
+    faults.close()
+    return code
+
+
+def _come_forward(window: MainWindow, paths: list[str]) -> None:
+    """Show the window to whoever started Heddle again, and take the paths they gave."""
+    window.showNormal() if window.isMinimized() else window.show()
+    window.raise_()
+    window.activateWindow()
+    if paths:
+        window.adder.paths(paths)
+
+
+def _close_on_signals(window: MainWindow) -> None:
+    """Close without asking on SIGTERM and SIGINT; Python runs the handler within one tick of the window's timer."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        window.closing.now()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)

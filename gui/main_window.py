@@ -1,0 +1,392 @@
+"""The main window: puts the panels together and tells actions from each other."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QGuiApplication
+from PySide6.QtWidgets import QDialog, QMainWindow, QWidget
+
+from engine.metrics.snapshot import Snapshot
+from gui import progress, words
+from gui.actions import Actions
+from gui.adding import Adder
+from gui.awake import Awake
+from gui.closing import Closing, question
+from gui.drops import local_paths
+from gui.escape import shown
+from gui.layout import Layout
+from gui.notify import Notifier
+from gui.panels.hardware import HardwarePanel
+from gui.panels.model import ModelPanel
+from gui.panels.pile import PilePanel
+from gui.panels.result import ResultPanel
+from gui.panels.task import TaskPanel
+from gui.session import Session
+from gui.settings import Settings
+from gui.status_line import StatusLine
+from gui.theme import Theme
+from gui.toolbar import Toolbar
+from gui.widgets.drop_overlay import DropOverlay
+from gui.widgets.message_bar import MessageBar
+from gui.widgets.welcome import Welcome
+
+TICK = 100
+"""Milliseconds between two looks at what the engine sent."""
+
+TEXT_TICKS = 5
+"""Ticks between two changes of text (law 1: text at 1-2 Hz)."""
+
+
+class MainWindow(QMainWindow):
+    """Heddle's window. ``shown_first`` comes once, when it has been painted; ``closed`` when no engine is left."""
+
+    shown_first = Signal()
+    closed = Signal()
+
+    def __init__(self, session: Session, theme: Theme, settings: Settings) -> None:
+        """Build the window around ``session``; nothing is started."""
+        super().__init__()
+        self.session, self._theme, self._settings = session, theme, settings
+        self.setObjectName("main")
+        self.setWindowTitle(self.tr("Heddle"))
+        self.setAcceptDrops(True)
+        self.setMinimumSize(QSize(760, 480))
+        self.actions_ = Actions(self, theme)
+        self.model_panel = ModelPanel(session, theme)
+        self.task_panel = TaskPanel(session)
+        self.hardware_panel = HardwarePanel(session)
+        a = self.actions_
+        self.welcome = Welcome(theme, a.add_files, a.add_folder, a.sample)
+        self.pile_panel = PilePanel(session, theme, self.welcome)
+        self.result_panel = ResultPanel(session, theme)
+        self.messages = MessageBar(theme)
+        self.status = StatusLine(theme)
+        self.setStatusBar(self.status)
+        self.toolbar = Toolbar(a, session, theme)
+        self.addToolBar(Qt.ToolBarArea.TopToolBarArea, self.toolbar)
+        self.arrangement = Layout(
+            self,
+            theme,
+            settings,
+            header=self.messages,
+            pile=self.pile_panel,
+            result=self.result_panel,
+            model=self.model_panel,
+            task=self.task_panel,
+            hardware=self.hardware_panel,
+        )
+        a.fill_menus(self.arrangement.toggles)
+        self.overlay = DropOverlay(theme, self)
+        self.adder = Adder(session, self.task_panel, self)
+        self.awake = Awake(self)
+        self.notifier = Notifier(self)
+        self.closing = Closing(session, self)
+        self.live: QWidget | None = None
+        self._dialogs: dict[str, QDialog] = {}
+        self._ticks = 0
+        self._painted = False
+        self._connect()
+        self.arrangement.restore()
+        self._order_tabs()
+        self._timer = QTimer(self)
+        self._timer.setInterval(TICK)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self._tick)
+        self._timer.start()
+        self.refresh()
+
+    def _connect(self) -> None:
+        a, session = self.actions_, self.session
+        for action, does in (
+            (a.add_files, self.adder.files),
+            (a.add_folder, self.adder.folder),
+            (a.sample, self.adder.sample),
+            (a.new_pile, lambda: session.new_pile()),
+            (a.next_pile, self._next_pile),
+            (a.export, self.export),
+            (a.close, self.close),
+            (a.start, self.start),
+            (a.pause, self._pause_or_resume),
+            (a.stop, session.stop),
+            (a.retry_failed, lambda: session.retry()),
+            (a.retry_selected, lambda: session.retry(self.pile_panel.selected)),
+            (a.remove_selected, lambda: session.remove(self.pile_panel.selected)),
+            (a.clear, self._clear),
+            (a.copy_paths, self._copy_paths),
+            (a.start_engine, session.client.start),
+            (a.find, self.pile_panel.go_to_search),
+            (a.reset_layout, self.arrangement.reset),
+            (a.log, self._show_log),
+            (a.report, self._show_report),
+            (a.about, self._show_about),
+        ):
+            action.triggered.connect(lambda _checked=False, does=does: does())
+        for mode, action in a.themes.items():
+            action.triggered.connect(lambda _checked=False, mode=mode: self._set_theme(mode))
+        self.pile_panel.set_row_actions([a.retry_selected, a.remove_selected, a.copy_paths])
+        self.pile_panel.document_chosen.connect(self.result_panel.show_document)
+        self.pile_panel.selection_changed.connect(self.refresh_actions)
+        self.result_panel.retry.connect(lambda document: session.retry([document]))
+        self.task_panel.changed.connect(self.refresh)
+        self.toolbar.model_clicked.connect(self._show_model)
+        session.engine_changed.connect(self._engine_changed)
+        session.jobs_changed.connect(self.refresh_actions)
+        session.current_changed.connect(self.refresh)
+        session.model_changed.connect(self.refresh_actions)
+        session.noticed.connect(self.messages.add)
+        session.finished.connect(self._finished)
+        session.ticked.connect(self._apply)
+        self.closing.begun.connect(self._put_away)
+        self.closing.done.connect(self.closed)
+        self.closing.export.connect(self.export)
+        self.arrangement.docks["live"].visibilityChanged.connect(lambda _visible: self._watch_live())
+
+    def _order_tabs(self) -> None:
+        """Lead the Tab key the way the eye goes: toolbar, side panels, filters, table, result."""
+        chain = [
+            self.model_panel.choice,
+            self.model_panel.open,
+            self.model_panel.refresh,
+            self.model_panel.unload,
+            self.model_panel.cancel,
+            self.task_panel.choice,
+            self.hardware_panel.device,
+            self.hardware_panel.lanes,
+            self.hardware_panel.threads,
+            self.hardware_panel.dtype,
+            *(self.pile_panel.chips.button(state) for state in ("", *words.STATES)),
+            self.pile_panel.search,
+            self.pile_panel.view,
+            self.result_panel.text,
+            self.result_panel.tabs,
+        ]
+        for before, after in zip(chain, chain[1:], strict=False):
+            QWidget.setTabOrder(before, after)
+
+    # --------------------------------------------------------------------------------------------------------- the tick
+    def _tick(self) -> None:
+        self.session.tick()
+        self._ticks += 1
+        if self._ticks % TEXT_TICKS == 0:
+            self.refresh()
+
+    def _apply(self, snapshot: Snapshot) -> None:
+        """Show the newest snapshot; what cannot be seen is not painted."""
+        if self.live is not None:
+            self.live.apply(snapshot)  # type: ignore[attr-defined] - gui.panels.live is imported after the window is shown
+        if not self.isMinimized():
+            self.pile_panel.tick()
+
+    def refresh(self) -> None:
+        """Show counts, progress and title; called twice a second and after what the user does."""
+        job, session = self.session.job, self.session
+        self.pile_panel.counts()
+        share = progress.share(job)
+        busy = job is not None and job.busy
+        sentence = progress.sentence(job, session.meters)
+        hint = progress.obstacle(session, self.task_panel.task)
+        self.status.show_progress(sentence or hint, share, busy=busy)
+        title = self.tr("Heddle")
+        if busy:
+            title = self.tr("{percent} – Heddle").format(percent=words.percent(share))
+        if self.windowTitle() != title:
+            self.setWindowTitle(title)
+        self.awake.hold(any(job.busy for job in session.jobs.values()))
+        self.refresh_actions()
+
+    def refresh_actions(self) -> None:
+        """Allow what makes sense now."""
+        a, job = self.actions_, self.session.job
+        idle = job is not None and not job.asked
+        status = job.state.status if job is not None else ""
+        busy = job is not None and job.busy
+        obstacle = progress.obstacle(self.session, self.task_panel.task)
+        a.start.setEnabled(idle and not obstacle)
+        a.start.setToolTip(obstacle or self.tr("Start the task on the pile (F5)"))
+        a.set_pause(paused=status == "paused")
+        a.pause.setEnabled(idle and (busy or status == "paused"))
+        a.stop.setEnabled(idle and (busy or status == "paused"))
+        a.export.setEnabled(job is not None and job.count() > 0 and bool(job.state.task))
+        a.retry_failed.setEnabled(idle and job is not None and job.count("failed", "cancelled") > 0)
+        chosen = self.pile_panel.view.selectionModel().hasSelection()
+        for action in (a.retry_selected, a.remove_selected, a.copy_paths):
+            action.setEnabled(chosen)
+        a.clear.setEnabled(idle and job is not None and job.count() > 0)
+        a.next_pile.setEnabled(len(self.session.jobs) > 1)
+        a.start_engine.setEnabled(not self.session.client.alive)
+
+    def _engine_changed(self, state: str) -> None:
+        self.status.show_engine(state)
+        self.refresh_actions()
+
+    # --------------------------------------------------------------------------------------------------------- what to do
+    def start(self) -> None:
+        """Start the pile with the chosen task, or ask whether to run it again when nothing waits."""
+        job = self.session.job
+        if job is None or progress.obstacle(self.session, self.task_panel.task):
+            return
+        if self.task_panel.problems():
+            self.arrangement.docks["task"].show()
+            self.arrangement.docks["task"].raise_()
+            self.task_panel.show_problems()
+            return
+        task, values = self.task_panel.task, self.task_panel.values()
+        if job.count("waiting") or job.state.adding or job.state.status == "paused":
+            self.session.start(task, values)
+            return
+        question(
+            self,
+            self.tr("Run again?"),
+            self.tr("Nothing is waiting. Run %Ln documents again?", "", job.count("done", "failed", "cancelled")),
+            self.tr("Their results are replaced. Export them first to keep them."),
+            self.tr("&Run again"),
+            lambda: self.session.start(task, values, again=True),
+        )
+
+    def _pause_or_resume(self) -> None:
+        job = self.session.job
+        if job is not None and job.state.status == "paused":
+            self.session.resume()
+        else:
+            self.session.pause()
+
+    def _clear(self) -> None:
+        job = self.session.job
+        if job is not None:
+            question(
+                self,
+                self.tr("Clear the pile?"),
+                self.tr("Take %Ln documents off the pile?", "", job.count()),
+                self.tr("Their results go with them. The files stay as they are."),
+                self.tr("C&lear"),
+                lambda: self.session.remove(),
+            )
+
+    def _next_pile(self) -> None:
+        piles = list(self.session.jobs)
+        if piles:
+            at = piles.index(self.session.current) if self.session.current in piles else -1
+            self.session.select(piles[(at + 1) % len(piles)])
+
+    def _copy_paths(self) -> None:
+        job = self.session.job
+        if job is not None:
+            records = (job.pile.records.get(number) for number in self.pile_panel.selected)
+            QGuiApplication.clipboard().setText("\n".join(shown(row.path) for row in records if row is not None))
+
+    def _finished(self, number: str) -> None:
+        job = self.session.jobs.get(number)
+        if job is not None:
+            self.notifier.finished(job)
+        self.refresh()
+
+    def _show_model(self) -> None:
+        dock = self.arrangement.docks["model"]
+        dock.show()
+        dock.raise_()
+        self.model_panel.choice.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _set_theme(self, mode: str) -> None:
+        self._theme.set_mode(mode)
+        self._settings.set_text("theme", mode)
+
+    # ------------------------------------------------------------------------------------------------------------ dialogs
+    def export(self) -> None:
+        """Open the export dialog."""
+        from gui.dialogs.export import ExportDialog
+
+        self._open("export", lambda: ExportDialog(self.session, self))
+
+    def _show_log(self) -> None:
+        from gui.dialogs.texts import TextDialog
+
+        lines = self.session.client
+        title, note = self.tr("Engine log"), self.tr("The last lines that the engine wrote.")
+        self._open("log", lambda: TextDialog(title, note, lambda: "\n".join(lines.log_lines), self, live=True))
+
+    def _show_report(self) -> None:
+        from gui.dialogs.texts import TextDialog, report
+
+        title = self.tr("Report a problem")
+        note = self.tr("Copy this into a report. Texts of documents are not in it; look through it all the same.")
+        self._open("report", lambda: TextDialog(title, note, lambda: report(self.session), self))
+
+    def _show_about(self) -> None:
+        from gui.dialogs.texts import AboutDialog
+
+        self._open("about", lambda: AboutDialog(self.session, self))
+
+    def _open(self, name: str, make) -> None:  # noqa: ANN001 - a function without arguments that makes a dialog
+        """Show a dialog, or bring forward the one that is open; none of them blocks."""
+        dialog = self._dialogs.get(name)
+        if dialog is None:
+            dialog = self._dialogs[name] = make()
+            dialog.destroyed.connect(lambda: self._dialogs.pop(name, None))
+        dialog.open() if name == "export" else dialog.show()
+        dialog.raise_()
+        dialog.activateWindow()
+
+    # ------------------------------------------------------------------------------------------------------------- events
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Welcome files and folders anywhere on the window."""
+        if local_paths(event.mimeData()):
+            event.acceptProposedAction()
+            self.overlay.open()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        """Take back the welcome."""
+        self.overlay.hide()
+        super().dragLeaveEvent(event)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Add what was dropped."""
+        self.overlay.hide()
+        paths = local_paths(event.mimeData())
+        if paths:
+            event.acceptProposedAction()
+            self.adder.paths(paths)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Stop painting charts while minimised; put the tray icon away when somebody looks."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.WindowStateChange:
+            self._watch_live()
+        elif event.type() == QEvent.Type.ActivationChange and self.isActiveWindow():
+            self.notifier.close()
+
+    def event(self, event: QEvent) -> bool:
+        """Tell, once, that the window is on the screen."""
+        done = super().event(event)
+        if event.type() == QEvent.Type.Paint and not self._painted:
+            self._painted = True
+            QTimer.singleShot(0, self, self.shown_first.emit)
+        return done
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Ask if something would be lost; close when the engine is gone."""
+        self.closing.handle(event)
+
+    def _put_away(self) -> None:
+        """Remember the layout and stop what runs here; the engine has up to two seconds to end."""
+        self.arrangement.save()
+        self.awake.hold(False)
+        self.notifier.close()
+        self._timer.stop()
+        for dialog in list(self._dialogs.values()):
+            dialog.close()
+        self.awake.close()
+
+    # --------------------------------------------------------------------------------------------------------- live panel
+    def make_live(self) -> None:
+        """Build the live panel: after the window is shown, because the import of its charts takes a while."""
+        from gui.panels.live import LivePanel
+
+        if self.live is None:
+            self.live = LivePanel()
+            self.arrangement.docks["live"].setWidget(self.live)
+            self._watch_live()
+
+    def _watch_live(self) -> None:
+        if self.live is not None:
+            dock = self.arrangement.docks["live"]
+            self.live.set_active(not self.isMinimized() and dock.isVisible())  # type: ignore[attr-defined]
