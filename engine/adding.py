@@ -60,7 +60,7 @@ def _document(runner: Runner, job: Job, found: Source | Skipped) -> Document:
         state, reason = State.SKIPPED, str(error)
     except DocumentError as error:
         state, reason = State.FAILED, str(error)
-    except Exception as error:  # noqa: BLE001 - the document boundary: record it, go on (FAULTS 30)
+    except Exception as error:
         log.exception("reading %r failed", found.path)
         state, reason = State.FAILED, f"could not be read: {error}"
     else:
@@ -83,9 +83,7 @@ def add_texts(runner: Runner, job: Job, texts: Sequence[tuple[str, str]]) -> dic
         for name, text in texts:
             number = runner.number()
             data = text.encode("utf-8", "surrogatepass")
-            record = Record(
-                number, job.id, number, name, len(data), 0, hashlib.sha256(data).hexdigest(), "utf-8"
-            )
+            record = Record(number, job.id, number, name, len(data), 0, hashlib.sha256(data).hexdigest(), "utf-8")
             if text.strip():
                 held.append(Document(record, text=text, in_memory=True))
                 counts["added"] += 1

@@ -165,19 +165,19 @@ def _models(options: argparse.Namespace) -> int:
     if options.look == "check":
         facts = look(starter_folder() if options.folder == "starter" else options.folder)
         if options.json:
-            print(json.dumps(plain(facts), indent=2))  # noqa: T201 - the command's output
+            print(json.dumps(plain(facts), indent=2))
         else:
             _print_facts(plain(facts))
         return 0 if facts.usable else 1
     found = list_models(options.folders, ())
     if options.json:
-        print(json.dumps([plain(facts) for facts in found], indent=2))  # noqa: T201 - the command's output
+        print(json.dumps([plain(facts) for facts in found], indent=2))
         return 0
     for facts in found:
         state = "usable" if facts.usable else "not usable"
-        print(f"{state:<11} {shown(facts.name):<40} {shown(facts.folder)}")  # noqa: T201 - the command's output
+        print(f"{state:<11} {shown(facts.name):<40} {shown(facts.folder)}")
         for problem in facts.problems[:1]:
-            print(f"{'':<11} {problem}")  # noqa: T201 - the command's output
+            print(f"{'':<11} {problem}")
     return 0
 
 
@@ -186,18 +186,18 @@ def _print_facts(facts: dict[str, Any], indent: str = "") -> None:
     for name, value in facts.items():
         label = indent + name.replace("_", " ")
         if isinstance(value, dict):
-            print(f"{label}:")  # noqa: T201 - the command's output
+            print(f"{label}:")
             _print_facts(value, indent + "  ")
         elif isinstance(value, list):
             for item in value:
                 if isinstance(item, dict):
-                    print(f"{label}:")  # noqa: T201 - the command's output
+                    print(f"{label}:")
                     _print_facts(item, indent + "  ")
                 else:
-                    print(f"{label:<18} {shown(str(item))}")  # noqa: T201 - the command's output
+                    print(f"{label:<18} {shown(str(item))}")
         elif value not in ("", None):
             text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-            print(f"{label:<18} {shown(text)}")  # noqa: T201 - the command's output
+            print(f"{label:<18} {shown(text)}")
 
 
 def _doctor(*, as_json: bool) -> int:
@@ -213,7 +213,7 @@ def _doctor(*, as_json: bool) -> int:
     facts["memory_available"] = machine.memory_available()
     facts["python"] = sys.version.split()[0]
     if as_json:
-        print(json.dumps(facts, indent=2))  # noqa: T201 - the command's output
+        print(json.dumps(facts, indent=2))
     else:
         _print_facts(facts)
     return 0

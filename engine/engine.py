@@ -271,7 +271,9 @@ class Engine:
         made = tasks.make(task, settings or {})
         with self.runner.lock:
             if found.status in LIVE:
-                raise UsageError(f"{found.name or 'The job'} runs already. Stop it before starting it with another task.")
+                raise UsageError(
+                    f"{found.name or 'The job'} runs already. Stop it before starting it with another task."
+                )
             if (found.task_name, found.settings) != (task, dict(settings or {})):
                 found.anchors, found.anchors_taken = None, False
                 found.task, found.task_name, found.settings = made, task, dict(settings or {})
@@ -380,7 +382,11 @@ class Engine:
     def snapshot(self) -> Snapshot:
         """Return what changed since the last call, and the meters; called by one watcher, ten times a second."""
         with self.runner.lock:
-            jobs = [job for job in self.runner.jobs.values() if job.changed or job.reset or job.removed or job.status in LIVE]
+            jobs = [
+                job
+                for job in self.runner.jobs.values()
+                if job.changed or job.reset or job.removed or job.status in LIVE
+            ]
             states = tuple(job.state() for job in self.runner.jobs.values())
             rows = []
             more = False
@@ -478,4 +484,3 @@ class Engine:
             clean &= self.journal.close(left) == 0
         self._loaded = None
         return clean
-

@@ -59,7 +59,8 @@ def run(order: Order, *, output: TextIO | None = None, errors: TextIO | None = N
 
     Raises HeddleError for what stops the job before it starts: wrong settings, a model that cannot be used.
     """
-    output, errors = output or sys.stdout, errors or sys.stderr
+    rows_to: TextIO = output or sys.stdout
+    words_to: TextIO = errors or sys.stderr
     if order.out:
         out_format(order.out)
     for path in order.paths:
@@ -70,7 +71,7 @@ def run(order: Order, *, output: TextIO | None = None, errors: TextIO | None = N
     with _main_thread_collection(), _interrupts() as interrupted:
         engine = Engine()
         try:
-            return _run(engine, order, interrupted, began, output, errors)
+            return _run(engine, order, interrupted, began, rows_to, words_to)
         finally:
             engine.close(5.0)
 
@@ -82,9 +83,7 @@ def _check_folders(order: Order) -> None:
             raise UsageError(f"The folder {shown(folder)} does not exist; make it first.")
 
 
-def _run(
-    engine: Engine, order: Order, interrupted: list[int], began: float, output: TextIO, errors: TextIO
-) -> int:
+def _run(engine: Engine, order: Order, interrupted: list[int], began: float, output: TextIO, errors: TextIO) -> int:
     job = uuid.uuid4().hex
     engine.set_plan(order.plan).result()
     engine.create_job(job, "pile")
@@ -142,8 +141,7 @@ def table(rows: Iterator[DocumentRow] | Any, output: TextIO) -> None:
     ordered = sorted(rows, key=lambda row: row.position)
     width = max([len(_said(row)) for row in ordered] + [6])
     width = min(width, 60)
-    for row in ordered:
-        output.write(f"{row.state:<9} {_said(row)[:width]:<{width}}  {shown(row.path)}\n")
+    output.writelines(f"{row.state:<9} {_said(row)[:width]:<{width}}  {shown(row.path)}\n" for row in ordered)
 
 
 def _said(row: DocumentRow) -> str:

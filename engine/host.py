@@ -129,7 +129,7 @@ class Host:
         except HeddleError as error:
             self.outbox.send(Reply(command.request, ok=False, error=str(error)))
             return
-        except Exception as error:  # noqa: BLE001 - one bad command must not take the engine down
+        except Exception as error:
             log.exception("%s failed", type(command).__name__)
             self.outbox.send(Reply(command.request, ok=False, error=f"The engine could not do this: {error}"))
             return

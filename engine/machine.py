@@ -16,7 +16,15 @@ from engine.protocol import Device, MachineFacts
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "PySide6-Essentials", "pyqtgraph")
 
-_ONEDNN_CAPS = {"SSE41": 0, "AVX": 0, "AVX2": 1, "AVX2_VNNI": 1, "AVX2_VNNI_2": 1, "AVX512_CORE": 2, "AVX512_CORE_VNNI": 2}
+_ONEDNN_CAPS = {
+    "SSE41": 0,
+    "AVX": 0,
+    "AVX2": 1,
+    "AVX2_VNNI": 1,
+    "AVX2_VNNI_2": 1,
+    "AVX512_CORE": 2,
+    "AVX512_CORE_VNNI": 2,
+}
 """Values of ONEDNN_MAX_CPU_ISA below AVX512_CORE_BF16, which leave no bfloat16 instructions to oneDNN."""
 
 

@@ -362,7 +362,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _build(hint: Any, value: Any) -> Any:  # noqa: PLR0911 - one return a shape of type reads best
+def _build(hint: Any, value: Any) -> Any:
     if hint is DocumentRow:
         return DocumentRow(*value)
     if dataclasses.is_dataclass(hint):
@@ -387,7 +387,7 @@ def restore(kind: type[T], value: dict[str, Any]) -> T:
     hints = _hints(kind)
     unknown = value.keys() - hints.keys()
     if unknown:
-        raise ProtocolError(f"{kind.__name__} has no field {sorted(unknown)[0]!r}")
+        raise ProtocolError(f"{kind.__name__} has no field {min(unknown)!r}")
     return kind(**{name: _build(hints[name], item) for name, item in value.items()})
 
 
@@ -418,7 +418,7 @@ class Frames:
         """Add ``data`` and return the messages that are complete now; raises ProtocolError on a broken stream."""
         self._buffer += data
         messages: list[Command | Event] = []
-        while len(self._buffer) >= 4:  # noqa: PLR2004 - the length prefix
+        while len(self._buffer) >= 4:
             (length,) = struct.unpack_from(">I", self._buffer)
             if length > LIMIT:
                 raise ProtocolError(f"a frame of {length} bytes is above the limit of {LIMIT}")

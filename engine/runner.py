@@ -255,7 +255,9 @@ class Runner:
         job.tokens_total += sum(len(item.ids) for item in one.items)
         job.ready.add(list(one.items))
 
-    def anchored(self, lane: int, work: Anchors, vectors: npt.NDArray[np.float32] | None, problem: str, seconds: float) -> None:
+    def anchored(
+        self, lane: int, work: Anchors, vectors: npt.NDArray[np.float32] | None, problem: str, seconds: float
+    ) -> None:
         """Book the vectors of the task's own texts, ``[texts, dimension]``; without them the job cannot go on."""
         with self.lock:
             job = work.job
@@ -293,14 +295,14 @@ class Runner:
                     mean = vector
                 else:
                     # In float64, so that the order in which lanes bring the windows does not show in float32.
-                    if document.sums is None:
-                        document.sums = np.zeros(vector.shape, np.float64)
-                    document.sums += vector
+                    sums = np.zeros(vector.shape, np.float64) if document.sums is None else document.sums
+                    sums += vector
+                    document.sums = sums
                     if document.parts_done < document.parts:
                         document.progress = document.parts_done / document.parts
                         job.change(item.document, seconds=document.record.seconds + share)
                         continue
-                    mean = _mean(document.sums, document.parts, vector)
+                    mean = _mean(sums, document.parts, vector)
                 self._complete(job, item.document, mean, share, lane)
             self.lanes[lane].tokens += tokens
             self._recent.append((time.monotonic(), self.documents_done, self.tokens_done))
@@ -519,4 +521,3 @@ def _mean(sums: npt.NDArray[np.float64], parts: int, like: npt.NDArray[np.float3
     if abs(float(np.linalg.norm(like)) - 1.0) < 1e-3:
         mean = mean / max(float(np.linalg.norm(mean)), 1e-12)
     return mean.astype(np.float32)
-

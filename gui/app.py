@@ -138,7 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not single.claim():
         if single.call(list(chosen.paths)):
             return 0
-        print(f"Another window uses {chosen.data_dir} but does not answer. Close it first.", file=sys.stderr)  # noqa: T201
+        print(f"Another window uses {chosen.data_dir} but does not answer. Close it first.", file=sys.stderr)
         return 2
     start_logging(chosen.data_dir)
     faults = FaultLog(chosen.data_dir)

@@ -12,7 +12,7 @@ import traceback
 from types import TracebackType
 from typing import TextIO
 
-from PySide6.QtCore import QObject, QtMsgType, QMessageLogContext, Signal, qInstallMessageHandler
+from PySide6.QtCore import QMessageLogContext, QObject, QtMsgType, Signal, qInstallMessageHandler
 
 from gui.dialogs.texts import TextDialog
 

@@ -83,7 +83,6 @@ class Layout:
             ("live", tr("Live"), QWidget(), window),
         ):
             self.docks[name] = Dock(name, title, content, theme, home)
-        self.place()
 
     @property
     def toggles(self) -> list[QAction]:
@@ -93,14 +92,16 @@ class Layout:
     def place(self) -> None:
         """Put every panel where it was in the beginning."""
         window, docks = self._window, self.docks
-        for dock in docks.values():
+        for name, dock in docks.items():
             dock.setFloating(False)
-            dock.show()
+            (self._inner if name == "result" else window).removeDockWidget(dock)  # out of its tabs, if it is in any
         for name in ("model", "task", "hardware"):
             window.addDockWidget(_Area.LeftDockWidgetArea, docks[name])
         window.addDockWidget(_Area.BottomDockWidgetArea, docks["live"])
         self._inner.addDockWidget(_Area.BottomDockWidgetArea, docks["result"])
         window.splitDockWidget(docks["model"], docks["task"], Qt.Orientation.Vertical)
+        for dock in docks.values():
+            dock.show()
         height = window.height()
         side = [docks["model"], docks["task"], docks["hardware"]]
         if height < LOW:
@@ -109,7 +110,7 @@ class Layout:
             window.resizeDocks([docks["model"], docks["task"]], [200, 300], Qt.Orientation.Vertical)
         else:
             window.splitDockWidget(docks["task"], docks["hardware"], Qt.Orientation.Vertical)
-            window.resizeDocks(side, [230, height - LIVE - 620, 190], Qt.Orientation.Vertical)
+            window.resizeDocks(side, [204, height - LIVE - 470, 158], Qt.Orientation.Vertical)
         window.resizeDocks(side, [SIDE] * 3, Qt.Orientation.Horizontal)
         window.resizeDocks([docks["live"]], [LIVE if height >= LOW else LIVE - 48], Qt.Orientation.Vertical)
         self._inner.resizeDocks([docks["result"]], [RESULT if height >= LOW else 170], Qt.Orientation.Vertical)

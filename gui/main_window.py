@@ -88,6 +88,7 @@ class MainWindow(QMainWindow):
         self._connect()
         self.arrangement.restore()
         self._order_tabs()
+        self.pile_panel.setFocus()
         self._timer = QTimer(self)
         self._timer.setInterval(TICK)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)

@@ -23,7 +23,7 @@ QPushButton[look="primary"]:focus, QToolButton[look="primary"]:focus {{ border-c
 QPushButton[look="primary"]:disabled, QToolButton[look="primary"]:disabled {{ background: {hover};
               border-color: {border}; color: {muted}; }}
 
-QToolButton[look="chip"] {{ background: {raised}; border: 1px solid {border}; border-radius: 12px; padding: 3px 10px; }}
+QToolButton[look="chip"] {{ background: {raised}; border: 1px solid {border}; border-radius: 12px; padding: 3px 4px 3px 8px; }}
 QToolButton[look="chip"]:hover {{ background: {hover}; }}
 QToolButton[look="chip"]:checked {{ background: {soft}; border-color: {accent}; }}
 QToolButton[look="chip"]:focus {{ border-color: {accent}; }}
@@ -41,7 +41,6 @@ QSplitter::handle:hover {{ background: {soft}; }}
 
 QFrame[look="card"] {{ background: {base}; border: 1px solid {border}; border-radius: 8px; }}
 QFrame[look="dropzone"] {{ background: transparent; border: 2px dashed {strong_border}; border-radius: 12px; }}
-QFrame[look="dropzone"][active="true"] {{ background: {soft}; border-color: {accent}; }}
 QFrame[look="notice"] {{ background: {raised}; border: none; border-bottom: 1px solid {border}; }}
 
 QTableView {{ background: {base}; alternate-background-color: {alternate}; border: 1px solid {border};

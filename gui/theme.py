@@ -183,7 +183,8 @@ class Theme(QObject):
                 normal = self.pixmap(name, role, size)
                 icon.addPixmap(normal, QIcon.Mode.Normal)
                 icon.addPixmap(normal, QIcon.Mode.Selected)
-                icon.addPixmap(self.pixmap(name, role, size, opacity=0.35), QIcon.Mode.Disabled)
+                faint = self.pixmap(name, "text", size, opacity=0.35)
+                icon.addPixmap(faint, QIcon.Mode.Disabled)
             self._icons[key] = icon
         return self._icons[key]
 

@@ -22,7 +22,9 @@ class HostProcess:
     """Starts ``python -m engine.host`` and keeps what it said."""
 
     def __init__(self, *arguments: str, code: str = "", environment: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-c", code, *arguments] if code else [sys.executable, "-m", "engine.host", *arguments]
+        command = (
+            [sys.executable, "-c", code, *arguments] if code else [sys.executable, "-m", "engine.host", *arguments]
+        )
         paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
         self.process = subprocess.Popen(
             command,

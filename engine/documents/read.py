@@ -34,7 +34,7 @@ _LABELS = {
 }
 
 
-class NotADocument(DocumentError):  # noqa: N818 - it is the file that is wrong, and only skipped
+class NotADocument(DocumentError):
     """A file that is no text, or holds none: its row is skipped, not failed."""
 
 

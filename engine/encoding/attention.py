@@ -63,7 +63,9 @@ class Layout:
         total = int(counts.sum())
         self.segment = torch.repeat_interleave(torch.arange(len(self.lengths)), counts, output_size=total).to(device)
         """Index of its text for every token, ``[total_tokens]``."""
-        self.position = (torch.arange(total) - torch.repeat_interleave(self.starts, counts, output_size=total)).to(device)
+        self.position = (torch.arange(total) - torch.repeat_interleave(self.starts, counts, output_size=total)).to(
+            device
+        )
         """Place inside its text for every token, counted from 0, ``[total_tokens]``."""
         self._buckets: dict[tuple[int, torch.dtype], list[Bucket]] = {}
         self._windows: dict[tuple[int, int, bool], torch.Tensor] = {}
@@ -166,7 +168,9 @@ Kernel = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, float, Layout], tor
 """Full attention of packed ``[tokens, heads, dim]`` queries, keys, values with a scale; returns the same shape."""
 
 
-def sdpa_kernel(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, layout: Layout) -> torch.Tensor:
+def sdpa_kernel(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, layout: Layout
+) -> torch.Tensor:
     """Attend with PyTorch's fused kernel, equally long texts in one call."""
     return _by_text(query, key, value, scale, layout, causal=False, window=None)
 
@@ -282,16 +286,16 @@ def packed_attention(
     for name, given in kwargs.items():
         if given is not None and name not in _HARMLESS:
             raise UnsupportedAttentionError(f"the model hands {name!r} to its attention")
-    rows = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
+    q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     causal = kwargs.get("is_causal")
     causal = bool(getattr(module, "is_causal", False)) if causal is None else bool(causal)
     longest = max(layout.lengths)
     window = sliding_window if sliding_window is not None and sliding_window < longest else None
     if causal or window is not None or key.shape[1] != query.shape[1]:
-        out = _by_text(*rows, scale, layout, causal=causal, window=window)
+        out = _by_text(q, k, v, scale, layout, causal=causal, window=window)
     else:
-        out = _current.kernel(*rows, scale, layout)
+        out = _current.kernel(q, k, v, scale, layout)
     return out.unsqueeze(0), None
 
 

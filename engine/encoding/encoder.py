@@ -31,9 +31,7 @@ class Encoder:
         """Use the weights, mode and kernels that ``loaded`` settled on."""
         self._loaded = loaded
 
-    def encode(
-        self, items: Sequence[WorkItem], cancelled: Callable[[], bool] | None = None
-    ) -> npt.NDArray[np.float32]:
+    def encode(self, items: Sequence[WorkItem], cancelled: Callable[[], bool] | None = None) -> npt.NDArray[np.float32]:
         """Return the vectors ``[texts, dimension]`` of ``items`` in their order; raises Cancelled within a layer."""
         loaded = self._loaded
         skip = None

@@ -34,7 +34,9 @@ def pool(hidden: torch.Tensor, layout: Layout, modes: Sequence[str], skip: torch
     vectors: list[torch.Tensor] = []
     for mode in modes:
         if mode in ("mean", "mean_sqrt_len_tokens"):
-            total = hidden.new_zeros(texts, width).index_add_(0, layout.segment, hidden if keep is None else hidden * keep)
+            total = hidden.new_zeros(texts, width).index_add_(
+                0, layout.segment, hidden if keep is None else hidden * keep
+            )
             size = counts.clamp_min(1).unsqueeze(1).float()
             vectors.append(total / (size if mode == "mean" else size.sqrt()))
         elif mode == "weightedmean":
@@ -73,9 +75,7 @@ class DenseWeights:
         return self.activation(linear(vectors, self.weight, self.bias))
 
 
-def finish(
-    vectors: torch.Tensor, dense: Sequence[DenseWeights], *, unit_length: bool, keep: int = 0
-) -> torch.Tensor:
+def finish(vectors: torch.Tensor, dense: Sequence[DenseWeights], *, unit_length: bool, keep: int = 0) -> torch.Tensor:
     """Apply the dense layers in order, scale every vector to length 1 if asked, and keep ``keep`` numbers (0: all)."""
     for layer in dense:
         vectors = layer(vectors)

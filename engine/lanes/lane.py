@@ -16,7 +16,7 @@ from engine.documents.split import Overflow, coverage, windows
 from engine.encoding.batches import WorkItem
 from engine.encoding.encoder import Encoder
 from engine.errors import Cancelled, DocumentError
-from engine.lanes.work import Anchors, Batch, Prepare
+from engine.lanes.work import Anchors, Prepare
 from engine.metrics.threads import name_this_thread
 from engine.runner import Prepared
 
@@ -80,7 +80,7 @@ class Lane:
                 found.append(Prepared(number, reason=str(error), skipped=True))
             except DocumentError as error:
                 found.append(Prepared(number, reason=str(error)))
-            except Exception as error:  # noqa: BLE001 - the document boundary: record it, go on (FAULTS 30)
+            except Exception as error:
                 log.exception("document %d could not be read", number)
                 found.append(Prepared(number, reason=f"could not be read: {_said(error)}"))
         try:
@@ -185,7 +185,7 @@ class Lane:
             vectors = np.stack(rows)
         except Cancelled:
             pass
-        except BaseException as error:  # noqa: BLE001 - the job pauses with the reason; the lane lives on
+        except BaseException as error:
             _let_exits_through(error)
             log.exception("the task's own texts could not be encoded")
             problem = f"The task's own texts could not be encoded: {_said(error)}"
@@ -202,7 +202,7 @@ class Lane:
             vectors = encoder.encode(items, stop)
         except Cancelled:
             return 1
-        except BaseException as error:  # noqa: BLE001 - the document boundary: record it, go on
+        except BaseException as error:
             _let_exits_through(error)
             spent = time.perf_counter() - begin
             if device_is_lost(error):

@@ -24,7 +24,7 @@ class _LaneRunnable(QRunnable):
         problem: BaseException | None = None
         try:
             self._loop()
-        except BaseException as error:  # noqa: BLE001 - nothing above this frame could handle it
+        except BaseException as error:
             log.exception("a lane ended with an error")
             problem = error
         self._ended(problem)

@@ -94,9 +94,7 @@ def load(
         return _load(folder, dtype, device, progress, cancelled)
 
 
-def _load(
-    folder: str, dtype: str, device: str, progress: Progress, cancelled: Callable[[], bool]
-) -> LoadedModel:
+def _load(folder: str, dtype: str, device: str, progress: Progress, cancelled: Callable[[], bool]) -> LoadedModel:
     def stage(name: str, share: float) -> None:
         if cancelled():
             raise Cancelled("The load was cancelled.")
@@ -126,7 +124,7 @@ def _load(
     stage("reading the weights", 0.35)
     try:
         model = _load_weights(transformers, pipeline, torch_dtype, lambda share: stage("reading the weights", share))
-        model = model.to(place).eval().requires_grad_(False)  # noqa: FBT003 - torch's signature
+        model = model.to(place).eval().requires_grad_(False)
     except MemoryError as error:
         raise _out_of_memory(facts, resolved) from error
     except RuntimeError as error:
@@ -158,7 +156,7 @@ def _load_tokenizer(transformers: Any, facts: ModelFacts, pipeline: EmbeddingPip
             pipeline.transformer_folder, local_files_only=True, trust_remote_code=False
         )
         return LaneTokenizer(tokenizer, lower=pipeline.do_lower_case)
-    except Exception as error:  # noqa: BLE001 - whatever a damaged tokenizer file makes its parser raise
+    except Exception as error:
         raise ModelError(
             f"The tokenizer of {facts.name} in {pipeline.transformer_folder} cannot be read: {error}. "
             "Copy the folder's tokenizer files again."
@@ -212,7 +210,7 @@ def _load_weights(
     wrong = report.get("mismatched_keys")
     if wrong:
         raise ModelError(
-            f"The weights in {pipeline.transformer_folder} do not fit config.json: {sorted(map(str, wrong))[0]}. "
+            f"The weights in {pipeline.transformer_folder} do not fit config.json: {min(map(str, wrong))}. "
             "Copy the model folder again."
         )
     return model

@@ -154,7 +154,9 @@ def _best_kernel(loaded: LoadedModel) -> attention.Kernel:
     if heads < 1 or hidden < heads:
         return attention.sdpa_kernel
     width = int(getattr(config, "head_dim", None) or hidden // heads)
-    lengths = sorted((min(n, loaded.pipeline.max_tokens) for n in (120, 90, 61, 57, 49, 44, 37, 30, 24, 17)), reverse=True)
+    lengths = sorted(
+        (min(n, loaded.pipeline.max_tokens) for n in (120, 90, 61, 57, 49, 44, 37, 30, 24, 17)), reverse=True
+    )
     layout = attention.Layout(lengths)
     dtype = next(loaded.model.parameters()).dtype
     generator = torch.Generator().manual_seed(0)

@@ -141,4 +141,3 @@ def _typed(task: str, setting: Setting, value: Any) -> Any:
     if setting.kind == "choice" and value not in setting.choices:
         raise UsageError(f"{where} has to be one of {', '.join(setting.choices)}, not {value!r}.")
     return value
-

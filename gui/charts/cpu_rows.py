@@ -83,7 +83,8 @@ class CpuRows:
             elif not begins and entry.cpu <= 1.5 * spent:  # born since the last time
                 used = entry.cpu
             if thread is None:
-                thread = state.threads[entry.tid] = _Thread(entry.group, self._slot(), entry.cpu)
+                slot = self._inherited(state, entry.group)
+                thread = state.threads[entry.tid] = _Thread(entry.group, slot, entry.cpu)
             thread.alive, thread.group, thread.cpu = True, entry.group, entry.cpu
             thread.pending += used
             state.charged += used
@@ -149,6 +150,16 @@ class CpuRows:
         self.columns.clear()
         self._processes = {ENGINE: _Process(), WINDOW: _Process()}
         self._free = list(range(len(self.columns.codes) - 1, -1, -1))
+
+    def _inherited(self, state: _Process, group: str) -> int:
+        """Return the row of a thread that ended in the same group, or a new one.
+
+        A lane's thread of the next plan goes on where the one before it stopped: their lives do not overlap.
+        """
+        for tid, thread in state.threads.items():
+            if not thread.alive and not thread.pending and thread.group == group:
+                return state.threads.pop(tid).slot
+        return self._slot()
 
     def _slot(self) -> int:
         if not self._free:

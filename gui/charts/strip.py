@@ -13,7 +13,7 @@ from gui.charts.columns import pixel_rows
 from gui.charts.plot import Mark, Plot
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
     from PySide6.QtWidgets import QWidget
@@ -60,24 +60,21 @@ class Strip(Plot):
         self._image.setRect(QRectF(excess - seconds, 0.0, seconds, float(len(codes))))
 
     def set_labels(
-        self, names: Sequence[str], values: Sequence[str] = (), widest: Sequence[str] = (), begins: Container[int] = ()
+        self, names: Sequence[str], values: Sequence[str] = (), widest: Sequence[str] = (), begins: Sequence[int] = ()
     ) -> None:
         """Label the rows at the left, with ``names`` and, if there are any, ``values``.
 
-        ``widest`` are the values that must always fit, so that the field stays put; ``begins`` are the rows that are
-        the first of their group.
+        ``widest`` are the values that must always fit, so that the field stays put. Where rows are low, only those in
+        ``begins`` are named, the first of which come first where there is no room for all.
         """
         metrics = QFontMetricsF(self.font())
         advance = metrics.horizontalAdvance
         name = max((advance(n) for n in names), default=0.0)
         value = max((advance(w) for w in widest), default=0.0)
         self.set_left(round(name + value + (14.0 if value else 6.0)))
-        # Where rows are low, only those that begin a group are named, and of these as many as there is room for.
         height, apart = self.row_height(len(names)), metrics.height() - 3.0
-        marks, free = [], -apart
-        for row, text in enumerate(names):
-            middle = (row + 0.5) * height
-            if middle - free >= apart and (height >= apart or row in begins):
-                marks.append(Mark(row + 0.5, text, values[row] if values else ""))
-                free = middle
-        self.set_marks(marks)
+        marks: dict[int, Mark] = {}
+        for row in range(len(names)) if height >= apart else begins:
+            if all(abs(row - other) * height >= apart for other in marks):
+                marks[row] = Mark(row + 0.5, names[row], values[row] if values else "")
+        self.set_marks([marks[row] for row in sorted(marks)])

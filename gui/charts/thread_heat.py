@@ -91,7 +91,7 @@ class ThreadHeat(ChartCard):
         roomy = self._strip.row_height(len(names)) >= self._strip.fontMetrics().height() - 3
         widest = (percentage(1.0),) if roomy else ()
         # Between labelled rows there are others when rows are low: a single value would stand for the wrong ones.
-        self._strip.set_labels(names, values if roomy else (), widest, self._begins())
+        self._strip.set_labels(names, values if roomy else (), widest, sorted(self._begins(), key=self._weight))
         self._caption.set_entries(*self._figures())
         self.describe("; ".join([self._caption.text(), *self._busy_in_words()]))
 
@@ -110,6 +110,13 @@ class ThreadHeat(ChartCard):
         """Return the rows that are the first of their group."""
         rows = self._rows
         return [i for i in range(len(rows)) if not i or _group(rows[i]) != _group(rows[i - 1])]
+
+    def _weight(self, row: int) -> tuple[int, int]:
+        """Return what to sort by when there is no room for all names: lanes, the window, the engine's own, others."""
+        shown = self._rows[row]
+        if lane_of(shown.group) >= 0:
+            return 0, row
+        return (1 if shown.process == WINDOW and shown.group == "main" else 2), row
 
     def _figures(self) -> list[Entry]:
         engine, window = self._totals.get(ENGINE, -1.0), self._totals.get(WINDOW, -1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QComboBox, QFormLayout, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
 from engine.lanes.plan import DTYPES, Plan
 from gui import words
@@ -21,6 +21,8 @@ class HardwarePanel(QWidget):
         self._session = session
         self.device = QComboBox()
         self.device.setAccessibleName(self.tr("Device"))
+        self.device.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.device.setMinimumContentsLength(8)
         self.lanes = self._spin(self.tr("Lanes"), self.tr("Worker threads that each run batches of their own"))
         self.threads = self._spin(self.tr("Threads per lane"), self.tr("Cores that one lane's matrix products share"))
         self.dtype = QComboBox()
@@ -34,8 +36,16 @@ class HardwarePanel(QWidget):
         form.setHorizontalSpacing(12)
         form.setVerticalSpacing(6)
         form.addRow(self.tr("&Device"), self.device)
-        form.addRow(self.tr("&Lanes"), self.lanes)
-        form.addRow(self.tr("T&hreads per lane"), self.threads)
+        times = QLabel(self.tr("×"))
+        times.setProperty("look", "muted")
+        both = QHBoxLayout()
+        both.setSpacing(6)
+        both.addWidget(self.lanes, 1)
+        both.addWidget(times)
+        both.addWidget(self.threads, 1)
+        lanes = QLabel(self.tr("&Lanes × threads"))
+        lanes.setBuddy(self.lanes)
+        form.addRow(lanes, both)
         form.addRow(self.tr("&Numbers"), self.dtype)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 2, 8, 8)

@@ -219,12 +219,11 @@ class ModelPanel(QWidget):
         ready = model.status == "ready"
         facts = self._session.facts if ready else self._listed(model.folder)
         lines: list[tuple[str, str]] = []
-        if facts is not None and facts.family:
-            lines.append((self.tr("Family"), facts.family))
-        if model.parameters:
-            lines.append((self.tr("Parameters"), words.parameter_count(model.parameters)))
-        if model.dtype:
-            lines.append((self.tr("Numbers"), model.dtype))
+        family = facts.family if facts is not None else ""
+        parameters = model.parameters or (facts.parameters if facts is not None else 0)
+        if parameters:
+            count = self.tr("{n} parameters").format(n=words.parameter_count(parameters))
+            lines.append((self.tr("Family"), f"{family}, {count}" if family else count))
         if model.max_tokens:
             lines.append((self.tr("Reads"), self.tr("{n} tokens at once").format(n=words.number(model.max_tokens))))
         if model.dimension:
@@ -236,7 +235,8 @@ class ModelPanel(QWidget):
         if model.engine_mode:
             mode = words.engine_text(model.engine_mode)
             note = words.engine_text(model.note)
-            text = self.tr("{mode}: {why}").format(mode=mode, why=note) if note else mode
+            how = self.tr("{mode}, {dtype}").format(mode=mode, dtype=model.dtype)
+            text = self.tr("{how}: {why}").format(how=how, why=note) if note else how
             lines.append((self.tr("Runs"), text))
         return lines
 

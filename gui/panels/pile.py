@@ -57,11 +57,11 @@ class PilePanel(QWidget):
         self.chips = Chips(theme)
         self.chips.chosen.connect(self._filter)
         self.search = QLineEdit()
-        self.search.setPlaceholderText(self.tr("Search names and results"))
+        self.search.setPlaceholderText(self.tr("Search"))
+        self.search.setToolTip(self.tr("Search names and results (Ctrl+F)"))
         self.search.setAccessibleName(self.tr("Search names and results"))
         self.search.setClearButtonEnabled(True)
-        self.search.setMinimumWidth(150)
-        self.search.setMaximumWidth(260)
+        self.search.setFixedWidth(200)
         self._search_icon = self.search.addAction(
             theme.icon("search", "muted"), QLineEdit.ActionPosition.LeadingPosition
         )

@@ -25,8 +25,8 @@ from engine.metrics.snapshot import DocumentRow
 from engine.protocol import Reply, restore
 from gui import words
 from gui.escape import shown, shown_text
-from gui.pile import Change
 from gui.panels.result_view import ResultView
+from gui.pile import Change
 from gui.session import Session
 from gui.theme import Theme
 from gui.widgets.labels import ElidedLabel, wrapped

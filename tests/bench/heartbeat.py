@@ -32,16 +32,15 @@ from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
 from gui.app import Options, build, dress
-from gui.charts.card import ChartCard
-from gui.charts.cpu_rows import ENGINE, WINDOW
 from gui.collector import Collector
 from gui.main_window import MainWindow
-from gui.panels.live import LivePanel, cores
 from gui.session import STARTER
 from gui.settings import Settings
 
 BEAT = 10.0
 """Milliseconds between two beats."""
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 WORDS = (
     "account answer archive autumn balance bridge budget button calendar camera charge circle colour contract copper "
@@ -149,11 +148,6 @@ class Measurement:
         self.heart.begin()
 
     # ------------------------------------------------------------------------------------------------------ conditions
-    def live(self) -> LivePanel:
-        """Return the charts."""
-        assert isinstance(self.window.live, LivePanel)
-        return self.window.live
-
     def model_ready(self) -> bool:
         """Return whether the model is there."""
         return self.session.model.status == "ready"
@@ -193,7 +187,7 @@ class Measurement:
         self.session.stop()
         yield Wait("the end of the job", self.idle, 60.0)
 
-        with busy_cores(max(1, cores() - 1)):  # the loader itself is busy on one core
+        with busy_cores(max(1, CORES - 1)):  # the loader itself is busy on one core
             for _ in range(self.options.loads):
                 self.heart.begin()
                 self.session.open_model(STARTER)
@@ -204,11 +198,18 @@ class Measurement:
 
     def measure_running(self) -> Iterator[Wait]:
         """Measure the heartbeat and the charts' truth while the job runs."""
-        charts = self.live().findChildren(ChartCard)
+        # Imported here: the window imports its charts after it is shown, and that is part of what is measured.
+        from gui.charts.card import ChartCard
+        from gui.charts.cpu_rows import ENGINE, WINDOW
+        from gui.panels.live import LivePanel
+
+        live = self.window.live
+        assert isinstance(live, LivePanel)
+        charts = live.findChildren(ChartCard)
         if len(charts) < 5 or not all(chart.isVisible() for chart in charts):
             raise StepError("not all charts are on show")
         pids = {ENGINE: self.session.client.pid, WINDOW: os.getpid()}
-        charged = {name: self.live().threads.charged(name) for name in pids}
+        charged = {name: live.threads.charged(name) for name in pids}
         spent = {name: cpu_seconds(pid) for name, pid in pids.items()}
         begin = time.monotonic()
         self.heart.begin()
@@ -222,14 +223,14 @@ class Measurement:
         yield Wait("the measurement", over, self.options.seconds + 30.0)
         late = self.heart.take()
         seconds = time.monotonic() - begin
-        charged = {name: self.live().threads.charged(name) - charged[name] for name in pids}
+        charged = {name: live.threads.charged(name) - charged[name] for name in pids}
         spent = {name: cpu_seconds(pid) - spent[name] for name, pid in pids.items()}
         job = self.session.job
         self.tell("", late)
         self.result |= {
             "rows": len(job.pile.records) if job is not None else 0,
             "documents_per_s": round(self.session.meters.documents_per_s, 1),
-            "cores": cores(),
+            "cores": CORES,
             "engine_cores_used": round(spent[ENGINE] / seconds, 2),
             "window_cores_used": round(spent[WINDOW] / seconds, 3),
             "cpu_error_engine": round(charged[ENGINE] / spent[ENGINE] - 1.0, 4),
@@ -283,7 +284,7 @@ class Scenario(QObject):
 
 def main() -> int:
     """Measure, print the figures as JSON, and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rows", type=int, default=10_000, help="documents of the pile")
     parser.add_argument("--words", type=int, default=180, help="words of a document")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of the measurement")

@@ -36,6 +36,7 @@ def fresh_engine(no_threads_left: object) -> Iterator[Callable[..., Engine]]:
     yield make
     for engine in made:
         assert engine.close(10.0), "a lane did not end"
+
     # Lanes are threads that Python did not start; OpenMP's own workers stay with the process by design.
     def left() -> set[str]:
         return {name for tid, name in _system_threads().items() if tid not in before and name.startswith("lane-")}

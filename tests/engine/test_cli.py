@@ -18,7 +18,20 @@ from oracle import TEXTS
 from engine import cli
 from engine.cli import main
 
-KEYS = ["path", "sha256", "encoding", "state", "task", "result", "tokens", "unknown_share", "coverage", "seconds", "lane", "error"]
+KEYS = [
+    "path",
+    "sha256",
+    "encoding",
+    "state",
+    "task",
+    "result",
+    "tokens",
+    "unknown_share",
+    "coverage",
+    "seconds",
+    "lane",
+    "error",
+]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +99,9 @@ def test_vectors_go_to_npy_with_an_index_and_into_jsonl(folder, pile, tmp_path):
 
 
 def test_a_failed_document_makes_exit_code_one_and_keeps_the_rest(folder, pile, tmp_path):
-    (tmp_path / "pile" / "bad.txt").write_bytes("göod tëxt befóre ".encode() * 30 + b"\xff\xfe\xff" + b" and after" * 30)
+    (tmp_path / "pile" / "bad.txt").write_bytes(
+        "göod tëxt befóre ".encode() * 30 + b"\xff\xfe\xff" + b" and after" * 30
+    )
     out = str(tmp_path / "o.jsonl")
     assert main(["run", "embed", pile, "--model", folder, "--out", out]) == 1
     rows = {os.path.basename(row["path"]): row for row in rows_of(out)}
@@ -221,13 +236,13 @@ def test_bench_embed_measures_both_sides_on_the_same_texts(capsys):
 
 
 def test_the_benchmark_text_is_english_of_the_right_length():
+    import transformers
+
     from engine.bench.english import texts
-    from engine.models.load import _load_tokenizer
     from engine.models.folder import require
+    from engine.models.load import _load_tokenizer
     from engine.models.pipeline import read_pipeline
     from engine.models.starter import starter_folder
-
-    import transformers
 
     found = texts(1500)
     assert len(set(found)) == 1500

@@ -54,7 +54,9 @@ def run_pile(process, folder, pile, *, dtype="float32"):
     process.send(protocol.CreateJob, job="a", name="pile")
     assert process.ask(protocol.AddPaths, job="a", paths=(pile,)).value == {"added": len(TEXTS), "skipped": 0}
     assert process.ask(protocol.Submit, job="a", task="embed").ok
-    process.until(lambda: process.status("a") == "finished" and sum(r.state == "done" for r in process.rows.values()) == 8)
+    process.until(
+        lambda: process.status("a") == "finished" and sum(r.state == "done" for r in process.rows.values()) == 8
+    )
 
 
 def test_a_pile_goes_through_the_process_from_folder_to_file(host, folder, pile, tmp_path):
@@ -189,7 +191,9 @@ def test_the_engine_ends_within_five_seconds_of_its_parent(tmp_path):
         "print(p.pid, flush=True)\n"
         "p.wait()\n"
     )
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT, pass_fds=(keeper_read,))
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT, pass_fds=(keeper_read,)
+    )
     try:
         engine = psutil.Process(int(parent.stdout.readline()))
         parent.kill()

@@ -14,7 +14,11 @@ from engine.metrics.snapshot import DocumentRow, JobRows, JobState, Snapshot
 from engine.protocol import Frames, Picture, ProtocolError, decode, encode
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=6,
 )
@@ -91,7 +95,15 @@ def test_rows_cross_as_lists_so_that_ten_thousand_stay_small():
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{}", b"[]", b'{"type":"Nothing"}', b'{"type":"Pause","request":1}', b'{"type":"Pause","who":1}', b"\xff\xfe"],
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"type":"Nothing"}',
+        b'{"type":"Pause","request":1}',
+        b'{"type":"Pause","who":1}',
+        b"\xff\xfe",
+    ],
 )
 def test_what_is_no_message_is_refused(body):
     with pytest.raises(ProtocolError):

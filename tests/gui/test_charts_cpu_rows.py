@@ -124,6 +124,17 @@ def test_a_thread_that_ended_stays_until_its_last_trace_has_left():
     assert shares_of(rows, 7).max() == 0.0
 
 
+def test_a_lane_s_next_thread_goes_on_in_the_row_of_the_one_that_ended():
+    rows = CpuRows()
+    clock = Clock(rows)
+    clock.run(4.0, {7: ("lane 0", 0.5), 8: ("lane 1", 0.5)})
+    clock.run(1.0, {8: ("lane 1", 0.5)})
+    clock.run(4.0, {8: ("lane 1", 0.5), 21: ("lane 0", 0.25)})
+    assert [(r.group, r.tid) for r in rows.rows()[0]] == [("lane 0", 21), ("lane 1", 8)]
+    assert shares_of(rows, 21)[2] == pytest.approx(0.5, abs=0.01)
+    assert shares_of(rows, 21)[-1] == pytest.approx(0.25, abs=0.01)
+
+
 def test_quiet_threads_have_no_row_but_are_counted():
     rows = CpuRows()
     shares = {1: ("main", 0.0), 2: ("lane 0", 0.0), 3: ("lane 0", 0.0), 4: ("other", 0.0), 5: ("outbox", 0.3)}

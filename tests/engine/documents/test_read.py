@@ -50,7 +50,7 @@ def write(path: Path, data: bytes) -> Source:
 
 # --------------------------------------------------------------------------------------------------------- the text
 def test_text_comes_as_it_is_with_its_digest(tmp_path):
-    data = "Line ends stay:\r\nold\rnew\n\tand spaces  ".encode()
+    data = b"Line ends stay:\r\nold\rnew\n\tand spaces  "
     text = read(write(tmp_path / "a.txt", data))
     assert text == Text(data.decode(), hashlib.sha256(data).hexdigest(), "utf-8", 1.0)
 

@@ -39,7 +39,7 @@ def test_a_kernel_that_mixes_texts_fails_the_check(fresh_engine, bert, monkeypat
 
 def test_a_dropped_window_fails_the_check(fresh_engine, tmp_path, monkeypatch):
     folder = make_folder(tmp_path, "modernbert")
-    monkeypatch.setattr(Layout, "window_mask", lambda self, length, _window, *, causal: None)  # noqa: ARG005
+    monkeypatch.setattr(Layout, "window_mask", lambda self, length, _window, *, causal: None)
     engine = fresh_engine()
     engine.open_model(folder, "float32").result(60)
     assert expect_padded(engine, folder).mode == "padded"

@@ -68,7 +68,11 @@ def test_every_pipeline_equals_sentence_transformers(engine, tmp_path, options):
 @pytest.mark.parametrize("pooling", ["mean", "cls", "weightedmean"])
 def test_prompts_are_put_in_front_and_pooled_as_the_folder_says(engine, tmp_path, include, pooling):
     folder = make_folder(
-        tmp_path, "bert", pooling=pooling, include_prompt=include, prompts={"query": "search for the water: ", "passage": ""}
+        tmp_path,
+        "bert",
+        pooling=pooling,
+        include_prompt=include,
+        prompts={"query": "search for the water: ", "passage": ""},
     )
     engine.open_model(folder, "float32").result(60)
     expected = oracle_vectors(folder, TEXTS, prompt_name="query")
