@@ -67,7 +67,7 @@ def _document(runner: Runner, job: Job, found: Source | Skipped) -> Document:
         record = replace(record, sha256=text.sha256, encoding=text.encoding, confidence=text.confidence)
         if text.replaced:
             reason = f"{text.replaced} bad bytes were replaced"
-        return Document(replace(record, reason=reason), text=text.text)
+        return Document(replace(record, reason=reason), note=reason, text=text.text)
     return Document(_with_state(record, state, reason))
 
 

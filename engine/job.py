@@ -46,6 +46,8 @@ class Document:
 
     record: Record
     summary: str = ""
+    note: str = ""
+    """What the row should tell whatever becomes of it, such as bad bytes that were replaced."""
     progress: float = 0.0
     text: str | None = None
     in_memory: bool = False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine import tasks
 from engine.documents.document import State
 from engine.errors import HeddleError
-from engine.job import LIVE, Document, Job
+from engine.job import LIVE, OPEN, Document, Job
 
 if TYPE_CHECKING:
     from engine.runner import Runner
@@ -31,7 +31,7 @@ def recover(runner: Runner) -> tuple[str, ...]:
                 log.warning("job %s cannot go on: %s", kept.id, error)
                 job.status, job.message = "paused", str(error)
         for record, result in runner.journal.results(kept.id, vectors=False):
-            document = Document(record)
+            document = Document(record, note=record.reason if record.state in OPEN else "")
             if record.state == State.DONE and result is not None and job.task is not None:
                 document.summary, document.progress = job.task.summary(result.value), 1.0
             job.add(document)

@@ -315,7 +315,7 @@ class Runner:
             outcome = job.task.combine(vector, document.parts, job.anchors)
             seconds += document.record.seconds
             document.summary, document.progress, document.sums = outcome.summary, 1.0, None
-            reason = warning(document.record)
+            reason = warning(document)
             job.change(number, state=str(State.DONE), seconds=seconds, lane=lane, reason=reason)
             blob = None if outcome.vector is None else np.ascontiguousarray(outcome.vector, "<f4").tobytes()
             document.ticket = self.journal.finish(
@@ -457,7 +457,7 @@ class Runner:
                     continue
                 document.summary, document.progress = "", 0.0
                 document.parts_done, document.sums = 0, None
-                job.change(number, state=str(State.WAITING), reason="", seconds=0.0, lane=-1, tokens=-1)
+                job.change(number, state=str(State.WAITING), reason=document.note, seconds=0.0, lane=-1, tokens=-1)
                 job.unprepared.append(number)
                 again.append(document.record)
             self.journal.update_documents(again)
@@ -505,9 +505,10 @@ UNKNOWN_LIMIT = 0.1
 """Share of unknown tokens above which a row warns (law 12)."""
 
 
-def warning(record: Record) -> str:
+def warning(document: Document) -> str:
     """Return what a row that is done should tell all the same, or nothing."""
-    notes: list[str] = []
+    record = document.record
+    notes = [document.note] if document.note else []
     if record.coverage < 0.9995:
         notes.append(f"only {record.coverage:.0%} of the text was used")
     if record.unknown_share > UNKNOWN_LIMIT:

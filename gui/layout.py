@@ -16,7 +16,7 @@ VERSION = 1
 """Version of the remembered layout; another one is ignored."""
 
 SIDE = 300
-LIVE = 208
+LIVE = 188
 RESULT = 250
 LOW = 800
 """Sizes in logical pixels of the side panels, the live panel and the result; windows below LOW stack what they can."""
@@ -110,7 +110,7 @@ class Layout:
             window.resizeDocks([docks["model"], docks["task"]], [200, 300], Qt.Orientation.Vertical)
         else:
             window.splitDockWidget(docks["task"], docks["hardware"], Qt.Orientation.Vertical)
-            window.resizeDocks(side, [204, height - LIVE - 470, 158], Qt.Orientation.Vertical)
+            window.resizeDocks(side, [186, height - LIVE - 452, 158], Qt.Orientation.Vertical)
         window.resizeDocks(side, [SIDE] * 3, Qt.Orientation.Horizontal)
         window.resizeDocks([docks["live"]], [LIVE if height >= LOW else LIVE - 48], Qt.Orientation.Vertical)
         self._inner.resizeDocks([docks["result"]], [RESULT if height >= LOW else 170], Qt.Orientation.Vertical)

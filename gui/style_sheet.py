@@ -45,6 +45,7 @@ QFrame[look="notice"] {{ background: {raised}; border: none; border-bottom: 1px 
 
 QTableView {{ background: {base}; alternate-background-color: {alternate}; border: 1px solid {border};
              border-radius: 8px; selection-background-color: {soft}; selection-color: {text}; }}
+QTableView::item {{ padding: 0 8px; }}
 QHeaderView {{ background: {base}; border: none; }}
 QHeaderView::section {{ background: {base}; color: {muted}; border: none; border-bottom: 1px solid {border};
              padding: 6px 8px; font-weight: 600; }}

@@ -1,4 +1,4 @@
-"""Piles for tests: a folder with every case of the fault list's rows 10 to 19, 35 and 36, and what must come of each."""
+"""Piles for tests: a folder with every case of the fault list's rows 10-19, 35 and 36, and what must come of each."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SENTENCES: dict[str, str] = {
     "taiwanese": "您好，我上個星期在你們的網站買了一台洗衣機，可是到今天還沒有收到。請問什麼時候可以送到？謝謝！\n",
     "japanese": "先週そちらのお店で洗濯機を買いましたが、まだ届いていません。いつごろ届くのか教えていただけますか。\n",
     "korean": "지난주에 그쪽 가게에서 세탁기를 샀는데 아직도 오지 않았습니다. 언제쯤 받을 수 있는지 알려 주시겠어요?\n",
-    "french": "Bonjour, la machine à laver commandée la semaine dernière n’est toujours pas arrivée. Où est-elle passée ?\n",
-    "german": "Guten Tag, die Waschmaschine ist noch nicht da. Können Sie mir sagen, wann sie voraussichtlich geliefert wird?\n",
+    "french": "Bonjour, ma machine à laver, commandée la semaine dernière, n’est pas arrivée. Où est-elle passée ?\n",
+    "german": "Guten Tag, die Waschmaschine ist noch nicht da. Können Sie sagen, wann sie für uns geliefert wird?\n",
     "russian": "Здравствуйте, на прошлой неделе я купил у вас стиральную машину, но её до сих пор не привезли.\n",
 }
 

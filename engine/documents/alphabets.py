@@ -70,7 +70,6 @@ CODE_PAGES: tuple[tuple[str, tuple[str, ...], float], ...] = (
     ("iso8859_5", CYRILLIC, -4.0),
     ("iso8859_7", GREEK, -5.0),
     ("cp866", CYRILLIC[:1], -4.0),
-    ("mac_cyrillic", CYRILLIC, -8.0),
     ("mac_roman", WESTERN, -12.0),
     ("cp850", WESTERN, -12.0),
 )

@@ -39,6 +39,7 @@ MOST = 0.99
 """The highest confidence of anything detected; 1.0 is for what is certain."""
 
 _CONTROLS = bytes(sorted({*range(32)} - set(b"\b\t\n\v\f\r\x1a\x1b")))
+_HIGH_BYTES = bytes(range(128, 256))
 _HIGH = re.compile(rb"[\x80-\xff]")
 _KANA = 0x30
 """High byte of kana and CJK punctuation: Japanese in UTF-16 may have no control bytes, but it has these."""
@@ -58,6 +59,9 @@ _SCRIPTS = (
     (0x1F300, 0x1FAFF),  # emoji
     (0x20000, 0x2FA1F),
 )
+
+_SHORT = 200
+"""Up to this many bytes, Chinese in UTF-16 may happen to have no NUL or control byte at all."""
 
 _FEW = 6
 """Up to this many places outside ASCII may be damage, even if few of them or none are right UTF-8."""
@@ -124,15 +128,18 @@ def detect(data: bytes) -> Guess | None:
     legacy = _legacy(data, sample, is_all)
     if legacy:
         return legacy
-    damaged = Guess("utf-8", 0.5) if _mostly_ascii(head) else None
+    damaged = Guess("utf-8", 0.5) if _is_ascii(head, 0.3) else None
     if damaged and bad <= _FEW:
         return damaged
-    return _wide(head) or _second_opinion(sample) or damaged
+    short = _wide(head) if len(head) <= _SHORT else None
+    return short or _second_opinion(sample) or damaged
 
 
 # ------------------------------------------------------------------------------------------ UTF-16 and UTF-32, no mark
 def _has_kana(head: bytes) -> bool:
-    return head.count(_KANA) * 5 > len(head)
+    """True when every second byte is often that of kana; zeros in a table of numbers stand anywhere."""
+    even, odd = head[::2].count(_KANA), head[1::2].count(_KANA)
+    return 5 * (even + odd) > len(head) and max(even, odd) >= 0.85 * (even + odd)
 
 
 def _wide(head: bytes) -> Guess | None:
@@ -214,8 +221,9 @@ def _utf8(sample: bytes, is_all: bool) -> tuple[int, int]:
     return sum(character > "\x7f" for character in text) - bad, bad
 
 
-def _mostly_ascii(head: bytes) -> bool:
-    return sum(byte > 127 for byte in head) <= 0.3 * len(head)
+def _is_ascii(head: bytes, but: float) -> bool:
+    """True when at most the share ``but`` of the bytes is not ASCII."""
+    return len(head) - len(head.translate(None, _HIGH_BYTES)) <= but * len(head)
 
 
 def _legacy(data: bytes, sample: bytes, is_all: bool) -> Guess | None:

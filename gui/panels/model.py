@@ -225,9 +225,9 @@ class ModelPanel(QWidget):
             count = self.tr("{n} parameters").format(n=words.parameter_count(parameters))
             lines.append((self.tr("Family"), f"{family}, {count}" if family else count))
         if model.max_tokens:
-            lines.append((self.tr("Reads"), self.tr("{n} tokens at once").format(n=words.number(model.max_tokens))))
-        if model.dimension:
-            lines.append((self.tr("Gives"), self.tr("{n} dimensions").format(n=words.number(model.dimension))))
+            tokens, dimension = words.number(model.max_tokens), words.number(model.dimension)
+            text = self.tr("{tokens} tokens at once, gives {dimension} numbers") if model.dimension else self.tr("{tokens} tokens at once")
+            lines.append((self.tr("Reads"), text.format(tokens=tokens, dimension=dimension)))
         if ready and model.bytes:
             lines.append((self.tr("Memory"), self._memory(model.bytes, used=True)))
         elif facts is not None and facts.memory:

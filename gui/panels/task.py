@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidg
 from gui import words
 from gui.panels.task_form import TaskForm
 from gui.session import Session
-from gui.widgets.labels import wrapped
+from gui.widgets.labels import ElidedLabel
 
 
 class TaskPanel(QWidget):
@@ -29,7 +29,8 @@ class TaskPanel(QWidget):
         self.choice.setPlaceholderText(self.tr("Waiting for the engine"))
         self.choice.setEnabled(False)
         self.choice.currentIndexChanged.connect(self._choose)
-        self._help = wrapped(look="muted")
+        self._help = ElidedLabel()
+        self._help.setProperty("look", "muted")
         self._scroll = QScrollArea()
         self._scroll.setWidgetResizable(True)
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
@@ -104,6 +105,8 @@ class TaskPanel(QWidget):
         if spec is None:
             return
         self._help.setText(words.engine_text(spec.help))
+        self._help.setToolTip(words.engine_text(spec.help))
+        self.choice.setToolTip(words.engine_text(spec.help))
         self.form = TaskForm(spec, self._session.settings.json(f"tasks/{spec.name}", {}))
         self.form.changed.connect(self._remember)
         self._scroll.setWidget(self.form)

@@ -108,8 +108,9 @@ class Field(QWidget):
                 self._value, self._set = lambda: round(real.value(), 3), lambda v: real.setValue(float(v))
                 return real
             case "labels" | "multiline":
-                area = TextArea(5, 14) if setting.kind == "labels" else TextArea(3, 10)
+                area = TextArea(6, 14) if setting.kind == "labels" else TextArea(3, 10)
                 if setting.kind == "labels":
+                    area.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)  # one label a line, to be seen at a glance
                     area.setPlaceholderText(self.tr("One label a line, as name: description"))
                 area.textChanged.connect(self.changed)
                 self._value, self._set = area.toPlainText, lambda v: area.setPlainText(str(v))

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 
 class ElidedLabel(QLabel):
-    """One line of plain text, elided in the middle when there is no room; the whole of it is the tooltip."""
+    """One line of plain text, elided in the middle when there is no room; what does not fit is left to the tooltip."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Start empty."""

@@ -10,7 +10,7 @@ from gui import words
 from gui.escape import shown
 from gui.theme import Theme
 
-_ROW = 26
+_ROW = 22
 _BAR = 8.0
 _GAP = 12
 
@@ -50,7 +50,7 @@ class ScoreBars(QWidget):
         return QSize(160, len(self._scores) * self._row())
 
     def _row(self) -> int:
-        return max(_ROW, self.fontMetrics().height() + 8)
+        return max(_ROW, self.fontMetrics().height() + 6)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint labels, tracks, bars and numbers."""

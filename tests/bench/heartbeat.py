@@ -225,6 +225,8 @@ class Measurement:
         seconds = time.monotonic() - begin
         charged = {name: live.threads.charged(name) - charged[name] for name in pids}
         spent = {name: cpu_seconds(pid) - spent[name] for name, pid in pids.items()}
+        if self.options.screenshot:
+            self.window.grab().save(self.options.screenshot)
         job = self.session.job
         self.tell("", late)
         self.result |= {
@@ -307,8 +309,6 @@ def main() -> int:
         def done(problem: str) -> None:
             if problem:
                 problems.append(problem)
-            if options.screenshot:
-                window.grab().save(options.screenshot)
             window.closing.now()
 
         window.resize(1440, 900)  # the screen of the offscreen platform is a small one

@@ -30,8 +30,8 @@ TEXTS: dict[str, str] = {
         "それから、領収書の名前が間違っていました。正しくは山田太郎です。お手数ですが、よろしくお願いいたします。"
     ),
     "korean": (
-        "지난주에 그쪽 가게에서 세탁기를 샀는데 아직도 오지 않았습니다. 전화를 여러 번 걸었지만 아무도 받지 않아서 편지를 씁니다. "
-        "언제쯤 받을 수 있는지 알려 주시겠어요? 이번 주말까지 배달되지 않으면 주문을 취소하고 싶습니다. "
+        "지난주에 그쪽 가게에서 세탁기를 샀는데 아직도 오지 않았습니다. 전화를 걸었지만 아무도 받지 않아서 "
+        "편지를 씁니다. 언제쯤 받을 수 있는지 알려 주시겠어요? 이번 주말까지 배달되지 않으면 주문을 취소하고 싶습니다. "
         "그리고 영수증에 적힌 이름이 틀렸습니다. 빨리 처리해 주시기 바랍니다. 감사합니다."
     ),
     "french": (
@@ -46,8 +46,8 @@ TEXTS: dict[str, str] = {
         "Jürgen Groß, Köln. "
     ),
     "spanish": (
-        "Hola, la lavadora que compré la semana pasada todavía no ha llegado. Llamé tres veces y nadie contestó. ¿Cuándo "
-        "piensan entregármela? Si no está aquí el sábado, quiero que me devuelvan el dinero. Además, el apellido de la "
+        "Hola, la lavadora que compré la semana pasada todavía no ha llegado. Llamé tres veces y nadie contestó. "
+        "¿Cuándo piensan entregármela? Si no está aquí el sábado, quiero que me devuelvan el dinero. Además, el apellido de la "
         "factura está mal: es Núñez, con eñe y acento. ¡Qué vergüenza! "
     ),
     "english": (
@@ -55,13 +55,13 @@ TEXTS: dict[str, str] = {
         "Zürich can’t wait; it’s 30 °C in here and we’ve no clean towels. © 2019 Smith & Sons, naïve customers. "
     ),
     "russian": (
-        "Здравствуйте, на прошлой неделе я купил у вас стиральную машину, но её до сих пор не привезли. Я несколько раз "
-        "звонил в магазин, однако никто не ответил. Скажите, пожалуйста, когда её доставят? Если до субботы машины не "
+        "Здравствуйте, на прошлой неделе я купил у вас стиральную машину, но её до сих пор не привезли. Я несколько "
+        "раз звонил в магазин, однако никто не ответил. Скажите, пожалуйста, когда её доставят? Если до субботы машины не "
         "будет, верните мне деньги. Кроме того, в счёте неправильно написана моя фамилия. "
     ),
     "polish": (
-        "Dzień dobry, pralka, którą kupiłem w zeszłym tygodniu, jeszcze nie przyszła. Dzwoniłem kilka razy, ale nikt nie "
-        "odbierał. Proszę powiedzieć, kiedy zostanie dostarczona. Jeżeli nie będzie jej do soboty, chciałbym otrzymać "
+        "Dzień dobry, pralka, którą kupiłem w zeszłym tygodniu, jeszcze nie przyszła. Dzwoniłem kilka razy, ale nikt "
+        "nie odbierał. Proszę powiedzieć, kiedy zostanie dostarczona. Jeżeli nie będzie jej do soboty, chciałbym otrzymać "
         "zwrot pieniędzy. Poza tym na fakturze jest błąd w nazwisku: powinno być Wójcik, a nie Wojcik. Dziękuję. "
     ),
     "greek": (
@@ -71,8 +71,8 @@ TEXTS: dict[str, str] = {
     ),
     "turkish": (
         "Merhaba, geçen hafta sizden aldığım çamaşır makinesi hâlâ gelmedi. Birkaç kez telefon ettim ama kimse açmadı. "
-        "Ne zaman teslim edileceğini söyler misiniz? Cumartesiye kadar gelmezse paramı geri istiyorum. Ayrıca faturadaki "
-        "soyadım yanlış yazılmış: doğrusu Yıldız olmalı. Şimdiden teşekkür ederim. "
+        "Ne zaman teslim edileceğini söyler misiniz? Cumartesiye kadar gelmezse paramı geri istiyorum. Ayrıca "
+        "faturadaki soyadım yanlış yazılmış: doğrusu Yıldız olmalı. Şimdiden teşekkür ederim. "
     ),
     "thai": (
         "สวัสดีครับ เครื่องซักผ้าที่ผมซื้อจากร้านของคุณเมื่อสัปดาห์ที่แล้วยังมาไม่ถึงเลย ผมโทรไปหลายครั้งแต่ไม่มีใครรับสาย "
@@ -196,6 +196,13 @@ def test_the_only_foreign_line_of_a_long_file_decides():
     assert decode(text.encode("gbk")).text == text
     line = "no line end " * 100_000 + TEXTS["japanese"]
     assert decode(line.encode("shift_jis")).text == line
+
+
+@pytest.mark.parametrize("codec", ["gb18030", "shift_jis", "euc_jp"])
+def test_a_table_full_of_zeros_is_not_taken_for_kana_in_utf16(codec):
+    rows = ["東京,0,0,0", "大阪,1000000,2000", "京都,100,00", "名古屋,0,30000", "日本,000000,0"]
+    for text in ("\n".join(rows), "\r\n".join(rows * 30), "\n".join(rows[1:3])):
+        assert decode(text.encode(codec)).text == text
 
 
 @pytest.mark.parametrize(("language", "codec"), [("polish", "cp852"), ("greek", "cp737"), ("russian", "cp855")])

@@ -131,14 +131,13 @@ def test_an_encoding_or_policy_that_does_not_exist_is_refused_by_name():
 def test_any_bytes_give_a_text_or_a_document_error(data, chosen, policy):
     try:
         text = decode(data, encoding=chosen, on_bad_bytes=policy)
-    except DocumentError as error:
-        assert str(error)
-    else:
-        assert "\0" not in text.text
-        assert text.text.strip()
-        assert 0 < text.confidence <= 1
-        assert (text.replaced == 0) or policy == "replace"
-        text.text.encode()
+    except DocumentError:
+        return  # a sentence for the row; anything else fails the test
+    assert "\0" not in text.text
+    assert text.text.strip()
+    assert 0 < text.confidence <= 1
+    assert text.replaced == 0 or policy == "replace"
+    text.text.encode()
 
 
 # ---------------------------------------------------------------------------------------------------------- bad bytes
@@ -175,7 +174,7 @@ def test_bytes_that_the_chosen_encoding_does_not_have_follow_the_same_policy():
     "data", [b"", b" \t\r\n", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff\0 \0\n", "\u3000\xa0\n".encode()]
 )
 def test_nothing_to_see_is_empty(data, tmp_path):
-    with pytest.raises(NotADocument, match="^empty$"):
+    with pytest.raises(NotADocument, match=r"^empty$"):
         read(write(tmp_path / "a.txt", data))
 
 
@@ -225,20 +224,20 @@ def test_a_file_that_is_gone_changed_or_shortened_fails_by_what_happened(tmp_pat
     path = tmp_path / "a.txt"
     before = write(path, b"The first version.\n")
     path.write_bytes(b"A second, longer version.\n")
-    with pytest.raises(DocumentError, match="^changed since it was added$"):
+    with pytest.raises(DocumentError, match=r"^changed since it was added$"):
         read(before)
     before = write(path, b"The first version.\n")
     os.utime(path, ns=(1, before.mtime_ns + 1))
-    with pytest.raises(DocumentError, match="^changed since it was added$"):
+    with pytest.raises(DocumentError, match=r"^changed since it was added$"):
         read(before)
     os.truncate(path, 0)
-    with pytest.raises(DocumentError, match="^changed since it was added$"):
+    with pytest.raises(DocumentError, match=r"^changed since it was added$"):
         read(before)
     os.unlink(path)
-    with pytest.raises(DocumentError, match="^missing: the file is gone$"):
+    with pytest.raises(DocumentError, match=r"^missing: the file is gone$"):
         read(before)
     path.mkdir()
-    with pytest.raises(NotADocument, match="^not a regular file: folder$"):
+    with pytest.raises(NotADocument, match=r"^not a regular file: folder$"):
         read(before)
 
 
@@ -254,7 +253,7 @@ def test_a_file_that_grows_while_it_is_read_fails(tmp_path, monkeypatch):
         return status
 
     monkeypatch.setattr(os, "fstat", fstat)
-    with pytest.raises(DocumentError, match="^changed since it was added$"):
+    with pytest.raises(DocumentError, match=r"^changed since it was added$"):
         read(before)
 
 
@@ -273,7 +272,7 @@ def test_a_fifo_put_in_the_files_place_at_the_last_moment_does_not_block(tmp_pat
         return status
 
     monkeypatch.setattr(os, "stat", swap)
-    with pytest.raises(NotADocument, match="^not a regular file: FIFO$"):
+    with pytest.raises(NotADocument, match=r"^not a regular file: FIFO$"):
         read(before)
 
 
@@ -306,7 +305,7 @@ def test_a_file_that_may_not_be_read_fails_with_the_systems_words(tmp_path, monk
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(DocumentError, match="^not readable: permission denied$"):
+    with pytest.raises(DocumentError, match=r"^not readable: permission denied$"):
         read(before)
 
 

@@ -145,7 +145,7 @@ def test_a_link_to_another_place_is_followed_and_one_to_a_parent_is_not(tmp_path
     assert len(found) == 5
 
 
-# ------------------------------------------------------------------------------------------------------------ deep trees
+# ---------------------------------------------------------------------------------------------------------- deep trees
 def dig(root: Path, name: str, levels: int) -> None:
     """Make ``levels`` nested folders, with a file at the bottom, by steps that no path length limits."""
     here = os.open(root, os.O_RDONLY)
