@@ -16,10 +16,12 @@ VERSION = 1
 """Version of the remembered layout; another one is ignored."""
 
 SIDE = 300
-LIVE = 188
-RESULT = 250
+LIVE, LIVE_LOW = 188, 160
+RESULT, RESULT_LOW = 250, 170
+"""First widths and heights, in logical pixels, of the side panels, the live panel and the result."""
+
 LOW = 800
-"""Sizes in logical pixels of the side panels, the live panel and the result; windows below LOW stack what they can."""
+"""Height in logical pixels below which a window is low, as on a small laptop."""
 
 _Area = Qt.DockWidgetArea
 
@@ -92,33 +94,33 @@ class Layout:
     def place(self) -> None:
         """Put every panel where it was in the beginning."""
         window, docks = self._window, self.docks
-        for name, dock in docks.items():
+        for dock in docks.values():
             dock.setFloating(False)
-            (self._inner if name == "result" else window).removeDockWidget(dock)  # out of its tabs, if it is in any
+            dock.show()
+        # In a low window the side panels need all of its height more than the charts need all of its width.
+        low = window.height() < LOW
+        self._set_corner(low=low)
         for name in ("model", "task", "hardware"):
             window.addDockWidget(_Area.LeftDockWidgetArea, docks[name])
         window.addDockWidget(_Area.BottomDockWidgetArea, docks["live"])
         self._inner.addDockWidget(_Area.BottomDockWidgetArea, docks["result"])
         window.splitDockWidget(docks["model"], docks["task"], Qt.Orientation.Vertical)
-        for dock in docks.values():
-            dock.show()
-        height = window.height()
+        window.splitDockWidget(docks["task"], docks["hardware"], Qt.Orientation.Vertical)
         side = [docks["model"], docks["task"], docks["hardware"]]
-        if height < LOW:
-            window.tabifyDockWidget(docks["task"], docks["hardware"])
-            docks["task"].raise_()
-            window.resizeDocks([docks["model"], docks["task"]], [200, 300], Qt.Orientation.Vertical)
-        else:
-            window.splitDockWidget(docks["task"], docks["hardware"], Qt.Orientation.Vertical)
-            window.resizeDocks(side, [186, height - LIVE - 452, 158], Qt.Orientation.Vertical)
+        live, result = (LIVE_LOW, RESULT_LOW) if low else (LIVE, RESULT)
+        window.resizeDocks(side, [186, 240, 158], Qt.Orientation.Vertical)
         window.resizeDocks(side, [SIDE] * 3, Qt.Orientation.Horizontal)
-        window.resizeDocks([docks["live"]], [LIVE if height >= LOW else LIVE - 48], Qt.Orientation.Vertical)
-        self._inner.resizeDocks([docks["result"]], [RESULT if height >= LOW else 170], Qt.Orientation.Vertical)
+        window.resizeDocks([docks["live"]], [live], Qt.Orientation.Vertical)
+        self._inner.resizeDocks([docks["result"]], [result], Qt.Orientation.Vertical)
+        self._pile.reset_columns()
+
+    def _set_corner(self, *, low: bool) -> None:
+        area = _Area.LeftDockWidgetArea if low else _Area.BottomDockWidgetArea
+        self._window.setCorner(Qt.Corner.BottomLeftCorner, area)
 
     def reset(self) -> None:
         """Forget the remembered layout and put everything back."""
-        self._settings.forget("window", "docks", "inner_docks", "columns", "result_splitter")
-        self._pile.reset_columns()
+        self._settings.forget("window", "low", "docks", "inner_docks", "columns", "result_splitter")
         self._result.splitter.setSizes([500, 500])
         self.place()
 
@@ -126,6 +128,7 @@ class Layout:
         """Remember where everything is."""
         window, settings = self._window, self._settings
         settings.set_data("window", window.saveGeometry())
+        settings.set_json("low", window.corner(Qt.Corner.BottomLeftCorner) == _Area.LeftDockWidgetArea)
         settings.set_data("docks", window.saveState(VERSION))
         settings.set_data("inner_docks", self._inner.saveState(VERSION))
         settings.set_data("columns", self._pile.view.horizontalHeader().saveState())
@@ -138,7 +141,9 @@ class Layout:
         if not window.restoreGeometry(self._data("window")):
             screen = window.screen().availableGeometry()
             window.resize(min(1440, screen.width() - 40), min(900, screen.height() - 60))
-            self.place()
+        self.place()
+        if self._settings.data("docks"):
+            self._set_corner(low=bool(self._settings.json("low", default=False)))  # saveState leaves corners out
         window.restoreState(self._data("docks"), VERSION)
         self._inner.restoreState(self._data("inner_docks"), VERSION)
         header = self._pile.view.horizontalHeader()

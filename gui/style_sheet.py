@@ -48,12 +48,28 @@ QTableView {{ background: {base}; alternate-background-color: {alternate}; borde
 QTableView::item {{ padding: 0 8px; }}
 QHeaderView {{ background: {base}; border: none; }}
 QHeaderView::section {{ background: {base}; color: {muted}; border: none; border-bottom: 1px solid {border};
-             padding: 6px 8px; font-weight: 600; }}
+             padding: 6px 11px; font-weight: 600; }}
 QHeaderView::section:hover {{ color: {text}; }}
 QTableView QTableCornerButton::section {{ background: {base}; border: none; }}
 
 QPlainTextEdit, QTextEdit, QTreeView, QListView {{ background: {base}; border: 1px solid {border}; border-radius: 6px; }}
 QPlainTextEdit:focus {{ border-color: {accent}; }}
+QLineEdit[look="field"] {{ background: {base}; border: 1px solid {strong_border}; border-radius: 6px; padding: 3px 6px; }}
+QLineEdit[look="field"]:focus {{ border-color: {accent}; }}
+QTabBar::tab {{ background: transparent; border: none; border-bottom: 2px solid transparent; padding: 5px 12px;
+             color: {muted}; }}
+QTabBar::tab:hover {{ color: {text}; }}
+QTabBar::tab:selected {{ color: {text}; border-bottom-color: {accent}; }}
+QTabBar::tab:focus {{ color: {accent}; }}
+QTabWidget::pane {{ border: none; border-top: 1px solid {border}; }}
+QScrollBar:vertical {{ background: transparent; width: 12px; margin: 0; }}
+QScrollBar:horizontal {{ background: transparent; height: 12px; margin: 0; }}
+QScrollBar::handle {{ background: {strong_border}; border: 3px solid transparent; border-radius: 6px; }}
+QScrollBar::handle:vertical {{ min-height: 32px; }}
+QScrollBar::handle:horizontal {{ min-width: 32px; }}
+QScrollBar::handle:hover {{ background: {muted}; }}
+QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
+QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
 QScrollArea {{ background: transparent; border: none; }}
 QProgressBar {{ background: {hover}; border: none; border-radius: 3px; }}
 QProgressBar::chunk {{ background: {accent}; border-radius: 3px; }}

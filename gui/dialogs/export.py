@@ -58,6 +58,8 @@ class ExportDialog(QDialog):
             self.formats[name] = button
             column.addWidget(button)
         self.path = QLineEdit()
+        self.path.setProperty("look", "field")
+        self.path.setAcceptDrops(False)
         self.path.setAccessibleName(self.tr("File"))
         self.path.textEdited.connect(self._path_edited)
         browse = QPushButton(self.tr("&Browse…"))

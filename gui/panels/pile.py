@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -28,7 +28,6 @@ from gui.widgets.chips import Chips
 
 _WIDTHS = {
     Column.STATE: 104,
-    Column.NAME: 250,
     Column.TOKENS: 76,
     Column.PROGRESS: 96,
     Column.SECONDS: 80,
@@ -61,7 +60,8 @@ class PilePanel(QWidget):
         self.search.setToolTip(self.tr("Search names and results (Ctrl+F)"))
         self.search.setAccessibleName(self.tr("Search names and results"))
         self.search.setClearButtonEnabled(True)
-        self.search.setFixedWidth(200)
+        self.search.setProperty("look", "field")
+        self.search.setAcceptDrops(False)
         self._search_icon = self.search.addAction(
             theme.icon("search", "muted"), QLineEdit.ActionPosition.LeadingPosition
         )
@@ -138,11 +138,18 @@ class PilePanel(QWidget):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)
             if column in _WIDTHS:
                 header.resizeSection(column, _WIDTHS[column])
+        header.resizeSection(Column.NAME, min(300, max(160, round((self.window().width() - 300) * 0.25))))
         header.setSectionResizeMode(Column.RESULT, QHeaderView.ResizeMode.Stretch)
 
     def set_row_actions(self, actions: list[QAction]) -> None:
         """Offer these in the context menu of a row."""
         self._row_actions = actions
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Give the search box what the filters leave."""
+        super().resizeEvent(event)
+        left = self.width() - self.chips.sizeHint().width() - 32
+        self.search.setFixedWidth(min(240, max(130, left)))
 
     # --------------------------------------------------------------------------------------------------------- documents
     @property

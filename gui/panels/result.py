@@ -53,7 +53,7 @@ class ResultPanel(QWidget):
         self._delay.timeout.connect(self._ask)
 
         self._icon = QLabel()
-        self._name = ElidedLabel()
+        self._name = ElidedLabel(Qt.TextElideMode.ElideMiddle)
         self._name.setProperty("look", "strong")
         self._about = QLabel()
         self._about.setTextFormat(Qt.TextFormat.PlainText)
@@ -119,6 +119,8 @@ class ResultPanel(QWidget):
         viewer = QPlainTextEdit()
         viewer.setReadOnly(True)
         viewer.setTabChangesFocus(True)
+        viewer.setAcceptDrops(False)  # files are for the window
+        viewer.viewport().setAcceptDrops(False)
         viewer.setAccessibleName(name)
         return viewer
 

@@ -34,6 +34,8 @@ class TextArea(QPlainTextEdit):
         super().__init__()
         self._lines, self._most = lines, most
         self.setTabChangesFocus(True)
+        self.setAcceptDrops(False)  # files are for the window
+        self.viewport().setAcceptDrops(False)
         self.document().blockCountChanged.connect(self._fit)
         self._fit()
 
@@ -117,6 +119,8 @@ class Field(QWidget):
                 return area
             case _:
                 line = QLineEdit()
+                line.setProperty("look", "field")
+                line.setAcceptDrops(False)
                 line.textChanged.connect(self.changed)
                 self._value, self._set = line.text, lambda v: line.setText(str(v))
                 return line

@@ -10,7 +10,7 @@ from gui.tables.pile_table import PROGRESS_ROLE
 from gui.theme import Theme
 
 _HEIGHT = 6.0
-_MARGIN = 8.0
+_MARGIN = 11.0
 
 
 class ProgressDelegate(QStyledItemDelegate):

@@ -198,10 +198,18 @@ def test_the_only_foreign_line_of_a_long_file_decides():
     assert decode(line.encode("shift_jis")).text == line
 
 
-@pytest.mark.parametrize("codec", ["gb18030", "shift_jis", "euc_jp"])
-def test_a_table_full_of_zeros_is_not_taken_for_kana_in_utf16(codec):
-    rows = ["東京,0,0,0", "大阪,1000000,2000", "京都,100,00", "名古屋,0,30000", "日本,000000,0"]
-    for text in ("\n".join(rows), "\r\n".join(rows * 30), "\n".join(rows[1:3])):
+@pytest.mark.parametrize(
+    ("codec", "towns"),
+    [
+        ("gb18030", ["北京", "上海", "广州市", "中国", "成都"]),
+        ("shift_jis", ["東京の店", "大阪の店", "京都", "名古屋", "すべて"]),
+        ("euc_jp", ["東京の店", "大阪の店", "京都", "名古屋", "すべて"]),
+    ],
+)
+def test_a_table_full_of_zeros_is_not_taken_for_kana_in_utf16(codec, towns):
+    numbers = ["0,0,0", "1000000,2000", "100,00", "0,30000", "000000,0"]
+    rows = [f"{town},{number}" for town, number in zip(towns, numbers, strict=True)]
+    for text in ("\n".join(rows), "\r\n".join(rows * 30)):
         assert decode(text.encode(codec)).text == text
 
 
