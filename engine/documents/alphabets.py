@@ -75,6 +75,9 @@ CODE_PAGES: tuple[tuple[str, tuple[str, ...], float], ...] = (
 )
 """Codec, its languages, and how much less usual it is than cp1252 (a log prior, in nats). Order breaks ties."""
 
+LATIN = frozenset(("cp1252", "cp1250", "cp1254", "cp1257", "iso8859_2"))
+"""The usual code pages of Latin alphabets, where a text of ASCII may have one or two other letters."""
+
 _QUOTES = frozenset("“”‘’„«»–—…·\xa0")
 _SYMBOLS = frozenset("€£°§©®™•±²³µ½×№‚‹›¼¾ªº\xad")
 _ALONE = frozenset("àáâèéêíìòóôõùúýöåøæœő")

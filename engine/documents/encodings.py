@@ -38,9 +38,13 @@ HEAD = 65536
 MOST = 0.99
 """The highest confidence of anything detected; 1.0 is for what is certain."""
 
+_NO_TEXT = frozenset(("idna", "punycode", "unicode_escape", "raw_unicode_escape", "utf_7", "undefined"))
+"""Codecs for names, source code and mail headers: some refuse to replace bad bytes, some make halves of characters."""
+
 _CONTROLS = bytes(sorted({*range(32)} - set(b"\b\t\n\v\f\r\x1a\x1b")))
 _HIGH_BYTES = bytes(range(128, 256))
 _HIGH = re.compile(rb"[\x80-\xff]")
+_FLAW = re.compile("[\ufffd\ue000-\uf8ff]")
 _KANA = 0x30
 """High byte of kana and CJK punctuation: Japanese in UTF-16 may have no control bytes, but it has these."""
 
@@ -64,7 +68,10 @@ _SHORT = 200
 """Up to this many bytes, Chinese in UTF-16 may happen to have no NUL or control byte at all."""
 
 _FEW = 6
-"""Up to this many places outside ASCII may be damage, even if few of them or none are right UTF-8."""
+"""Up to this many places, or different bytes, may be damage, even if few of the rest or none are right UTF-8."""
+
+_THIN = 2
+"""Up to this many different bytes, scattered in ASCII, are letters of a Latin alphabet or damage, no other script."""
 
 _GOOD_FIT, _GOOD_FIT_LONG, _LONG = -5.5, -4.8, 50
 """Mean log likelihood of a byte: real text has -0.8 to -4.5, in short pieces to -5.5; from ``_LONG`` bytes it is long.
@@ -84,13 +91,17 @@ class Guess:
 
 def known(name: str) -> str:
     """Return Python's own name of the text encoding ``name``; raises UsageError for one that it does not know."""
+    found = ""
     try:
         "".encode(name)
-        return codecs.lookup(name).name
-    except (LookupError, ValueError, UnicodeError) as error:
+        found = codecs.lookup(name).name
+    except (LookupError, ValueError):
+        pass
+    if not found or found.replace("-", "_") in _NO_TEXT:
         raise UsageError(
             f"Unknown encoding {name!r}; use a name such as utf-8, cp1252, gb18030, big5, shift_jis or euc_kr."
-        ) from error
+        )
+    return found
 
 
 def bom(data: bytes) -> Guess | None:
@@ -129,7 +140,7 @@ def detect(data: bytes) -> Guess | None:
     if legacy:
         return legacy
     damaged = Guess("utf-8", 0.5) if _is_ascii(head, 0.3) else None
-    if damaged and bad <= _FEW:
+    if damaged and len(set(_HIGH.findall(sample))) <= _FEW:
         return damaged
     short = _wide(head) if len(head) <= _SHORT else None
     return short or _second_opinion(sample) or damaged
@@ -231,6 +242,8 @@ def _legacy(data: bytes, sample: bytes, is_all: bool) -> Guess | None:
     best = found[0]
     if best.fit < (_GOOD_FIT if best.count < _LONG else _GOOD_FIT_LONG):
         return None
+    if len(set(_HIGH.findall(sample))) <= _THIN and _is_ascii(sample, 0.1) and best.encodings[0] not in alphabets.LATIN:
+        return None
     encoding = min(best.encodings, key=lambda name: _flaws(data, name)) if best.encodings[1:] else best.encodings[0]
     text = sample.decode(encoding, "replace")
     # Encodings that give the same text do not contradict it.
@@ -246,9 +259,7 @@ def _legacy(data: bytes, sample: bytes, is_all: bool) -> Guess | None:
 
 def _flaws(data: bytes, encoding: str) -> int:
     """How many bytes have no character; Python's cp932 gives some of them characters for private use."""
-    return sum(
-        character == "\ufffd" or "\ue000" <= character < "\uf900" for character in data.decode(encoding, "replace")
-    )
+    return sum(1 for _ in _FLAW.finditer(data.decode(encoding, "replace")))
 
 
 def _second_opinion(sample: bytes) -> Guess | None:

@@ -21,7 +21,7 @@ POLICIES = ("fail", "replace")
 _INK = re.compile(r"[^\s\ufeff]")
 """What a text must have to be one; a byte order mark in its middle is a space without width."""
 
-_SEVEN_BIT = ("iso2022", "hz", "utf-7")
+_SEVEN_BIT = ("iso2022", "hz")
 """Encodings that write everything in ASCII bytes: strict UTF-8 would take them for English with strange words."""
 
 _LABELS = {

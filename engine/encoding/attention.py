@@ -180,9 +180,39 @@ def matmul_kernel(multiple: int) -> Kernel:
 
     On CPUs without AMX the fused kernel reaches a fifth of what oneDNN's batched products do in bfloat16, and the
     vectorised softmax falls to scalar code on rows that are no multiple of the vector length (measured: 57 keys take
-    three times as long as 64). The lane measures both kernels when the model is loaded and keeps the quicker one.
+    three times as long as 64). The lane measures the kernels when the model is loaded and keeps the quickest one.
     """
+    return _products_kernel(multiple, _softmax_times)
 
+
+def exponential_kernel(multiple: int) -> Kernel:
+    """Return the kernel of two products with a softmax that does not look for the largest score first.
+
+    Subtracting it only keeps the exponential within range, and bfloat16 has the range of float32, so scores up to 88
+    need none of it; where a row's sum shows that the range was left, that bucket is done again the careful way. Without
+    the search, rows of any length are vectorised, and short texts are padded less.
+    """
+    return _products_kernel(multiple, _exponential_times)
+
+
+Products = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Scores ``[rows, length, length]`` (free to overwrite) and values ``[rows, length, width]`` to attended values."""
+
+
+def _softmax_times(scores: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    return torch.bmm(torch.softmax(scores, -1), values)
+
+
+def _exponential_times(scores: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    weights = torch.exp(scores)
+    sums = weights.sum(-1, keepdim=True)
+    least, most = torch.aminmax(sums)
+    if not (float(least) > 1e-30 and float(most) < 1e30):
+        return _softmax_times(scores, values)
+    return torch.bmm(weights, values).div_(sums)
+
+
+def _products_kernel(multiple: int, attend: Products) -> Kernel:
     def kernel(
         query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, layout: Layout
     ) -> torch.Tensor:
@@ -209,7 +239,7 @@ def matmul_kernel(multiple: int) -> Kernel:
             else:
                 mask = bucket.mask.expand(texts, heads, 1, length).reshape(texts * heads, 1, length)
                 scores = torch.baddbmm(mask, q, k.transpose(1, 2), beta=1, alpha=scale)
-            out = torch.bmm(torch.softmax(scores, -1), v)
+            out = attend(scores, v)
             out = out.view(texts, heads, length, width).transpose(1, 2).reshape(texts * length, heads * width)
             if bucket.scatter is None:
                 result[bucket.start : bucket.stop] = out

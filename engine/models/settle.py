@@ -163,10 +163,14 @@ def _best_kernel(loaded: LoadedModel) -> attention.Kernel:
     rows = [torch.randn(sum(lengths), heads, width, generator=generator).to(dtype) for _ in range(3)]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    choices = [attention.sdpa_kernel, attention.matmul_kernel(32 if dtype is torch.bfloat16 else 16)]
+    choices = [
+        attention.sdpa_kernel,
+        attention.matmul_kernel(32 if dtype is torch.bfloat16 else 16),
+        attention.exponential_kernel(16),
+    ]
     times = [best_time(lambda kernel=kernel: kernel(*rows, width**-0.5, layout), 5) for kernel in choices]
     torch.set_num_threads(threads)
-    log.info("attention kernels: fused %.3g ms, products %.3g ms", times[0] * 1e3, times[1] * 1e3)
+    log.info("attention kernels: fused %.3g ms, products %.3g ms, exponential %.3g ms", *(t * 1e3 for t in times))
     return choices[int(np.argmin(times))]
 
 

@@ -165,9 +165,10 @@ def test_utf8_with_one_bad_byte_is_still_utf8_and_not_taken_for_another_encoding
 
 
 @pytest.mark.parametrize("bad", [b"\xff", b"\xff\xfe", b"\xc3(", b"\x81", b"\xc0\xaf", b"\xf0(\x8c("])
-def test_a_bad_byte_in_plain_english_is_not_taken_for_a_letter(bad):
+@pytest.mark.parametrize("times", [1, 3, 100])
+def test_bad_bytes_in_plain_english_are_not_taken_for_letters(bad, times):
     with pytest.raises(DocumentError, match="not UTF-8: bad byte"):
-        decode(b"An English sentence with something wrong " + bad + b" in its middle, and no more.\n")
+        decode(b"An English sentence with something wrong " * times + (bad + b" in its middle, and no more.\n") * times)
 
 
 @pytest.mark.parametrize(
@@ -246,6 +247,6 @@ def test_detection_answers_for_any_bytes_with_a_codec_that_exists(data):
 def test_known_gives_pythons_name_or_refuses():
     assert known("Latin-1") == "iso8859-1"
     assert known("GBK") == "gbk"
-    for name in ("", "klingon", "rot13", "base64", "nul\0name", "ünï"):
+    for name in ("", "klingon", "rot13", "base64", "nul\0name", "ünï", "punycode", "unicode-escape", "UTF7"):
         with pytest.raises(UsageError, match="Unknown encoding"):
             known(name)

@@ -8,7 +8,14 @@ from model_folders import make_folder
 from oracle import TEXTS, cosines, engine_vectors, oracle_vectors
 
 from engine.encoding import attention
-from engine.encoding.attention import Layout, matmul_kernel, packed_attention, running, sdpa_kernel
+from engine.encoding.attention import (
+    Layout,
+    exponential_kernel,
+    matmul_kernel,
+    packed_attention,
+    running,
+    sdpa_kernel,
+)
 from engine.models import load as load_module
 from engine.models import packed, settle
 
@@ -132,12 +139,39 @@ def reference(query, key, value, scale, lengths):
 
 
 @pytest.mark.parametrize("lengths", [[1], [5, 5, 5], [33, 32, 31, 16, 16, 1], [64, 3], [100] * 70])
-@pytest.mark.parametrize("kernel", [sdpa_kernel, matmul_kernel(16), matmul_kernel(32)], ids=["fused", "16", "32"])
+@pytest.mark.parametrize(
+    "kernel",
+    [sdpa_kernel, matmul_kernel(16), matmul_kernel(32), exponential_kernel(8)],
+    ids=["fused", "16", "32", "exponential"],
+)
 def test_kernels_attend_within_each_text_only(lengths, kernel):
     torch.manual_seed(2)
     rows = [torch.randn(sum(lengths), 3, 8) for _ in range(3)]
     ours = kernel(*rows, 0.3, Layout(lengths))
     torch.testing.assert_close(ours, reference(*rows, 0.3, lengths), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [300.0, -300.0], ids=["overflow", "underflow"])
+def test_scores_beyond_the_range_of_the_exponential_are_done_the_careful_way(size):
+    torch.manual_seed(4)
+    lengths = [9, 9, 4]
+    query = torch.full((sum(lengths), 2, 8), 1.0)
+    key = torch.full_like(query, size) + torch.randn_like(query)
+    value = torch.randn_like(query)
+    ours = exponential_kernel(8)(query, key, value, 1.0, Layout(lengths))
+    assert torch.isfinite(ours).all()
+    torch.testing.assert_close(ours, reference(query, key, value, 1.0, lengths), rtol=1e-3, atol=1e-4)
+
+
+def test_a_gelu_is_fused_only_where_it_is_the_exact_one():
+    for act, fused in ((torch.nn.GELU(), True), (torch.nn.GELU("tanh"), False), (torch.nn.ReLU(), False)):
+        block = torch.nn.Module()
+        plain = torch.nn.Linear(32, 64).requires_grad_(False)
+        block.dense, block.intermediate_act_fn = packed.PackedLinear(plain), act
+        rows = torch.randn(5, 32)
+        packed._fuse_gelu(block)
+        assert (block.dense.after[0] == "gelu") == fused
+        torch.testing.assert_close(block.intermediate_act_fn(block.dense(rows)), act(plain(rows)), rtol=1e-4, atol=1e-5)
 
 
 def test_a_window_sees_only_what_is_near():
