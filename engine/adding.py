@@ -61,7 +61,8 @@ def _document(runner: Runner, job: Job, found: Source | Skipped) -> Document:
     except DocumentError as error:
         state, reason = State.FAILED, str(error)
     except Exception as error:
-        log.exception("reading %r failed", found.path)
+        log.warning("document %d could not be read: %s", number, error)  # no names or text of documents in logs
+        log.debug("it happened here", exc_info=True)
         state, reason = State.FAILED, f"could not be read: {error}"
     else:
         record = replace(record, sha256=text.sha256, encoding=text.encoding, confidence=text.confidence)

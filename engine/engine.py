@@ -164,6 +164,9 @@ class Engine:
 
         Another device or number format loads the model again, which raises UsageError while a job runs.
         """
+        known = [device.id for device in machine.devices()]
+        if plan.device not in known:
+            raise UsageError(f"There is no device {plan.device!r} here; there is {', '.join(known)}.")
         loaded = self._loaded
         reload = loaded is not None and (
             machine.resolve_dtype(plan.dtype, plan.device) != loaded.dtype or plan.device != str(loaded.device)

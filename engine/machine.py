@@ -114,6 +114,13 @@ def devices() -> tuple[Device, ...]:
     return tuple(result)
 
 
+def memory_free(device: str) -> int:
+    """Return the bytes that can be taken on ``device`` now."""
+    if device == "cpu":
+        return memory_available()
+    return next((found.memory_free for found in devices() if found.id == device), 0)
+
+
 def resolve_dtype(dtype: str, device: str) -> str:
     """Return ``float32`` or ``bf16`` for a plan's number format; ``auto`` takes what is fast on the device."""
     if dtype != "auto":

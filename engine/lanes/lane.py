@@ -81,7 +81,8 @@ class Lane:
             except DocumentError as error:
                 found.append(Prepared(number, reason=str(error)))
             except Exception as error:
-                log.exception("document %d could not be read", number)
+                log.warning("document %d could not be read: %s", number, _said(error))
+                log.debug("it happened here", exc_info=True)
                 found.append(Prepared(number, reason=f"could not be read: {_said(error)}"))
         try:
             self._count(work, numbers, texts, tokenizer, found)

@@ -112,10 +112,11 @@ def _load(folder: str, dtype: str, device: str, progress: Progress, cancelled: C
     place = torch.device(device)
     torch_dtype = {"float32": torch.float32, "bf16": torch.bfloat16}[resolved]
     need = facts.memory.get(resolved, 0)
-    if device == "cpu" and need > machine.memory_available():
+    free = machine.memory_free(device)
+    if need > free:
         raise ModelError(
-            f"{facts.name} needs about {need / 1e9:.1f} GB as {resolved}, and {machine.memory_available() / 1e9:.1f} GB "
-            "of memory are free. Close other programs, choose bf16, or choose a smaller model."
+            f"{facts.name} needs about {need / 1e9:.1f} GB as {resolved}, and {free / 1e9:.1f} GB of memory are free "
+            f"on {device}. Close other programs, choose bf16, or choose a smaller model."
         )
     import transformers
 
