@@ -73,6 +73,7 @@ def _add_run_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("--model", default="starter", metavar="starter|DIR", help="the model's folder")
     one.add_argument("--lanes", type=int, default=0, help="worker threads; 0 chooses")
     one.add_argument("--threads", type=int, default=0, help="threads inside each lane; 0 chooses")
+    one.add_argument("--slots", type=int, default=0, help="texts that a lane writes at once; 0 chooses")
     one.add_argument("--device", default="cpu", help="cpu, cuda:0, xpu:0 or mps")
     one.add_argument("--dtype", choices=DTYPES, default="auto", help="number format of the weights")
     one.add_argument("--out", default="", metavar="FILE", help="result file: .jsonl, .csv or .npy")
@@ -147,7 +148,7 @@ def _run(options: argparse.Namespace, task: str, settings: dict[str, Any], paths
             settings=settings,
             paths=paths,
             model=options.model,
-            plan=Plan(options.device, options.lanes, options.threads, options.dtype),
+            plan=Plan(options.device, options.lanes, options.threads, options.dtype, options.slots),
             out=options.out,
             report=options.report,
             encoding=options.encoding,

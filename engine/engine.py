@@ -11,7 +11,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -37,13 +37,23 @@ from engine.store.journal import Journal
 
 if TYPE_CHECKING:
     from engine.lanes.pool import LanePool
-    from engine.models.load import LoadedModel
+    from engine.models.load import LoadedModel, Progress
+    from engine.models.load_decoder import LoadedDecoder
     from engine.protocol import ModelFacts
 
 log = logging.getLogger(__name__)
 
 BATCH_SECONDS = 1.0
 """A batch is sized to last about this long on its lane, well under the 2 s that a pause may take."""
+
+WRITING_BUDGET = 1 << 20
+"""Tokens of prompts that a writing lane may take at once; its free slots are the tighter limit."""
+
+SLOTS = 32
+"""Sequences that a lane writes at once unless the plan says otherwise: a read of the weights serves them all (law 2)."""
+
+KV_SHARE = 0.4
+"""Share of the free memory that all lanes' keys and values may take together (law 11)."""
 
 ROWS_A_SNAPSHOT = 2_000
 """Changed rows in one snapshot; at ten a second a pile of 100,000 is told in five seconds without a long frame."""
@@ -63,7 +73,7 @@ class Engine:
         self.recovered = recover(self.runner)
         self._plan = Plan()
         self._model = ModelState()
-        self._loaded: LoadedModel | None = None
+        self._loaded: LoadedModel | LoadedDecoder | None = None
         self._pool: LanePool | None = None
         self._cancel_load = threading.Event()
         self._closing = threading.Event()
@@ -89,8 +99,6 @@ class Engine:
         return self._loader.submit(self._open, folder, dtype, asked)
 
     def _open(self, folder: str, dtype: str, asked: threading.Event) -> ModelFacts:
-        from engine.models.load import load
-
         def progress(stage: str, share: float) -> None:
             self._model = replace(self._model, stage=stage, progress=share)
 
@@ -104,7 +112,7 @@ class Engine:
             self._unload()
             self._model = ModelState(status="loading", folder=place, name=place.replace("\\", "/").rsplit("/", 1)[-1])
             wanted = self._plan.dtype if dtype == "auto" else dtype
-            loaded = load(place, dtype=wanted, device=self._plan.device, progress=progress, cancelled=cancelled)
+            loaded = _load(place, dtype=wanted, device=self._plan.device, progress=progress, cancelled=cancelled)
         except Cancelled:
             self._model = ModelState(message="The load was cancelled.")
             raise
@@ -131,7 +139,7 @@ class Engine:
             note=loaded.note,
             parameters=facts.parameters,
             dimension=facts.dimension,
-            max_tokens=loaded.pipeline.max_tokens,
+            max_tokens=loaded.max_tokens,
             bytes=facts.memory.get(loaded.dtype, facts.bytes),
         )
         return facts
@@ -194,25 +202,47 @@ class Engine:
         return replace(plan, dtype=loaded.dtype) if loaded else plan
 
     @property
-    def loaded(self) -> LoadedModel | None:
+    def loaded(self) -> LoadedModel | LoadedDecoder | None:
         """The model that lanes run on, or None."""
         return self._loaded
 
     def _start_lanes(self) -> None:
-        from engine.lanes.lane import Lane
         from engine.lanes.pool import LanePool
+        from engine.models.load import LoadedModel
 
-        loaded = self._loaded
-        assert loaded is not None
+        assert self._loaded is not None
+        if isinstance(self._loaded, LoadedModel):
+            loops = self._encoding_loops(self._loaded)
+        else:
+            loops = self._writing_loops(self._loaded)
+        self._pool = LanePool(loops, self._lane_broke)
+
+    def _encoding_loops(self, loaded: LoadedModel) -> list[Callable[[], None]]:
+        from engine.lanes.lane import Lane
+
         plan = self.plan
-        generation = self.runner.open_lanes(
-            plan.lanes,
-            plan.device,
-            loaded.budget(BATCH_SECONDS * plan.threads),
-            padded=loaded.mode != "packed",
-        )
-        lanes = [Lane(index, generation, plan.threads, loaded, self.runner) for index in range(plan.lanes)]
-        self._pool = LanePool([lane.run for lane in lanes], self._lane_broke)
+        budget = loaded.budget(BATCH_SECONDS * plan.threads)
+        generation = self.runner.open_lanes(plan.lanes, plan.device, budget, padded=loaded.mode != "packed")
+        return [Lane(index, generation, plan.threads, loaded, self.runner).run for index in range(plan.lanes)]
+
+    def _writing_loops(self, loaded: LoadedDecoder) -> list[Callable[[], None]]:
+        from engine.lanes.generating import GeneratingLane
+
+        plan = self.plan
+        generation = self.runner.open_lanes(plan.lanes, plan.device, WRITING_BUDGET, verb="write")
+        budget = int(machine.memory_free(plan.device) * KV_SHARE) // plan.lanes
+        return [
+            GeneratingLane(
+                index,
+                generation,
+                plan.threads,
+                loaded,
+                self.runner,
+                slots=plan.slots or SLOTS,
+                kv_budget=budget,
+            ).run
+            for index in range(plan.lanes)
+        ]
 
     def _lane_broke(self, error: BaseException) -> None:
         self._notify("error", f"A lane ended unexpectedly: {error}. Start the engine again to get it back.")
@@ -273,6 +303,8 @@ class Engine:
         found = self._job(job)
         made = tasks.make(task, settings or {})
         with self.runner.lock:
+            if self._loaded is not None and (reason := self.runner.mismatch(made)):
+                raise UsageError(reason)
             if found.status in LIVE:
                 raise UsageError(
                     f"{found.name or 'The job'} runs already. Stop it before starting it with another task."
@@ -333,7 +365,7 @@ class Engine:
             document = job.documents.get(number)
             if document is None:
                 raise UsageError("This document is no longer on the pile.")
-            row, record, text = document.row(), document.record, document.text
+            row, record, text, writing = document.row(), document.record, document.text, document.writing
         problem = ""
         if text is None:
             try:
@@ -347,6 +379,8 @@ class Engine:
             import numpy as np
 
             value["vector"] = [float(x) for x in np.frombuffer(result.vector, "<f4")[:16]]
+        if value is None and writing:
+            value = {"text": writing, "finish_reason": ""}
         return {
             "text": text[:limit],
             "truncated": len(text) > limit,
@@ -437,9 +471,19 @@ class Engine:
                 memory_total=memory.total,
                 process_cpu=process_cpu(),
                 gil_share=self.gil_share(),
+                **self._written(),
             ),
             notices=notices,
         )
+
+    def _written(self) -> dict[str, int]:
+        """Return what the writing lanes' generators have counted, as fields of Meters."""
+        with self.runner.lock:
+            counted = [lane.statistics for lane in self.runner.lanes if lane.statistics is not None]
+        return {
+            name: sum(getattr(one, name) for one in counted)
+            for name in ("prefill_tokens", "decode_tokens", "prefix_tokens", "kv_bytes")
+        }
 
     def gil_share(self) -> float:
         """Return the share of lane time that went to Python between operations, which no two lanes do at once.
@@ -487,3 +531,14 @@ class Engine:
             clean &= self.journal.close(left) == 0
         self._loaded = None
         return clean
+
+
+def _load(
+    folder: str, *, dtype: str, device: str, progress: Progress, cancelled: Callable[[], bool]
+) -> LoadedModel | LoadedDecoder:
+    """Load whatever kind of model lies in ``folder``."""
+    from engine.models.load import load
+    from engine.models.load_decoder import load_decoder
+
+    kind = load_decoder if "generate" in look(folder).tasks else load
+    return kind(folder, dtype=dtype, device=device, progress=progress, cancelled=cancelled)

@@ -106,7 +106,10 @@ def _run(engine: Engine, order: Order, interrupted: list[int], began: float, out
         engine.collect_garbage()
     if interrupted:
         engine.wait(job, 5.0)
-    adding.result(timeout=None if not interrupted else 10.0)
+    try:
+        adding.result(timeout=10.0 if interrupted else None)
+    except TimeoutError:  # a very slow disk: the rows that are there are written
+        errors.write("Not all files were looked at.\n")
     state = watch.look(final=True)
     assert state is not None
     with contextlib.suppress(HeddleError) if interrupted else contextlib.nullcontext():
@@ -175,6 +178,32 @@ def report(last: Snapshot, state: JobState, order: Order, engine: Engine, second
         "instruction_set": machine.instruction_set(),
         "versions": machine.versions(),
         "journal": engine.journal.integrity(),
+        **written(last, engine),
+    }
+
+
+def written(last: Snapshot, engine: Engine) -> dict[str, Any]:
+    """Return what the report tells of generation: prefill and decode tokens/s, TTFT, KV memory, prefix tokens reused."""
+    meters = last.meters
+    if not meters.prefill_tokens:
+        return {}
+    with engine.runner.lock:
+        counted = [lane.statistics for lane in engine.runner.lanes if lane.statistics is not None]
+        ttft = sorted(engine.runner.ttft)
+    # Lanes work side by side, so their rates add up.
+    prefill = sum(one.prefill_tokens / one.prefill_seconds for one in counted if one.prefill_seconds > 0)
+    decode = sum(one.decode_tokens / one.decode_seconds for one in counted if one.decode_seconds > 0)
+    return {
+        "generation": {
+            "prefill_tokens": meters.prefill_tokens,
+            "decode_tokens": meters.decode_tokens,
+            "prefix_tokens_reused": meters.prefix_tokens,
+            "prefill_tokens_per_s": round(prefill, 2),
+            "decode_tokens_per_s": round(decode, 2),
+            "ttft_p50": round(ttft[len(ttft) // 2], 6) if ttft else None,
+            "ttft_p99": round(ttft[min(len(ttft) - 1, len(ttft) * 99 // 100)], 6) if ttft else None,
+            "kv_bytes": meters.kv_bytes,
+        }
     }
 
 

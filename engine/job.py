@@ -17,7 +17,7 @@ from engine.store.record import JobRecord, Record
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from engine.tasks.base import Task
+    from engine.tasks.base import Answer, Task
 
 OPEN = frozenset({str(State.WAITING), str(State.RUNNING)})
 """States of documents that still need work."""
@@ -52,10 +52,19 @@ class Document:
     text: str | None = None
     in_memory: bool = False
     sums: npt.NDArray[np.float64] | None = None
+    answers: dict[int, Answer] = field(default_factory=dict)
+    """What a text generator wrote so far, by part."""
+    writing: str = ""
+    """The answer in the making."""
     parts_done: int = 0
     parts: int = 0
     ticket: int = 0
     """The journal's ticket of the document's end; the row is told as done once that is committed."""
+
+    def start_over(self) -> None:
+        """Forget what was half done."""
+        self.sums, self.parts_done, self.progress, self.writing = None, 0, 0.0, ""
+        self.answers.clear()
 
     def row(self) -> DocumentRow:
         """Return the document as a row of the pile table."""
@@ -105,6 +114,8 @@ class Job:
     stop: Stop = field(default_factory=Stop)
     anchors: npt.NDArray[np.float32] | None = None
     anchors_taken: bool = False
+    prefix: Any = None
+    """The beginning that the job's prompts share (generation.prefix.Prefix), once it is known."""
     seen: Any = None
     changed: set[int] = field(default_factory=set)
     removed: list[int] = field(default_factory=list)
@@ -159,12 +170,13 @@ class Job:
     def forget_tokens(self) -> None:
         """Put every document that is ready or half done back to unprepared: its tokens belong to another model."""
         self.ready.clear()
-        self.anchors, self.anchors_taken = None, False
+        self.anchors, self.anchors_taken, self.prefix = None, False, None
         self.tokens_total = self.tokens_done
         self.unprepared.clear()
         for number, document in self.documents.items():
             if document.record.state in (State.WAITING, State.RUNNING):
-                document.sums, document.parts_done, document.parts, document.progress = None, 0, 0, 0.0
+                document.start_over()
+                document.parts = 0
                 self.change(number, state=State.WAITING, tokens=-1, lane=-1)
                 self.unprepared.append(number)
 

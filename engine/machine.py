@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import sys
+from dataclasses import replace
 
 import psutil
 
@@ -138,12 +139,14 @@ def resolve_plan(plan: Plan, *, lane_limit: int | None = None) -> Plan:
     """
     cores = core_count()
     if plan.device != "cpu":
-        return Plan(plan.device, plan.lanes or 1, plan.threads or 1, resolve_dtype(plan.dtype, plan.device))
+        return replace(
+            plan, lanes=plan.lanes or 1, threads=plan.threads or 1, dtype=resolve_dtype(plan.dtype, plan.device)
+        )
     threads = plan.threads
     lanes = plan.lanes
     if not lanes:
         lanes = max(1, cores // threads) if threads else max(1, min(cores, lane_limit or cores))
-    return Plan("cpu", lanes, threads or max(1, cores // lanes), resolve_dtype(plan.dtype, "cpu"))
+    return replace(plan, lanes=lanes, threads=threads or max(1, cores // lanes), dtype=resolve_dtype(plan.dtype, "cpu"))
 
 
 def versions() -> dict[str, str]:

@@ -6,9 +6,10 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -17,12 +18,14 @@ from engine.errors import HeddleError
 from engine.job import LIVE, Document, Job, Stop
 from engine.lanes.work import Anchors, Batch, Prepare, Work
 from engine.store.record import Record, Result
+from engine.tasks.base import writes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from engine.encoding.batches import WorkItem
     from engine.store.journal import Journal
+    from engine.tasks.base import Answer, Outcome, Task, TextTask, VectorTask
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +69,8 @@ class LaneMeter:
     tokens: int = 0
     busy: float = 0.0
     steps: int = 0
+    statistics: Any = None
+    """What the lane's generator has counted (generation.statistics), if it has one."""
 
 
 class Runner:
@@ -81,23 +86,42 @@ class Runner:
         self.lanes: list[LaneMeter] = []
         self.documents_done = 0
         self.tokens_done = 0
+        self.ttft: deque[float] = deque(maxlen=10_000)
+        """Times to the first token of the newest answers, in seconds."""
         self.text_cached = 0
         self._next_document = journal.last_document_id() + 1
         self._generation = 0
         self._budget = 0
         self._padded = False
+        self._verb = "encode"
         self._closing = False
         self._recent: deque[tuple[float, int, int]] = deque(maxlen=4096)
 
     # -------------------------------------------------------------------------------------------------- lanes come and go
-    def open_lanes(self, count: int, device: str, budget: int, *, padded: bool) -> int:
-        """Let ``count`` new lanes take work in batches of ``budget`` tokens; returns their generation."""
+    def open_lanes(self, count: int, device: str, budget: int, *, padded: bool = False, verb: str = "encode") -> int:
+        """Let ``count`` new lanes take work in batches of ``budget`` tokens; returns their generation.
+
+        ``verb`` is ``encode`` or ``write``: what lanes over the loaded model can do, and so the jobs they take.
+        """
         with self.lock:
             self._generation += 1
-            self._budget, self._padded = budget, padded
+            self._budget, self._padded, self._verb = budget, padded, verb
             self.lanes = [LaneMeter(device) for _ in range(count)]
+            for job in self.jobs.values():
+                if job.status in LIVE and job.task is not None and (reason := self.mismatch(job.task)):
+                    job.status, job.message = "paused", reason
+                    job.clock(running=False)
+            self.settled.notify_all()
             self.work.notify_all()
             return self._generation
+
+    def mismatch(self, task: Task) -> str:
+        """Return why the open lanes cannot do ``task``; empty when they can."""
+        if writes(task) == (self._verb == "write"):
+            return ""
+        if writes(task):
+            return f"The task {task.name} needs a text generator, and the loaded model makes vectors. Open another model."
+        return f"The task {task.name} needs an embedding model, and the loaded model writes text. Open another model."
 
     def close_lanes(self) -> None:
         """Make every lane end after what it is doing."""
@@ -113,29 +137,35 @@ class Runner:
                 job.stop.asked = True
             self.close_lanes()
 
-    def take(self, lane: int, generation: int) -> Work | None:
-        """Return the next work for a lane, waiting for some; None when its generation is over."""
+    def take(self, lane: int, generation: int, *, most: int | None = None, wait: bool = True) -> Work | None:
+        """Return the next work for a lane, waiting for some; None when its generation is over.
+
+        ``most`` is the largest number of items that the lane has room for. Without ``wait``, None also means that there
+        is nothing now.
+        """
         with self.lock:
             while generation == self._generation:
-                found = self._next(lane)
+                found = self._next(lane, most)
                 if found is not None:
-                    self.lanes[lane].activity = "prepare" if isinstance(found, Prepare) else "encode"
+                    self.lanes[lane].activity = "prepare" if isinstance(found, Prepare) else self._verb
                     found.job.under_way += 1
                     return found
+                if not wait:
+                    return None
                 waiting = any(job.status in LIVE and job.under_way for job in self.jobs.values())
                 self.lanes[lane].activity = "waiting" if waiting or self.journal.problem else "idle"
                 # While the disk refuses, nobody notifies: look again.
                 self.work.wait(0.5 if self.journal.problem or self.journal.backlog > BACKLOG else None)
             return None
 
-    def _next(self, lane: int) -> Work | None:
+    def _next(self, lane: int, most: int | None = None) -> Work | None:
         if self.journal.problem or self.journal.backlog > BACKLOG:
             return None
         order = sorted(self.jobs.values(), key=lambda job: (-job.priority, job.created))
         for job in order:
             if job.status not in LIVE or job.task is None:
                 continue
-            found = self._next_of(job, lane)
+            found = self._next_of(job, lane, most)
             if found is not None:
                 if job.status == "queued":
                     job.status = "running"
@@ -145,7 +175,7 @@ class Runner:
                 self._end(job)
         return None
 
-    def _next_of(self, job: Job, lane: int) -> Work | None:
+    def _next_of(self, job: Job, lane: int, most: int | None = None) -> Work | None:
         assert job.task is not None
         lanes = max(1, len(self.lanes))
         ahead = self._budget * LOOK_AHEAD * lanes
@@ -172,7 +202,8 @@ class Runner:
         more = bool(job.unprepared) or job.adding > 0
         items: list[WorkItem] = []
         while job.ready and not items:  # items of documents that were taken off the pile are dropped here
-            taken = job.ready.take(self._budget, lanes=lanes, padded=self._padded, more_to_come=more)
+            fair = most if most is None or more else min(most, -(-len(job.ready) // lanes))
+            taken = job.ready.take(self._budget, lanes=lanes, padded=self._padded, more_to_come=more, most=fair)
             items = [item for item in taken if item.document in job.documents]
         if not items:
             return None
@@ -244,7 +275,8 @@ class Runner:
             state = State.SKIPPED if one.skipped else State.FAILED
             self._finish(job, one.document, state, reason=one.reason, seconds=seconds)
             return
-        document.parts, document.parts_done, document.sums = len(one.items), 0, None
+        document.start_over()
+        document.parts = len(one.items)
         job.change(
             one.document,
             tokens=one.tokens,
@@ -281,7 +313,7 @@ class Runner:
         """Book the vectors ``[items, dimension]`` of a batch, or of a part of it, and finish whole documents."""
         tokens = sum(len(item.ids) for item in items)
         with self.lock:
-            assert job.task is not None
+            task = cast("VectorTask", job.task)
             assert job.anchors is not None
             for item, vector in zip(items, vectors, strict=True):
                 document = job.documents.get(item.document)
@@ -303,18 +335,18 @@ class Runner:
                         job.change(item.document, seconds=document.record.seconds + share)
                         continue
                     mean = _mean(sums, document.parts, vector)
-                self._complete(job, item.document, mean, share, lane)
+                combine = partial(task.combine, mean, document.parts, job.anchors)
+                self._complete(job, item.document, combine, share, lane)
             self.lanes[lane].tokens += tokens
             self._recent.append((time.monotonic(), self.documents_done, self.tokens_done))
 
-    def _complete(self, job: Job, number: int, vector: npt.NDArray[np.float32], seconds: float, lane: int) -> None:
-        assert job.task is not None
-        assert job.anchors is not None
+    def _complete(self, job: Job, number: int, combine: Callable[[], Outcome], seconds: float, lane: int) -> None:
         document = job.documents[number]
         try:
-            outcome = job.task.combine(vector, document.parts, job.anchors)
+            outcome = combine()
             seconds += document.record.seconds
-            document.summary, document.progress, document.sums = outcome.summary, 1.0, None
+            document.start_over()
+            document.summary, document.progress = outcome.summary, 1.0
             reason = warning(document)
             job.change(number, state=str(State.DONE), seconds=seconds, lane=lane, reason=reason)
             blob = None if outcome.vector is None else np.ascontiguousarray(outcome.vector, "<f4").tobytes()
@@ -327,6 +359,51 @@ class Runner:
         except (ValueError, TypeError, ArithmeticError, KeyError, IndexError) as error:
             log.exception("document %d: the task failed", number)
             self._finish(job, number, State.FAILED, reason=f"the task failed: {error}", seconds=seconds)
+
+    def answered(self, lane: int, job: Job, item: WorkItem, answer: Answer) -> None:
+        """Book what the model wrote about a document or one part of it, and finish whole documents."""
+        with self.lock:
+            document = job.documents.get(item.document)
+            if document is None or document.record.state != State.RUNNING:
+                return
+            tokens = answer.prompt_tokens + answer.new_tokens
+            job.tokens_done += tokens
+            self.tokens_done += tokens
+            self.lanes[lane].tokens += tokens
+            document.answers[item.part] = answer
+            document.parts_done = len(document.answers)
+            self.ttft.append(answer.ttft)
+            if document.parts_done < document.parts:
+                document.progress = document.parts_done / document.parts
+                job.change(item.document, seconds=document.record.seconds + answer.seconds)
+            else:
+                answers = [document.answers[part] for part in sorted(document.answers)]
+                task = cast("TextTask", job.task)
+                self._complete(job, item.document, lambda: task.combine_answers(answers), answer.seconds, lane)
+            self._recent.append((time.monotonic(), self.documents_done, self.tokens_done))
+
+    def writing(self, texts: Sequence[tuple[Job, int, str, int]]) -> None:
+        """Take in how far answers are: job, document, the text so far, its tokens."""
+        with self.lock:
+            for job, number, text, tokens in texts:
+                document = job.documents.get(number)
+                if document is None or document.record.state != State.RUNNING:
+                    continue
+                task = cast("TextTask", job.task)
+                document.writing = text
+                document.summary = " ".join(text[-200:].split())
+                if document.parts <= 1:
+                    document.progress = min(1.0, tokens / task.sampling.max_new_tokens)
+                job.changed.add(number)
+
+    def stepped(self, lane: int, seconds: float, statistics: Any) -> None:
+        """Take in a step of a writing lane: the time it took, and what its generator has counted so far."""
+        with self.lock:
+            if lane < len(self.lanes):
+                meter = self.lanes[lane]
+                meter.busy += seconds
+                meter.steps = statistics.steps
+                meter.statistics = statistics
 
     def failed(self, job: Job, number: int, reason: str, seconds: float) -> None:
         """Book a document that its lane could not process."""
@@ -366,7 +443,8 @@ class Runner:
 
     def _finish(self, job: Job, number: int, state: State, *, reason: str, seconds: float) -> None:
         document = job.documents[number]
-        document.progress, document.sums, document.summary = 0.0, None, ""
+        document.start_over()
+        document.summary = ""
         job.change(number, state=str(state), reason=reason, seconds=document.record.seconds + seconds)
         document.ticket = self.journal.finish(document.record, None)
         self._count(job, document.record, -1)
@@ -395,7 +473,8 @@ class Runner:
     def _cancel_documents(self, job: Job, numbers: list[int]) -> None:
         for number in numbers:
             document = job.documents[number]
-            document.sums, document.parts_done, document.progress = None, 0, 0.0
+            document.start_over()
+            document.summary = ""
             job.change(number, state=str(State.CANCELLED), lane=-1)
         self.journal.update_documents([job.documents[n].record for n in numbers])
 
@@ -455,8 +534,8 @@ class Runner:
                 document = job.documents.get(number)
                 if document is None or document.record.state in (State.WAITING, State.RUNNING):
                     continue
-                document.summary, document.progress = "", 0.0
-                document.parts_done, document.sums = 0, None
+                document.start_over()
+                document.summary = ""
                 job.change(number, state=str(State.WAITING), reason=document.note, seconds=0.0, lane=-1, tokens=-1)
                 job.unprepared.append(number)
                 again.append(document.record)

@@ -28,6 +28,8 @@ class WorkItem:
     parts: int
     ids: TokenIds
     skip: int = 0
+    sha256: str = ""
+    """The document's content and the part, for texts that are drawn at random."""
 
 
 class BatchQueue:
@@ -54,8 +56,16 @@ class BatchQueue:
             heapq.heappush(self._heap, (-len(item.ids), self._count, item))
             self.tokens += len(item.ids)
 
-    def take(self, budget: int, *, lanes: int = 1, padded: bool = False, more_to_come: bool = False) -> list[WorkItem]:
-        """Return the next batch: at least one item, at most ``budget`` tokens otherwise.
+    def take(
+        self,
+        budget: int,
+        *,
+        lanes: int = 1,
+        padded: bool = False,
+        more_to_come: bool = False,
+        most: int | None = None,
+    ) -> list[WorkItem]:
+        """Return the next batch: at least one item, at most ``budget`` tokens and ``most`` items otherwise.
 
         ``padded`` counts every item as long as the longest (what a padded batch costs). Unless ``more_to_come``, a
         batch takes no more than a fair share of what is left, ``tokens / (2 x lanes)``: guided self-scheduling
@@ -70,7 +80,7 @@ class BatchQueue:
         longest = -self._heap[0][0]
         while self._heap:
             length = longest if padded else -self._heap[0][0]
-            if batch and used + length > budget:
+            if batch and (used + length > budget or len(batch) == most):
                 break
             item = heapq.heappop(self._heap)[2]
             self.tokens -= len(item.ids)

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from engine.documents.document import Source
-from engine.documents.read import NotADocument, read
 from engine.documents.split import Overflow, coverage, windows
 from engine.encoding.batches import WorkItem
 from engine.encoding.encoder import Encoder
-from engine.errors import Cancelled, DocumentError
+from engine.errors import Cancelled
+from engine.lanes.reading import Document, let_exits_through, read_and_count, said, too_long
 from engine.lanes.work import Anchors, Prepare
 from engine.metrics.threads import name_this_thread
 from engine.runner import Prepared
@@ -23,6 +22,7 @@ from engine.runner import Prepared
 if TYPE_CHECKING:
     from engine.job import Job, Stop
     from engine.models.load import LoadedModel
+    from engine.models.tokenizer import LaneTokenizer
     from engine.runner import Runner
 
 log = logging.getLogger(__name__)
@@ -65,61 +65,10 @@ class Lane:
                         self._runner.encoded_back(self._index, work, time.perf_counter() - begin, steps)
 
     # ------------------------------------------------------------------------------------------------------------ reading
-    def _prepare(self, work: Prepare, tokenizer: object, found: list[Prepared]) -> None:
-        texts: list[str] = []
-        numbers: list[int] = []
-        for number in work.documents:
-            if work.stop():
-                return
-            try:
-                text = self._text(work.job, number)
-                if text is not None:
-                    texts.append(text)
-                    numbers.append(number)
-            except NotADocument as error:
-                found.append(Prepared(number, reason=str(error), skipped=True))
-            except DocumentError as error:
-                found.append(Prepared(number, reason=str(error)))
-            except Exception as error:
-                log.warning("document %d could not be read: %s", number, _said(error))
-                log.debug("it happened here", exc_info=True)
-                found.append(Prepared(number, reason=f"could not be read: {_said(error)}"))
-        try:
-            self._count(work, numbers, texts, tokenizer, found)
-        except Cancelled:
-            return
-        except BaseException as error:  # noqa: BLE001 - one text may break the tokenizer (a Rust panic is a BaseException)
-            _let_exits_through(error)
-            log.warning("tokenizing %d texts failed (%s); one by one", len(texts), _said(error))
-            for number, text in zip(numbers, texts, strict=True):
-                try:
-                    self._count(work, [number], [text], tokenizer, found)
-                except Cancelled:
-                    return
-                except BaseException as one:  # noqa: BLE001 - as above, for this text alone
-                    _let_exits_through(one)
-                    found.append(Prepared(number, reason=f"could not be tokenized: {_said(one)}"))
+    def _prepare(self, work: Prepare, tokenizer: LaneTokenizer, found: list[Prepared]) -> None:
+        read_and_count(self._runner, work, found, lambda documents: self._count(work, documents, tokenizer))
 
-    def _text(self, job: Job, number: int) -> str | None:
-        """Return the text of a document that is still on the pile, read anew unless it is in memory and unchanged."""
-        held = self._runner.text_of(job, number)
-        if held is None:
-            return None
-        record, text, in_memory = held
-        source = Source(record.path, record.size, record.mtime_ns)
-        if text is not None and (in_memory or unchanged(source)):
-            return text
-        fresh = read(source, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes)
-        if record.sha256 and fresh.sha256 != record.sha256:
-            raise DocumentError("changed since it was added")
-        return fresh.text
-
-    def _count(
-        self, work: Prepare, numbers: list[int], texts: list[str], tokenizer: object, found: list[Prepared]
-    ) -> None:
-        from engine.models.tokenizer import LaneTokenizer
-
-        assert isinstance(tokenizer, LaneTokenizer)
+    def _count(self, work: Prepare, documents: Sequence[Document], tokenizer: LaneTokenizer) -> list[Prepared]:
         assert work.job.task is not None
         settings = work.job.task.settings
         policy = Overflow(settings.on_overflow)
@@ -134,22 +83,18 @@ class Lane:
         done: list[Prepared] = []
         # The prompt and the text are tokenized together where both fit, as a plain call would do; a long text gets the
         # prompt's tokens in front of every window.
-        for number, ids in zip(numbers, tokenizer.ids([prompt + text for text in texts], ask), strict=True):
+        for one, ids in zip(documents, tokenizer.ids([prompt + d.text for d in documents], ask), strict=True):
             skip = len(front) + len(tokenizer.prefix) if len(front) else 0
             body, room, lead = ids, size, np.zeros(0, np.int32)
             if len(ids) > size and len(front):
                 body, room, lead = ids[len(front) :], max(1, size - len(front)), front
             kept = windows(len(body), room, policy)
             if not kept:
-                reason = (
-                    f"longer than the window: {len(ids):,} tokens, the model takes {size:,}; "
-                    "choose to split it or to keep its beginning or end"
-                )
-                done.append(Prepared(number, reason=reason, tokens=len(ids)))
+                done.append(Prepared(one.number, reason=too_long(len(ids), size), tokens=len(ids)))
                 continue
             items = tuple(
                 WorkItem(
-                    number,
+                    one.number,
                     part,
                     len(kept),
                     np.concatenate([tokenizer.prefix, lead, body[w.start : w.stop], tokenizer.suffix]),
@@ -158,8 +103,8 @@ class Lane:
                 for part, w in enumerate(kept)
             )
             unknown = float(np.count_nonzero(ids == tokenizer.unknown_id)) / max(1, len(ids))
-            done.append(Prepared(number, items, len(ids), unknown, coverage(len(body), kept)))
-        found.extend(done)
+            done.append(Prepared(one.number, items, len(ids), unknown, coverage(len(body), kept)))
+        return done
 
     def _prompt(self, wanted: str) -> str:
         pipeline = self._loaded.pipeline
@@ -168,10 +113,7 @@ class Lane:
         return pipeline.prompts.get(pipeline.default_prompt_name or "", "")
 
     # ----------------------------------------------------------------------------------------------------------- encoding
-    def _anchors(self, work: Anchors, tokenizer: object, encoder: Encoder, begin: float) -> None:
-        from engine.models.tokenizer import LaneTokenizer
-
-        assert isinstance(tokenizer, LaneTokenizer)
+    def _anchors(self, work: Anchors, tokenizer: LaneTokenizer, encoder: Encoder, begin: float) -> None:
         vectors = None
         problem = ""
         try:
@@ -187,9 +129,9 @@ class Lane:
         except Cancelled:
             pass
         except BaseException as error:
-            _let_exits_through(error)
+            let_exits_through(error)
             log.exception("the task's own texts could not be encoded")
-            problem = f"The task's own texts could not be encoded: {_said(error)}"
+            problem = f"The task's own texts could not be encoded: {said(error)}"
         finally:
             self._runner.anchored(self._index, work, vectors, problem, time.perf_counter() - begin)
 
@@ -204,18 +146,18 @@ class Lane:
         except Cancelled:
             return 1
         except BaseException as error:
-            _let_exits_through(error)
+            let_exits_through(error)
             spent = time.perf_counter() - begin
             if device_is_lost(error):
                 self._runner.device_lost(
                     job,
                     items,
-                    f"The device {self._loaded.device} stopped answering ({_said(error)}). "
+                    f"The device {self._loaded.device} stopped answering ({said(error)}). "
                     "Choose another device, such as the CPU, and resume.",
                 )
                 return 1
             if len(items) > 1:
-                log.warning("a batch of %d failed (%s); halving it", len(items), _said(error))
+                log.warning("a batch of %d failed (%s); halving it", len(items), said(error))
                 middle = len(items) // 2
                 first = self._encode(job, stop, items[:middle], encoder)
                 return 1 + first + self._encode(job, stop, items[middle:], encoder)
@@ -224,17 +166,6 @@ class Lane:
             return 1
         self._runner.encoded(self._index, job, items, vectors, time.perf_counter() - begin)
         return 1
-
-
-def unchanged(source: Source) -> bool:
-    """Tell whether the file is still the one that was added, by size and time of change."""
-    import os
-
-    try:
-        found = os.stat(source.path)
-    except OSError:
-        return False
-    return found.st_size == source.size and found.st_mtime_ns == source.mtime_ns
 
 
 def device_is_lost(error: BaseException) -> bool:
@@ -246,14 +177,4 @@ def device_is_lost(error: BaseException) -> bool:
 def _reason(error: BaseException) -> str:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "out of memory" in str(error).lower():
         return "out of memory, even alone in its batch; choose fewer lanes or a smaller model"
-    return f"the model failed: {_said(error)}"
-
-
-def _said(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return (text[0] if text else type(error).__name__)[:300]
-
-
-def _let_exits_through(error: BaseException) -> None:
-    if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)):
-        raise error
+    return f"the model failed: {said(error)}"

@@ -22,6 +22,8 @@ class Plan:
     lanes: int = 0
     threads: int = 0
     dtype: str = "auto"
+    slots: int = 0
+    """Sequences that a lane writes at once; 0 means "let the engine choose". Encoders have none."""
 
     def __post_init__(self) -> None:
         """Refuse a plan that no machine could follow; raises UsageError."""
@@ -29,3 +31,5 @@ class Plan:
             raise UsageError(f"Unknown number format {self.dtype!r}; choose one of {', '.join(DTYPES)}.")
         if not 0 <= self.lanes <= 1024 or not 0 <= self.threads <= 1024:
             raise UsageError(f"Lanes and threads must be between 0 and 1024, not {self.lanes} x {self.threads}.")
+        if not 0 <= self.slots <= 4096:
+            raise UsageError(f"Slots must be between 0 and 4096, not {self.slots}.")

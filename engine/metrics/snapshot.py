@@ -95,7 +95,7 @@ class ModelState:
 
 @dataclass(frozen=True, slots=True)
 class LaneState:
-    """What one lane does now. ``activity``: waiting, prepare, encode, idle (paused or nothing queued), ended."""
+    """What one lane does now. ``activity``: waiting, prepare, encode, write, idle (paused or nothing queued), ended."""
 
     index: int
     device: str
@@ -119,7 +119,9 @@ class Meters:
     """Running totals of the process and rates over the last five seconds.
 
     ``queue_ready`` work items wait for a lane with their tokens counted; ``queue_waiting`` documents still wait to be
-    read. ``gil_share`` is the share of lane time spent holding the interpreter, -1 when unknown.
+    read. ``gil_share`` is the share of lane time spent holding the interpreter, -1 when unknown. Lanes that write count
+    prompt tokens computed (``prefill_tokens``) and copied from a shared beginning (``prefix_tokens``), tokens written
+    (``decode_tokens``) and the bytes of their keys and values.
     """
 
     documents: int = 0
@@ -133,6 +135,10 @@ class Meters:
     memory_total: int = 0
     process_cpu: float = 0.0
     gil_share: float = -1.0
+    prefill_tokens: int = 0
+    decode_tokens: int = 0
+    prefix_tokens: int = 0
+    kv_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

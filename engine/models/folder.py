@@ -34,6 +34,9 @@ _PLAIN_NAMES = frozenset(("model", "models", "snapshot", "checkpoint", "output",
 """Folder names that say nothing; the folder above is shown as well."""
 
 _GENERATORS = ("ForCausalLM", "LMHeadModel")
+GENERATING = ("decoder", "encoder-decoder")
+"""Kinds of models that write text."""
+
 _CLASSIFIERS = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice")
 
 
@@ -117,7 +120,19 @@ class _Findings:
             result["parameters"] = result.get("parameters", 0) + dense
             if not self.problems:
                 result["tasks"] = ("embed", "classify")
+        elif self.kind in GENERATING and not self.problems:
+            result["tasks"] = ("generate",)
+            result["max_tokens"] = _context(self.config)
         return result
+
+
+def _context(config: dict[str, Any]) -> int:
+    """Return the tokens that a text generator's config says it takes, 0 where it says nothing."""
+    text = text_config(config)
+    for name in ("max_position_embeddings", "n_positions", "max_seq_len"):
+        if isinstance(text.get(name), int):
+            return int(text[name])
+    return 0
 
 
 def _look(folder: str, found: _Findings) -> None:
@@ -188,8 +203,6 @@ def _look_at_config(found: _Findings, declared: bool) -> None:
             )
     found.kind = "embedding" if declared else _kind(config, names)
     refusals = {
-        "decoder": "This is a text generator; generation is not in this version. Choose an embedding model.",
-        "encoder-decoder": "This model turns text into text; that is not in this version. Choose an embedding model.",
         "classifier": f"This model has a head of its own ({found.architecture}); such models are not in this version. "
         "Choose an embedding model: the task classify takes labels of your own.",
         "unknown": f"The family {model_type} does not read text in a way that Heddle knows. Choose an embedding model.",

@@ -15,6 +15,7 @@ from engine import machine
 from engine.errors import Cancelled, ModelError
 from engine.models.folder import require
 from engine.models.pipeline import EmbeddingPipeline, read_pipeline
+from engine.models.pretrained import read_tokenizer, read_weights
 from engine.models.tokenizer import LaneTokenizer
 
 if TYPE_CHECKING:
@@ -64,6 +65,11 @@ class LoadedModel:
         """Tokens of a text that fit into one forward, special tokens taken off."""
         return max(1, self.pipeline.max_tokens - len(self.tokenizer.prefix) - len(self.tokenizer.suffix))
 
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a forward's longest text, special tokens included."""
+        return self.pipeline.max_tokens
+
     def budget(self, seconds: float, *, smallest: int = 256, largest: int = 4096) -> int:
         """Return how many tokens a lane should take at once so that a batch lasts about ``seconds``."""
         if self.token_time <= 0:
@@ -111,27 +117,18 @@ def _load(folder: str, dtype: str, device: str, progress: Progress, cancelled: C
 
     place = torch.device(device)
     torch_dtype = {"float32": torch.float32, "bf16": torch.bfloat16}[resolved]
-    need = facts.memory.get(resolved, 0)
-    free = machine.memory_free(device)
-    if need > free:
-        raise ModelError(
-            f"{facts.name} needs about {need / 1e9:.1f} GB as {resolved}, and {free / 1e9:.1f} GB of memory are free "
-            f"on {device}. Close other programs, choose bf16, or choose a smaller model."
-        )
-    import transformers
-
+    check_memory(facts, resolved, device)
     stage("reading the tokenizer", 0.3)
-    tokenizer = _load_tokenizer(transformers, facts, pipeline)
+    tokenizer = read_tokenizer(facts, pipeline.transformer_folder, lower=pipeline.do_lower_case)
     stage("reading the weights", 0.35)
-    try:
-        model = _load_weights(transformers, pipeline, torch_dtype, lambda share: stage("reading the weights", share))
-        model = model.to(place).eval().requires_grad_(False)
-    except MemoryError as error:
-        raise _out_of_memory(facts, resolved) from error
-    except RuntimeError as error:
-        if "alloc" in str(error).lower() or "out of memory" in str(error).lower():
-            raise _out_of_memory(facts, resolved) from error
-        raise ModelError(f"{facts.name} could not be loaded from {folder}: {error}") from error
+    model = read_weights(
+        facts,
+        pipeline.transformer_folder,
+        torch_dtype,
+        place,
+        _choose_class,
+        lambda share: stage("reading the weights", 0.35 + 0.5 * share),
+    )
     stage("checking how it runs best", 0.85)
     loaded = LoadedModel(facts, pipeline, model, tokenizer, resolved, place)
     loaded.dense = _load_dense(pipeline, place)
@@ -143,78 +140,19 @@ def _load(folder: str, dtype: str, device: str, progress: Progress, cancelled: C
     return loaded
 
 
-def _out_of_memory(facts: ModelFacts, dtype: str) -> ModelError:
-    need = facts.memory.get(dtype, 0)
-    return ModelError(
-        f"Out of memory while loading {facts.name} (about {need / 1e9:.1f} GB as {dtype}). "
-        "Close other programs, choose bf16, or choose a smaller model."
-    )
+def _choose_class(transformers: Any, config: Any) -> Any:
+    # Encoder-decoders embed with their encoder alone, as sentence-transformers has it.
+    return transformers.AutoModelForTextEncoding if config.is_encoder_decoder else transformers.AutoModel
 
 
-def _load_tokenizer(transformers: Any, facts: ModelFacts, pipeline: EmbeddingPipeline) -> LaneTokenizer:
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            pipeline.transformer_folder, local_files_only=True, trust_remote_code=False
-        )
-        return LaneTokenizer(tokenizer, lower=pipeline.do_lower_case)
-    except Exception as error:
+def check_memory(facts: ModelFacts, dtype: str, device: str) -> None:
+    """Raise ModelError with the numbers when the model does not fit into what is free on ``device``."""
+    need, free = facts.memory.get(dtype, 0), machine.memory_free(device)
+    if need > free:
         raise ModelError(
-            f"The tokenizer of {facts.name} in {pipeline.transformer_folder} cannot be read: {error}. "
-            "Copy the folder's tokenizer files again."
-        ) from error
-
-
-def _load_weights(
-    transformers: Any, pipeline: EmbeddingPipeline, dtype: torch.dtype, progress: Callable[[float], None]
-) -> Any:
-    hook = getattr(transformers.utils.logging, "set_tqdm_hook", None)
-
-    def counted(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Stand in for the progress bar that transformers draws over its tensors, and let a cancellation out of it."""
-        if not args:
-            return factory(**kwargs)
-        tensors = list(args[0])
-
-        def walk() -> Any:
-            for index, tensor in enumerate(tensors):
-                progress(0.35 + 0.5 * index / max(1, len(tensors)))
-                yield tensor
-
-        return walk()
-
-    previous = hook(counted) if hook is not None else None
-    verbosity = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity_error()
-    try:
-        config = transformers.AutoConfig.from_pretrained(
-            pipeline.transformer_folder, local_files_only=True, trust_remote_code=False
+            f"{facts.name} needs about {need / 1e9:.1f} GB as {dtype}, and {free / 1e9:.1f} GB of memory are free "
+            f"on {device}. Close other programs, choose bf16, or choose a smaller model."
         )
-        options: dict[str, Any] = {"config": config, "dtype": dtype, "local_files_only": True, "use_safetensors": True}
-        # Encoder-decoders embed with their encoder alone, as sentence-transformers has it.
-        kind = transformers.AutoModelForTextEncoding if config.is_encoder_decoder else transformers.AutoModel
-        model, report = kind.from_pretrained(
-            pipeline.transformer_folder, trust_remote_code=False, output_loading_info=True, **options
-        )
-    except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError) as error:
-        raise ModelError(f"The model in {pipeline.transformer_folder} cannot be loaded: {error}") from error
-    finally:
-        transformers.utils.logging.set_verbosity(verbosity)
-        if hook is not None:
-            hook(previous)
-    # transformers fills what is missing with random numbers; a pooler is missing often and never used for vectors.
-    missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
-    if missing:
-        raise ModelError(
-            f"The weights in {pipeline.transformer_folder} lack {len(missing)} tensors, such as {missing[0]!r}. "
-            "Copy the model folder again."
-        )
-    wrong = report.get("mismatched_keys")
-    if wrong:
-        raise ModelError(
-            f"The weights in {pipeline.transformer_folder} do not fit config.json: {min(map(str, wrong))}. "
-            "Copy the model folder again."
-        )
-    return model
 
 
 def _load_dense(pipeline: EmbeddingPipeline, device: torch.device) -> tuple[DenseWeights, ...]:

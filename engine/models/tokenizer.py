@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -58,6 +60,10 @@ class LaneTokenizer:
         """Special tokens behind a text, such as [SEP]."""
         unknown = getattr(tokenizer, "unk_token_id", None)
         self.unknown_id = -1 if unknown is None else int(unknown)
+        self.limit = getattr(tokenizer, "model_max_length", None)
+        """Tokens that the tokenizer's files say the model takes, or None."""
+        self.has_template = bool(getattr(tokenizer, "chat_template", None))
+        """Whether the model expects a conversation in a format of its own."""
         pad = getattr(tokenizer, "pad_token_id", None)
         self.pad_id = 0 if pad is None else int(pad)
 
@@ -69,6 +75,39 @@ class LaneTokenizer:
         if self._fast is not None:
             return self._fast.encode(text, add_special_tokens=False).ids
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def conversation(self, system: str, user: str) -> str:
+        """Return the exact prompt: the model's chat template around the texts, or the plain texts without one.
+
+        transformers runs templates in a sandbox. Raises UsageError when the template refuses.
+        """
+        if not self.has_template:
+            return f"{system}\n\n{user}" if system else user
+        messages = ([{"role": "system", "content": system}] if system else []) + [{"role": "user", "content": user}]
+        try:
+            return self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except Exception as error:
+            raise UsageError(f"The model's chat template cannot be applied: {error}") from error
+
+    def prompt_ids(self, prompt: str, *, closed: bool = False) -> npt.NDArray[np.int32]:
+        """Return the token ids of a whole prompt; a template has written its special tokens itself.
+
+        ``closed`` adds the tokens behind a text: an encoder wants them, a decoder would take them for the end.
+        """
+        ids = self.ids([prompt])[0]
+        if self.has_template:
+            return ids
+        return np.concatenate([self.prefix, ids, self.suffix] if closed else [self.prefix, ids])
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Return the characters (start, stop) that each token of ``text`` stands for; empty without a fast tokenizer."""
+        if self._fast is None:
+            return []
+        return self._fast.encode(text, add_special_tokens=False).offsets
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens, special ones left out."""
+        return self._tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
     def ids(self, texts: Sequence[str], cancelled: Callable[[], None] | None = None) -> list[npt.NDArray[np.int32]]:
         """Return the token ids of each text, without special tokens; ``cancelled`` may raise between pieces."""

@@ -12,8 +12,9 @@ from engine.errors import UsageError
 from engine.tasks.base import Task, settings_of
 from engine.tasks.classify import Classify
 from engine.tasks.embed import Embed
+from engine.tasks.generate import Generate
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Embed, Classify)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Embed, Classify, Generate)}
 """The tasks by name, in the order in which they are offered."""
 
 

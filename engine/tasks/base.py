@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ import numpy.typing as npt
 from engine.documents.split import Overflow
 from engine.errors import UsageError
 from engine.protocol import Setting, TaskSpec
+
+if TYPE_CHECKING:
+    from engine.generation.sampling import SamplingSettings
 
 Vector = npt.NDArray[np.float32]
 
@@ -28,6 +32,18 @@ class Outcome:
     value: dict[str, Any]
     summary: str
     vector: Vector | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model wrote about a document or one part of it; times in seconds, ``ttft`` to the first token."""
+
+    text: str
+    reason: str
+    prompt_tokens: int
+    new_tokens: int
+    seconds: float
+    ttft: float
 
 
 class Task(Protocol):
@@ -48,6 +64,14 @@ class Task(Protocol):
         """Return the texts that have to be encoded once, before the first document, such as label descriptions."""
         ...
 
+    def summary(self, value: dict[str, Any]) -> str:
+        """Return the one line of a result that was made earlier."""
+        ...
+
+
+class VectorTask(Task, Protocol):
+    """A task over the vectors of an encoder."""
+
     def combine(self, vector: Vector, windows: int, anchors: Vector) -> Outcome:
         """Make the result of a document from its vector (the mean of ``windows`` windows, ``[dimension]``).
 
@@ -55,9 +79,24 @@ class Task(Protocol):
         """
         ...
 
-    def summary(self, value: dict[str, Any]) -> str:
-        """Return the one line of a result that was made earlier."""
+
+class TextTask(Task, Protocol):
+    """A task over the texts of a generator."""
+
+    sampling: SamplingSettings
+
+    def question(self, text: str, name: str, path: str) -> str:
+        """Return the user's prompt about one document."""
         ...
+
+    def combine_answers(self, answers: Sequence[Answer]) -> Outcome:
+        """Make the result of a document from the answers about its parts, in their order."""
+        ...
+
+
+def writes(task: type[Task] | Task) -> bool:
+    """Tell whether the task needs a text generator; all others work on an encoder's vectors."""
+    return bool(getattr(task, "writes", False))
 
 
 @dataclass(frozen=True, slots=True)

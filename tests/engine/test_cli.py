@@ -70,7 +70,7 @@ def test_run_writes_a_row_per_document_in_pile_order_and_a_report(folder, pile, 
     with open(report, encoding="utf-8") as file:
         told = json.load(file)
     assert told["counts"]["done"] == len(TEXTS)
-    assert told["plan"] == {"device": "cpu", "lanes": 2, "threads": 1, "dtype": "float32"}
+    assert told["plan"] == {"device": "cpu", "lanes": 2, "threads": 1, "dtype": "float32", "slots": 0}
     assert 0 < told["gil_share"] <= 1
     assert told["documents_per_s"] > 0
     assert told["tokens_per_s"] > 0
@@ -236,17 +236,14 @@ def test_bench_embed_measures_both_sides_on_the_same_texts(capsys):
 
 
 def test_the_benchmark_text_is_english_of_the_right_length():
-    import transformers
-
     from engine.bench.english import texts
     from engine.models.folder import require
-    from engine.models.load import _load_tokenizer
-    from engine.models.pipeline import read_pipeline
+    from engine.models.pretrained import read_tokenizer
     from engine.models.starter import starter_folder
 
     found = texts(1500)
     assert len(set(found)) == 1500
     place = starter_folder()
-    tokenizer = _load_tokenizer(transformers, require(place), read_pipeline(place))
+    tokenizer = read_tokenizer(require(place), place)
     lengths = [min(256, len(ids) + 2) for ids in tokenizer.ids(found)]
     assert 45 <= np.mean(lengths) <= 55

@@ -383,14 +383,14 @@ def test_a_load_can_be_cancelled_and_the_next_one_works(fresh_engine, folder, mo
     from engine.models import load as module
 
     started, go = threading.Event(), threading.Event()
-    real = module._load_tokenizer
+    real = module.read_tokenizer
 
-    def slow(*arguments):
+    def slow(*arguments, **options):
         started.set()
         assert go.wait(30)
-        return real(*arguments)
+        return real(*arguments, **options)
 
-    monkeypatch.setattr(module, "_load_tokenizer", slow)
+    monkeypatch.setattr(module, "read_tokenizer", slow)
     engine = fresh_engine()
     opening = engine.open_model(folder)
     assert started.wait(30)

@@ -63,7 +63,7 @@ def test_a_pile_goes_through_the_process_from_folder_to_file(host, folder, pile,
     process = host()
     hello = process.hello()
     assert hello.version == protocol.VERSION
-    assert [task.name for task in hello.tasks] == ["embed", "classify"]
+    assert [task.name for task in hello.tasks] == ["embed", "classify", "generate"]
     run_pile(process, folder, pile)
     number = next(iter(process.rows))
     told = process.ask(protocol.Inspect, job="a", document=number).value
@@ -239,12 +239,12 @@ def test_a_load_can_be_cancelled_in_the_process(host, folder):
         "import sys, time\n"
         "from engine import host\n"
         "from engine.models import load\n"
-        "real = load._load_weights\n"
-        "def slow(transformers, pipeline, dtype, progress):\n"
+        "real = load.read_weights\n"
+        "def slow(facts, folder, dtype, device, choose, progress):\n"
         "    for i in range(3000):\n"
-        "        progress(0.4); time.sleep(0.01)\n"
-        "    return real(transformers, pipeline, dtype, progress)\n"
-        "load._load_weights = slow\n"
+        "        progress(0.2); time.sleep(0.01)\n"
+        "    return real(facts, folder, dtype, device, choose, progress)\n"
+        "load.read_weights = slow\n"
         "sys.exit(host.main(sys.argv[1:]))\n"
     )
     process = host(code=code)

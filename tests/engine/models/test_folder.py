@@ -118,8 +118,8 @@ def test_own_code_that_is_not_needed_is_a_warning(copy):
 
 def test_text_generators_classifiers_and_translators_say_so(tmp_path):
     generator = look(make_folder(tmp_path / "g", "qwen3", modules=False, head="ForCausalLM"))
-    assert (generator.kind, generator.tasks, generator.usable) == ("decoder", (), False)
-    assert "text generator; generation is not in this version" in generator.problems[0]
+    assert (generator.kind, generator.tasks, generator.usable) == ("decoder", ("generate",), True)
+    assert generator.max_tokens == 128
     classifier = look(make_bert(tmp_path / "c", modules=False, head="ForSequenceClassification"))
     assert (classifier.kind, classifier.usable) == ("classifier", False)
     translator = make_bert(tmp_path / "t", modules=False)

@@ -1,0 +1,301 @@
+"""The loop of a lane that writes: admit sequences into slots, step, bring back what is finished."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence as Rows
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+
+from engine.documents.split import Overflow, coverage, windows
+from engine.encoding.batches import TokenIds, WorkItem
+from engine.errors import Cancelled, HeddleError, UsageError
+from engine.generation.fallback import BatchGenerator
+from engine.generation.generator import Generator
+from engine.generation.prefix import Prefix
+from engine.generation.sequence import CANCELLED, Event, Finished, Sequence
+from engine.lanes.lane import device_is_lost
+from engine.lanes.reading import Document, let_exits_through, read_and_count, said, too_long
+from engine.lanes.work import Batch, Prepare
+from engine.metrics.threads import name_this_thread
+from engine.runner import Prepared
+from engine.tasks.base import Answer, TextTask
+
+if TYPE_CHECKING:
+    from engine.job import Job
+    from engine.models.load_decoder import LoadedDecoder
+    from engine.models.tokenizer import LaneTokenizer
+    from engine.runner import Runner
+
+log = logging.getLogger(__name__)
+
+TELL_SECONDS = 0.2
+"""Pace at which partial texts are told."""
+
+SHORTEST_PREFIX = 16
+"""Tokens below which a shared beginning is not worth keeping apart."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A sequence in the generator: the item it answers, and the work that it came with."""
+
+    item: WorkItem
+    work: Batch
+    began: float
+    text: str = ""
+    tokens: int = 0
+
+
+class GeneratingLane:
+    """One worker: a device, T intra-op threads, B slots, its own tokenizer copy, over weights shared by all lanes."""
+
+    def __init__(
+        self,
+        index: int,
+        generation: int,
+        threads: int,
+        loaded: LoadedDecoder,
+        runner: Runner,
+        *,
+        slots: int,
+        kv_budget: int,
+    ) -> None:
+        """Prepare lane ``index`` with ``slots`` slots in ``kv_budget`` bytes; nothing happens before ``run``."""
+        self._index, self._generation, self._threads = index, generation, threads
+        self._loaded, self._runner = loaded, runner
+        self._slots, self._kv_budget = slots, kv_budget
+        self._open: dict[int, _Open] = {}
+        self._left: dict[int, int] = {}
+        self._next = 0
+        self._told = 0.0
+
+    def run(self) -> None:
+        """Work until the runner closes this generation of lanes; called once, on the lane's own thread."""
+        name_this_thread(f"lane-{self._index}")
+        torch.set_num_threads(self._threads)
+        tokenizer = self._loaded.tokenizer.copy()
+        generator = self._make_generator(tokenizer)
+        with torch.inference_mode():
+            while True:
+                room = self._slots - len(generator)
+                if room > 0:
+                    work = self._runner.take(self._index, self._generation, most=room, wait=not self._open)
+                    if work is None and not self._open:
+                        return
+                    if isinstance(work, Prepare):
+                        self._prepare(work, tokenizer)
+                        continue
+                    if isinstance(work, Batch):
+                        self._admit(work, generator)
+                        continue
+                if self._open:
+                    self._step(generator)
+
+    def _make_generator(self, tokenizer: LaneTokenizer) -> Generator | BatchGenerator:
+        loaded = self._loaded
+        mode = loaded.generation
+        if mode.kind == "slots":
+            assert mode.shape is not None
+            return Generator(
+                loaded.model,
+                mode.shape,
+                slots=self._slots,
+                kv_budget=self._kv_budget,
+                max_tokens=min(loaded.max_tokens, mode.max_tokens or loaded.max_tokens),
+                decode=tokenizer.decode,
+                cancelled=self._stopped,
+            )
+        return BatchGenerator(
+            loaded.model,
+            mode,
+            batch=self._slots,
+            max_tokens=loaded.max_tokens,
+            decode=tokenizer.decode,
+            cancelled=self._stopped,
+            listener=self._hear,
+        )
+
+    def _stopped(self) -> bool:
+        return any(one.work.stop.asked for one in self._open.values())
+
+    # ------------------------------------------------------------------------------------------------------------ reading
+    def _prepare(self, work: Prepare, tokenizer: LaneTokenizer) -> None:
+        begin = time.perf_counter()
+        found: list[Prepared] = []
+        try:
+            read_and_count(self._runner, work, found, lambda documents: self._count(work, documents, tokenizer))
+            self._share_prefix(work.job, found)
+        finally:
+            self._runner.prepared(self._index, work, found, time.perf_counter() - begin)
+
+    def _count(self, work: Prepare, documents: Rows[Document], tokenizer: LaneTokenizer) -> list[Prepared]:
+        task = cast("TextTask", work.job.task)
+        found: list[Prepared] = []
+        for document in documents:
+            if work.stop():
+                raise Cancelled("cancelled")
+            closed = bool(self._loaded.model.config.is_encoder_decoder)
+            found.append(prepare_document(task, document, tokenizer, self._loaded.max_tokens, closed=closed))
+        return found
+
+    def _share_prefix(self, job: Job, found: Rows[Prepared]) -> None:
+        """Name the beginning that the job's prompts share, the first time two of them are known (law 7)."""
+        if job.prefix is not None or self._loaded.generation.kind != "slots":
+            return
+        prompts = [item.ids for one in found for item in one.items[:1]]
+        if len(prompts) < 2:
+            return
+        shortest = min(map(len, prompts))
+        same = np.ones(shortest, bool)
+        for ids in prompts[1:]:
+            same &= ids[:shortest] == prompts[0][:shortest]
+        shared = int(np.argmin(same)) if not same.all() else shortest - 1
+        if shared >= SHORTEST_PREFIX:
+            job.prefix = Prefix(prompts[0][:shared].copy())
+
+    # ------------------------------------------------------------------------------------------------------------ writing
+    def _admit(self, work: Batch, generator: Generator | BatchGenerator) -> None:
+        task = cast("TextTask", work.job.task)
+        self._left[id(work)] = len(work.items)
+        for item in work.items:
+            self._next += 1
+            sequence = Sequence(self._next, item.ids, task.sampling, item.sha256)
+            self._open[self._next] = _Open(item, work, time.perf_counter())
+            try:
+                if isinstance(generator, Generator):
+                    generator.add(sequence, cast("Prefix | None", work.job.prefix))
+                else:
+                    generator.add(sequence)
+            except HeddleError as error:
+                self._fail(self._next, str(error))
+
+    def _step(self, generator: Generator | BatchGenerator) -> None:
+        begin = time.perf_counter()
+        try:
+            events = generator.step()
+        except Cancelled:
+            events = [e for n in [n for n, o in self._open.items() if o.work.stop.asked] if (e := generator.cancel(n))]
+        except BaseException as error:  # noqa: BLE001 - the document boundary: record it, go on (FAULTS 27, 30)
+            let_exits_through(error)
+            self._broke(error, generator)
+            return
+        finally:
+            self._runner.stepped(self._index, time.perf_counter() - begin, generator.statistics)
+        self._hear(events)
+
+    def _hear(self, events: list[Event]) -> None:
+        for event in events:
+            one = self._open.get(event.id)
+            if one is None:
+                continue
+            one.text += event.text
+            one.tokens += event.tokens
+            if event.finished is not None:
+                self._finish(event.id, event.finished)
+        now = time.perf_counter()
+        if now - self._told > TELL_SECONDS:
+            self._told = now
+            self._runner.writing(
+                [
+                    (one.work.job, one.item.document, one.text, one.tokens)
+                    for one in self._open.values()
+                    if one.tokens and one.item.part == 0
+                ]
+            )
+
+    def _finish(self, number: int, finished: Finished) -> None:
+        one = self._open.pop(number)
+        if finished.reason != CANCELLED:
+            answer = Answer(
+                finished.text,
+                finished.reason,
+                finished.prompt_tokens,
+                len(finished.tokens),
+                finished.seconds,
+                finished.ttft,
+            )
+            self._runner.answered(self._index, one.work.job, one.item, answer)
+        self._close(one)
+
+    def _fail(self, number: int, reason: str) -> None:
+        one = self._open.pop(number)
+        self._runner.failed(one.work.job, one.item.document, reason, time.perf_counter() - one.began)
+        self._close(one)
+
+    def _close(self, one: _Open) -> None:
+        key = id(one.work)
+        self._left[key] -= 1
+        if not self._left[key]:
+            del self._left[key]
+            self._runner.encoded_back(self._index, one.work, 0.0, 0)
+
+    def _broke(self, error: BaseException, generator: Generator | BatchGenerator) -> None:
+        """Answer a step that failed: a lost device pauses the job, else the newest sequence goes and the rest go on."""
+        running = list(self._open)
+        if device_is_lost(error):
+            for number in running:
+                generator.cancel(number)
+                one = self._open.pop(number)
+                self._runner.device_lost(one.work.job, [one.item], f"The device stopped answering ({said(error)}).")
+                self._close(one)
+            return
+        # The newest came last into a step that worked before; taking sequences out one by one finds the culprit, and
+        # those that are left keep what they have written.
+        newest = max(running)
+        log.warning("a step with %d sequences failed (%s); taking out the newest", len(running), said(error))
+        generator.cancel(newest)
+        self._fail(newest, _reason(error))
+
+
+def prepare_document(
+    task: TextTask, document: Document, tokenizer: LaneTokenizer, longest: int, *, closed: bool = False
+) -> Prepared:
+    """Return the prompts about one document, as work items, within ``longest`` tokens for prompt and answer.
+
+    A document that does not fit is treated as the task's settings say. Raises UsageError where the chat template does.
+    """
+    settings = task.settings
+    name = document.path.replace("\\", "/").rsplit("/", 1)[-1]
+    room = longest - settings.max_new_tokens
+
+    def prompt(text: str) -> TokenIds:
+        question = task.question(text, name, document.path)
+        return tokenizer.prompt_ids(tokenizer.conversation(settings.system, question), closed=closed)
+
+    if room < 1:
+        raise UsageError(f"{settings.max_new_tokens:,} new tokens leave no room for a prompt in {longest:,}.")
+    whole = prompt(document.text)
+    unknown = float(np.count_nonzero(whole == tokenizer.unknown_id)) / max(1, len(whole))
+    if len(whole) <= room:
+        return Prepared(document.number, (_item(document, 0, 1, whole),), len(whole), unknown, 1.0)
+    around = len(prompt(""))
+    policy = Overflow(settings.on_overflow)
+    spans = tokenizer.spans(document.text)
+    # Where the text meets the prompt, tokens may merge or part; a few are kept free for that.
+    space = room - around - 8
+    if policy is Overflow.FAIL or space < 1 or not spans:
+        return Prepared(document.number, reason=too_long(len(whole), room), tokens=len(whole))
+    kept = windows(len(spans), space, policy)
+    items: list[WorkItem] = []
+    for part, window in enumerate(kept):
+        ids = prompt(document.text[spans[window.start][0] : spans[window.stop - 1][1]])
+        if len(ids) > room:
+            return Prepared(document.number, reason=too_long(len(whole), room), tokens=len(whole))
+        items.append(_item(document, part, len(kept), ids))
+    return Prepared(document.number, tuple(items), len(whole), unknown, coverage(len(spans), kept))
+
+
+def _item(document: Document, part: int, parts: int, ids: TokenIds) -> WorkItem:
+    seed = document.sha256 if parts == 1 else f"{document.sha256}:{part}"
+    return WorkItem(document.number, part, parts, ids, 0, seed)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "out of memory" in str(error).lower():
+        return "out of memory; choose fewer slots or lanes, or a smaller model"
+    return f"the model failed: {said(error)}"

@@ -1,0 +1,115 @@
+"""What lanes of every kind do first: read documents again and count their tokens, each failing alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.documents.document import Source
+from engine.documents.read import NotADocument, read
+from engine.errors import Cancelled, DocumentError
+from engine.runner import Prepared
+
+if TYPE_CHECKING:
+    from engine.job import Job
+    from engine.lanes.work import Prepare
+    from engine.runner import Runner
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document with its text, on the lane that counts its tokens."""
+
+    number: int
+    text: str
+    path: str
+    sha256: str
+
+
+Count = Callable[[Sequence[Document]], list[Prepared]]
+"""Turns documents into work items, or says why not; raises whatever a tokenizer raises."""
+
+
+def read_and_count(runner: Runner, work: Prepare, found: list[Prepared], count: Count) -> None:
+    """Fill ``found`` with what became of the documents of ``work``; those it does not get to are left out."""
+    documents: list[Document] = []
+    for number in work.documents:
+        if work.stop():
+            return
+        try:
+            document = _read(runner, work.job, number)
+            if document is not None:
+                documents.append(document)
+        except NotADocument as error:
+            found.append(Prepared(number, reason=str(error), skipped=True))
+        except DocumentError as error:
+            found.append(Prepared(number, reason=str(error)))
+        except Exception as error:
+            log.warning("document %d could not be read: %s", number, said(error))
+            log.debug("it happened here", exc_info=True)
+            found.append(Prepared(number, reason=f"could not be read: {said(error)}"))
+    try:
+        found.extend(count(documents))
+        return
+    except Cancelled:
+        return
+    except BaseException as error:  # noqa: BLE001 - one text may break the tokenizer (a Rust panic is a BaseException)
+        let_exits_through(error)
+        log.warning("tokenizing %d texts failed (%s); one by one", len(documents), said(error))
+    for document in documents:
+        try:
+            found.extend(count([document]))
+        except Cancelled:
+            return
+        except BaseException as error:  # noqa: BLE001 - as above, for this text alone
+            let_exits_through(error)
+            found.append(Prepared(document.number, reason=f"could not be tokenized: {said(error)}"))
+
+
+def _read(runner: Runner, job: Job, number: int) -> Document | None:
+    """Return a document that is still on the pile, read anew unless its text is in memory and its file unchanged."""
+    held = runner.text_of(job, number)
+    if held is None:
+        return None
+    record, text, in_memory = held
+    source = Source(record.path, record.size, record.mtime_ns)
+    if text is None or not (in_memory or _unchanged(source)):
+        fresh = read(source, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes)
+        if record.sha256 and fresh.sha256 != record.sha256:
+            raise DocumentError("changed since it was added")
+        text = fresh.text
+    return Document(number, text, record.path, record.sha256)
+
+
+def _unchanged(source: Source) -> bool:
+    """Tell whether the file is still the one that was added, by size and time of change."""
+    try:
+        found = os.stat(source.path)
+    except OSError:
+        return False
+    return found.st_size == source.size and found.st_mtime_ns == source.mtime_ns
+
+
+def too_long(tokens: int, room: int) -> str:
+    """Return the reason of a document that does not fit and must not be cut."""
+    return (
+        f"longer than the window: {tokens:,} tokens, the model takes {room:,}; "
+        "choose to split it or to keep its beginning or end"
+    )
+
+
+def said(error: BaseException) -> str:
+    """Return the first line of what an error says, or its kind."""
+    text = str(error).strip().splitlines()
+    return (text[0] if text else type(error).__name__)[:300]
+
+
+def let_exits_through(error: BaseException) -> None:
+    """Raise ``error`` again if it asks for the end of the program rather than telling of a fault."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)):
+        raise error

@@ -1,0 +1,155 @@
+"""From a folder with a text generator to weights that lanes can share: load, pack, and settle on slots or batches."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine import machine
+from engine.errors import Cancelled, ModelError
+from engine.models.folder import require
+from engine.models.load import Progress, check_memory
+from engine.models.packed import best_time, pack_linears
+from engine.models.pretrained import read_tokenizer, read_weights
+from engine.models.tokenizer import LaneTokenizer
+
+if TYPE_CHECKING:
+    import torch
+
+    from engine.generation.gates import Mode
+    from engine.protocol import ModelFacts
+
+log = logging.getLogger(__name__)
+
+UNLIMITED = 8192
+"""Tokens a text may come to where neither the config nor the tokenizer sets a limit."""
+
+
+@dataclass(slots=True)
+class LoadedDecoder:
+    """A text generator in memory, shared read-only by all lanes.
+
+    ``generation`` says whether it runs over slots or in batches; ``overhead`` is the time of a forward with almost
+    nothing to compute, in seconds; ``token_time`` the time of a prompt token on one thread.
+    """
+
+    facts: ModelFacts
+    model: Any
+    tokenizer: LaneTokenizer
+    dtype: str
+    device: torch.device
+    generation: Mode
+    max_tokens: int
+    packed_linears: int = 0
+    overhead: float = 0.0
+    token_time: float = 0.0
+
+    @property
+    def mode(self) -> str:
+        """How it runs, as the window shows it."""
+        return self.generation.kind
+
+    @property
+    def note(self) -> str:
+        """Why it does not run over slots; empty where it does."""
+        return f"runs in batches: {self.generation.reason}" if self.generation.reason else ""
+
+    def lane_limit(self) -> int:
+        """Return how many lanes the GIL feeds: step time / GIL-held time per step, at 256 tokens a step (law 13)."""
+        if self.overhead <= 0:
+            return 1024
+        return max(1, int((256 * self.token_time + self.overhead) / self.overhead))
+
+
+def load_decoder(
+    folder: str,
+    *,
+    dtype: str = "auto",
+    device: str = "cpu",
+    progress: Progress = lambda _stage, _share: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> LoadedDecoder:
+    """Load the text generator in ``folder`` for lanes on ``device``; raises ModelError or Cancelled as ``load`` does."""
+
+    def stage(name: str, share: float) -> None:
+        if cancelled():
+            raise Cancelled("The load was cancelled.")
+        progress(name, share)
+
+    stage("looking at the folder", 0.0)
+    facts = require(folder)
+    if "generate" not in facts.tasks:
+        raise ModelError(f"{facts.name} writes no text ({facts.kind}); choose a text generator.")
+    resolved = machine.resolve_dtype(dtype, device)
+    check_memory(facts, resolved, device)
+    stage("starting torch and transformers", 0.05)
+    import torch
+
+    place = torch.device(device)
+    torch_dtype = {"float32": torch.float32, "bf16": torch.bfloat16}[resolved]
+    stage("reading the tokenizer", 0.2)
+    tokenizer = read_tokenizer(facts, folder)
+    model = read_weights(
+        facts,
+        folder,
+        torch_dtype,
+        place,
+        _choose_class,
+        lambda share: stage("reading the weights", 0.25 + 0.5 * share),
+    )
+    stage("packing the weights", 0.75)
+    with torch.inference_mode():
+        packed = pack_linears(model) if device == "cpu" else 0
+    stage("checking how it runs best", 0.8)
+    from engine.generation.gates import choose_mode
+
+    loaded = LoadedDecoder(
+        facts, model, tokenizer, resolved, place, choose_mode(model), _longest(model, tokenizer), packed
+    )
+    stage("measuring", 0.95)
+    _measure(loaded)
+    progress("ready", 1.0)
+    return loaded
+
+
+def _choose_class(transformers: Any, config: Any) -> Any:
+    return transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
+
+
+def _longest(model: Any, tokenizer: LaneTokenizer) -> int:
+    """Return the tokens that prompt and answer may come to together."""
+    config = model.config.get_text_config()
+    known = [getattr(config, name, None) for name in ("max_position_embeddings", "n_positions", "max_seq_len")]
+    known.append(tokenizer.limit)
+    return min((n for n in known if isinstance(n, int) and 0 < n < 10_000_000), default=UNLIMITED)
+
+
+def _measure(loaded: LoadedDecoder) -> None:
+    """Fill in ``overhead`` and ``token_time`` from two plain forwards on one thread."""
+    import torch
+
+    from engine.generation.check import random_ids
+
+    if loaded.generation.kind != "slots":
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    vocabulary = int(loaded.model.get_input_embeddings().weight.shape[0])
+    before = loaded.model.config._attn_implementation  # noqa: SLF001 - transformers has no public name for it
+    try:
+        loaded.model.set_attn_implementation("sdpa")
+        with torch.inference_mode():
+
+            def run(tokens: int) -> float:
+                ids = torch.from_numpy(random_ids(vocabulary, tokens, 0))[None].to(loaded.device)
+                return best_time(lambda: loaded.model(ids, use_cache=False, logits_to_keep=1), 2)
+
+            loaded.overhead = run(1)
+            loaded.token_time = max(1e-9, run(64) - loaded.overhead) / 63
+    except (ValueError, RuntimeError) as error:
+        log.info("not measured: %s", error)
+    finally:
+        loaded.model.set_attn_implementation(before)
+        torch.set_num_threads(threads)

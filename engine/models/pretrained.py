@@ -1,0 +1,118 @@
+"""Reading a folder with transformers: tokenizer and weights, offline, with progress, cancellation and clear errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import ModelError
+from engine.models.tokenizer import LaneTokenizer
+
+if TYPE_CHECKING:
+    import torch
+
+    from engine.protocol import ModelFacts
+
+
+def read_tokenizer(facts: ModelFacts, folder: str, *, lower: bool = False) -> LaneTokenizer:
+    """Return the tokenizer in ``folder``; raises ModelError when it cannot be read."""
+    import transformers
+
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return LaneTokenizer(tokenizer, lower=lower)
+    except Exception as error:
+        raise ModelError(
+            f"The tokenizer of {facts.name} in {folder} cannot be read: {error}. "
+            "Copy the folder's tokenizer files again."
+        ) from error
+
+
+def read_weights(
+    facts: ModelFacts,
+    folder: str,
+    dtype: torch.dtype,
+    device: torch.device,
+    choose: Callable[[Any, Any], Any],
+    progress: Callable[[float], None],
+) -> Any:
+    """Return the model in ``folder`` in evaluation mode on ``device``.
+
+    ``choose`` gets transformers and the model's config and returns the class to load with; ``progress`` is called with
+    the share of tensors read, 0 to 1, and may raise Cancelled. Raises ModelError for weights that are incomplete, do
+    not fit config.json, or do not fit into memory.
+    """
+    import transformers
+
+    try:
+        model = _read(transformers, folder, dtype, choose, progress)
+        return model.to(device).eval().requires_grad_(False)
+    except MemoryError as error:
+        raise _out_of_memory(facts) from error
+    except RuntimeError as error:
+        if "alloc" in str(error).lower() or "out of memory" in str(error).lower():
+            raise _out_of_memory(facts) from error
+        raise ModelError(f"{facts.name} could not be loaded from {folder}: {error}") from error
+
+
+def _out_of_memory(facts: ModelFacts) -> ModelError:
+    return ModelError(
+        f"Out of memory while loading {facts.name} ({facts.bytes / 1e9:.1f} GB on disk). "
+        "Close other programs, choose bf16, or choose a smaller model."
+    )
+
+
+def _read(
+    transformers: Any,
+    folder: str,
+    dtype: torch.dtype,
+    choose: Callable[[Any, Any], Any],
+    progress: Callable[[float], None],
+) -> Any:
+    hook = getattr(transformers.utils.logging, "set_tqdm_hook", None)
+
+    def counted(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Stand in for the progress bar that transformers draws over its tensors, and let a cancellation out of it."""
+        if not args:
+            return factory(**kwargs)
+        tensors = list(args[0])
+
+        def walk() -> Any:
+            for index, tensor in enumerate(tensors):
+                progress(index / max(1, len(tensors)))
+                yield tensor
+
+        return walk()
+
+    previous = hook(counted) if hook is not None else None
+    verbosity = transformers.utils.logging.get_verbosity()
+    transformers.utils.logging.set_verbosity_error()
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        model, report = choose(transformers, config).from_pretrained(
+            folder,
+            trust_remote_code=False,
+            output_loading_info=True,
+            config=config,
+            dtype=dtype,
+            local_files_only=True,
+            use_safetensors=True,
+        )
+    except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError) as error:
+        raise ModelError(f"The model in {folder} cannot be loaded: {error}") from error
+    finally:
+        transformers.utils.logging.set_verbosity(verbosity)
+        if hook is not None:
+            hook(previous)
+    # transformers fills what is missing with random numbers; a pooler is missing often and never used for vectors.
+    missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise ModelError(
+            f"The weights in {folder} lack {len(missing)} tensors, such as {missing[0]!r}. Copy the model folder again."
+        )
+    wrong = report.get("mismatched_keys")
+    if wrong:
+        raise ModelError(
+            f"The weights in {folder} do not fit config.json: {min(map(str, wrong))}. Copy the model folder again."
+        )
+    return model
