@@ -120,7 +120,9 @@ class Runner:
         if writes(task) == (self._verb == "write"):
             return ""
         if writes(task):
-            return f"The task {task.name} needs a text generator, and the loaded model makes vectors. Open another model."
+            return (
+                f"The task {task.name} needs a text generator, and the loaded model makes vectors. Open another model."
+            )
         return f"The task {task.name} needs an embedding model, and the loaded model writes text. Open another model."
 
     def close_lanes(self) -> None:

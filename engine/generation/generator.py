@@ -130,8 +130,9 @@ class Generator:
         begin = time.perf_counter()
         ids, positions, sampled, rows = self._inputs(step)
         logits = forward(self._model, Layout(step, self.memory), ids, positions, rows, self._cancelled)
-        self.scheduler.commit(step)
         tokens = choose(logits, [running.draw for running in sampled]) if sampled else []
+        # Only now: a step that failed anywhere counts as not computed, and the next one writes the same places again.
+        self.scheduler.commit(step)
         now = time.perf_counter()
         self._count(step, now - begin)
         events = self._accept(sampled, tokens, now)

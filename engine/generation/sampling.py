@@ -165,7 +165,7 @@ def draw_tokens(scores: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     """Return one token a row, ``[rows]``, by inverting the distribution at ``uniform`` (float64 in [0, 1))."""
     mass = torch.softmax(scores, -1).cumsum(-1, dtype=torch.float64)
     total = mass[:, -1:].contiguous()
-    tokens = torch.searchsorted(mass, uniform[:, None] * total, right=True)
+    tokens = torch.searchsorted(mass, (uniform[:, None] * total).contiguous(), right=True)
     # u * total may round up to total: the answer is then the last token with any mass, not one behind it.
     last = torch.searchsorted(mass, total)
     return torch.minimum(tokens, last)[:, 0]

@@ -111,7 +111,9 @@ def test_names_can_be_asked_about_and_a_prompt_without_text_gets_it_at_its_end(e
 
 def test_a_chat_template_makes_the_prompt(fresh_engine, tmp_path):
     folder = make_decoder(tmp_path)
-    template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<a>{% endif %}"
+    template = (
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<a>{% endif %}"
+    )
     with open(os.path.join(folder, "chat_template.jinja"), "w", encoding="utf-8") as file:
         file.write(template)
     engine = fresh_engine()
@@ -195,6 +197,26 @@ def test_a_step_that_fails_costs_one_document_and_no_more(engine, monkeypatch):
     assert states.count("failed") == 1
     assert states.count("done") == len(TEXTS) - 1
     assert "out of memory" in next(record.reason for record, _ in rows if record.state == "failed")
+
+
+def test_a_draw_that_fails_leaves_the_others_as_they_would_have_been(engine, monkeypatch):
+    from engine.generation import generator
+
+    expected = [result.value["text"] for _, result in answers(engine)]
+    real = generator.choose
+    failures = []
+
+    def choose(logits, draws):
+        if len(draws) > 2 and not failures:
+            failures.append(1)
+            raise RuntimeError("no draw")
+        return real(logits, draws)
+
+    monkeypatch.setattr(generator, "choose", choose)
+    rows = answers(engine)
+    texts = [result.value["text"] if result is not None else None for _, result in rows]
+    assert texts.count(None) == 1
+    assert all(text in (None, wanted) for text, wanted in zip(texts, expected, strict=True))
 
 
 def test_a_task_that_the_model_cannot_do_is_refused_and_the_command_says_so(engine, folder, tmp_path, capsys):
