@@ -43,7 +43,7 @@ class PackedLinear(torch.nn.Module):
         # Held in a tuple so that Module does not register them: a packed layout cannot be moved, cast or saved.
         self._packed = (_pack(plain.weight),)
         self.bias = plain.bias
-        self.after = ("none", "")
+        self.after: tuple[str, str] = ("none", "")
         """What is applied to the result on its way out, as oneDNN names it: an operation and its algorithm."""
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
