@@ -17,7 +17,8 @@ from PySide6.QtWidgets import QApplication
 from engine import __version__
 from gui.collector import Collector
 from gui.crash import ExceptionHook, FaultLog, start_logging
-from gui.engine_client import EngineClient, Patience, engine_command
+from gui.engine_client import EngineClient
+from gui.engine_process import Patience, engine_command
 from gui.english import English
 from gui.main_window import MainWindow
 from gui.session import Session

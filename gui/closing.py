@@ -104,6 +104,7 @@ def question(
 ) -> QMessageBox:
     """Ask, with Cancel as the default, and call ``then`` after a yes; returns the open question."""
     box = QMessageBox(window)
+    box.setObjectName("question")
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     box.setTextFormat(Qt.TextFormat.PlainText)
     box.setIcon(QMessageBox.Icon.Question)
@@ -114,6 +115,6 @@ def question(
     cancel = box.addButton(window.tr("&Cancel"), QMessageBox.ButtonRole.RejectRole)
     box.setDefaultButton(cancel)
     box.setEscapeButton(cancel)
-    agree.clicked.connect(then)
+    agree.clicked.connect(lambda _checked=False: then())
     box.open()
     return box

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
+from PySide6.QtCore import QObject, QProcess, QTimer, Signal
 
-import engine
 from engine.protocol import (
     VERSION,
     Bye,
@@ -31,6 +26,7 @@ from engine.protocol import (
     Shutdown,
     encode,
 )
+from gui.engine_process import Patience, cause_of_death, environment
 
 OnReply = Callable[[Reply], None]
 
@@ -47,45 +43,6 @@ class EngineState(StrEnum):
     RESTARTING = "restarting"
     STOPPED = "stopped"
     FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long the client waits, in seconds.
-
-    ``hello`` for the first word of a new process (a cold disk reads torch for long), ``quiet`` until a silent engine is
-    called not answering, ``kill`` until it is ended, ``goodbye`` between Shutdown and the end by force, ``healthy``
-    until an engine that stays up is forgiven earlier deaths. ``backoff`` holds the waits before each restart.
-    """
-
-    hello: float = 120.0
-    quiet: float = 5.0
-    kill: float = 20.0
-    goodbye: float = 1.6
-    healthy: float = 60.0
-    watch: float = 0.25
-    backoff: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
-
-
-def engine_command(session: str) -> tuple[str, list[str]]:
-    """Return program and arguments of the engine process of this window.
-
-    A frozen build is its own engine (see gui.app). ``-P`` keeps the current folder, which may be anybody's, off the
-    module path; the folder of the package is passed on by ``_environment``.
-    """
-    tail = ["--session", session, "--parent", str(os.getpid())]
-    if getattr(sys, "frozen", False):
-        return sys.executable, ["--engine-host", *tail]
-    return sys.executable, ["-P", "-m", "engine.host", *tail]
-
-
-def _environment() -> QProcessEnvironment:
-    environment = QProcessEnvironment.systemEnvironment()
-    home = os.path.dirname(os.path.dirname(os.path.abspath(engine.__file__)))
-    earlier = environment.value("PYTHONPATH")
-    environment.insert("PYTHONPATH", os.pathsep.join(filter(None, (home, earlier))))
-    environment.insert("PYTHONFAULTHANDLER", "1")  # a crash in native code leaves its trace in the engine's log
-    return environment
 
 
 class EngineClient(QObject):
@@ -212,7 +169,7 @@ class EngineClient(QObject):
         process = QProcess(self)
         process.setProgram(self._program)
         process.setArguments(self._arguments)
-        process.setProcessEnvironment(_environment())
+        process.setProcessEnvironment(environment())
         process.readyReadStandardOutput.connect(self._read)
         process.readyReadStandardError.connect(self._read_log)
         process.errorOccurred.connect(self._failed)
@@ -233,7 +190,7 @@ class EngineClient(QObject):
         self._read()
         self._read_log()
         if not self._verdict:
-            self._verdict = self._cause_of_death(code, crashed=status == QProcess.ExitStatus.CrashExit)
+            self._verdict = cause_of_death(code, crashed=status == QProcess.ExitStatus.CrashExit)
         self._bury()
 
     def _bury(self) -> None:
@@ -319,7 +276,10 @@ class EngineClient(QObject):
             self._answer(message)
         elif isinstance(message, Hello):
             self._welcome(message)
-        elif not isinstance(message, Bye):
+        elif isinstance(message, Bye):
+            if not self._greeted:  # it could not even begin, and says why
+                self._verdict = message.reason
+        else:
             raise ProtocolError(f"an engine does not send {type(message).__name__}")
 
     def _welcome(self, hello: Hello) -> None:
@@ -404,23 +364,6 @@ class EngineClient(QObject):
             if self._fatal_loads >= 2:
                 self._model = None
         self._loading = False
-
-    def _cause_of_death(self, code: int, *, crashed: bool) -> str:
-        if not crashed:
-            return self.tr("The engine ended with exit code {code}.").format(code=code)
-        try:
-            name = signal.Signals(code).name
-        except ValueError:  # Windows: an NTSTATUS
-            return self.tr("The engine crashed (code {code}).").format(code=f"{code & 0xFFFFFFFF:#x}")
-        meaning = {
-            "SIGKILL": self.tr("it was killed, often because memory ran out"),
-            "SIGSEGV": self.tr("a fault in native code"),
-            "SIGBUS": self.tr("a file changed or vanished while it was read"),
-            "SIGABRT": self.tr("it stopped itself after a fault"),
-        }.get(name)
-        if meaning is None:
-            return self.tr("The engine was ended by {signal}.").format(signal=name)
-        return self.tr("The engine was ended by {signal}: {meaning}.").format(signal=name, meaning=meaning)
 
     def _obituary(self, wait: float) -> str:
         words = [self._verdict]

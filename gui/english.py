@@ -23,4 +23,5 @@ class English(QTranslator):
 
     def translate(self, context: str, source_text: str, disambiguation: str | None = None, n: int = -1) -> str | None:
         """Return the singular for ``n`` = 1, or None to keep the source string."""
+        del context, disambiguation  # a count is a count wherever it stands
         return SINGULARS.get(source_text) if n == 1 else None

@@ -25,10 +25,10 @@ def _escaped(char: str) -> str:
 
 
 def shown(name: str) -> str:
-    """Return a file name, path or result as one line of visible text.
+    r"""Return a file name, path or result as one line of visible text.
 
-    Control characters, bidirectional marks and line breaks become escapes such as ``\\n`` and ``\\u202e``; bytes that
-    are not UTF-8 (lone surrogates, which Qt would drop without a word) become ``\\xff``. Everything else is unchanged.
+    Control characters, bidirectional marks and line breaks become escapes such as ``\n`` and ``\u202e``; bytes that
+    are not UTF-8 (lone surrogates, which Qt would drop without a word) become ``\xff``. Everything else is unchanged.
     """
     if name.isprintable():
         return name

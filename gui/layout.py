@@ -65,6 +65,7 @@ class Layout:
         self._window, self._settings, self._pile, self._result = window, settings, pile, result
         self._inner = _Inner()
         self._inner.setWindowFlags(Qt.WindowType.Widget)
+        self._inner.setAcceptDrops(False)
         self._inner.setCentralWidget(pile)
         self._inner.setDockOptions(QMainWindow.DockOption.AllowNestedDocks)
         centre = QWidget()

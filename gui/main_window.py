@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QDialog, QMainWindow, QWidget
+from PySide6.QtWidgets import QAbstractScrollArea, QDialog, QMainWindow, QWidget
 
 from engine.metrics.snapshot import Snapshot
 from gui import progress, words
@@ -50,7 +52,7 @@ class MainWindow(QMainWindow):
         self.setObjectName("main")
         self.setWindowTitle(self.tr("Heddle"))
         self.setAcceptDrops(True)
-        self.setMinimumSize(QSize(760, 480))
+        self.setMinimumSize(QSize(880, 540))
         self.actions_ = Actions(self, theme)
         self.model_panel = ModelPanel(session, theme)
         self.task_panel = TaskPanel(session)
@@ -102,14 +104,14 @@ class MainWindow(QMainWindow):
             (a.add_files, self.adder.files),
             (a.add_folder, self.adder.folder),
             (a.sample, self.adder.sample),
-            (a.new_pile, lambda: session.new_pile()),
+            (a.new_pile, session.new_pile),
             (a.next_pile, self._next_pile),
             (a.export, self.export),
             (a.close, self.close),
             (a.start, self.start),
             (a.pause, self._pause_or_resume),
             (a.stop, session.stop),
-            (a.retry_failed, lambda: session.retry()),
+            (a.retry_failed, session.retry),
             (a.retry_selected, lambda: session.retry(self.pile_panel.selected)),
             (a.remove_selected, lambda: session.remove(self.pile_panel.selected)),
             (a.clear, self._clear),
@@ -129,6 +131,7 @@ class MainWindow(QMainWindow):
         self.pile_panel.selection_changed.connect(self.refresh_actions)
         self.result_panel.retry.connect(lambda document: session.retry([document]))
         self.task_panel.changed.connect(self.refresh)
+        self.task_panel.form_made.connect(self._order_tabs)
         self.toolbar.model_clicked.connect(self._show_model)
         session.engine_changed.connect(self._engine_changed)
         session.jobs_changed.connect(self.refresh_actions)
@@ -144,6 +147,7 @@ class MainWindow(QMainWindow):
 
     def _order_tabs(self) -> None:
         """Lead the Tab key the way the eye goes: toolbar, side panels, filters, table, result."""
+        form = self.task_panel.form
         chain = [
             self.model_panel.choice,
             self.model_panel.open,
@@ -151,6 +155,7 @@ class MainWindow(QMainWindow):
             self.model_panel.unload,
             self.model_panel.cancel,
             self.task_panel.choice,
+            *(field.editor for field in (form.in_order if form is not None else ())),
             self.hardware_panel.device,
             self.hardware_panel.lanes,
             self.hardware_panel.threads,
@@ -161,7 +166,7 @@ class MainWindow(QMainWindow):
             self.result_panel.text,
             self.result_panel.tabs,
         ]
-        for before, after in zip(chain, chain[1:], strict=False):
+        for before, after in pairwise(chain):
             QWidget.setTabOrder(before, after)
 
     # --------------------------------------------------------------------------------------------------------- the tick
@@ -260,7 +265,7 @@ class MainWindow(QMainWindow):
                 self.tr("Take %Ln documents off the pile?", "", job.count()),
                 self.tr("Their results go with them. The files stay as they are."),
                 self.tr("C&lear"),
-                lambda: self.session.remove(),
+                self.session.remove,
             )
 
     def _next_pile(self) -> None:
@@ -384,6 +389,8 @@ class MainWindow(QMainWindow):
 
         if self.live is None:
             self.live = LivePanel()
+            for area in self.live.findChildren(QAbstractScrollArea):
+                area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # charts have nothing to press
             self.arrangement.docks["live"].setWidget(self.live)
             self._watch_live()
 

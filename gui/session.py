@@ -33,7 +33,7 @@ from engine.protocol import (
     Submit,
     restore,
 )
-from gui.engine_client import EngineClient
+from gui.engine_client import EngineClient, EngineState
 from gui.pile import Change, Pile
 from gui.settings import Settings
 from gui.words import BUSY, STATES
@@ -134,6 +134,14 @@ class Session(QObject):
                 self._add(job, paths)
 
     def _engine_state(self, state: str) -> None:
+        if state == EngineState.RESTARTING:  # the model went with the engine; the next one opens it again
+            self.model = (
+                replace(self.model, status="loading", progress=0.0, stage="") if self.model.folder else ModelState()
+            )
+            self.model_changed.emit()
+        elif state == EngineState.FAILED:
+            self.model = ModelState()
+            self.model_changed.emit()
         self.engine_changed.emit(state)
 
     def tick(self) -> None:
@@ -322,9 +330,8 @@ class Session(QObject):
         job = self.job
         if job is None:
             return
-        done = (
-            [n for n, row in job.pile.records.items() if row.state in ("done", "failed", "cancelled")] if again else []
-        )
+        # Rows may lag behind the counts; the engine leaves alone what waits or runs.
+        done = [n for n, row in job.pile.records.items() if row.state != "skipped"] if again else []
         self._ask(job, Submit, task=task, settings=settings)
         if done:
             self._ask(job, Retry, documents=tuple(done))

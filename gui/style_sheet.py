@@ -61,7 +61,7 @@ QTabBar::tab {{ background: transparent; border: none; border-bottom: 2px solid 
 QTabBar::tab:hover {{ color: {text}; }}
 QTabBar::tab:selected {{ color: {text}; border-bottom-color: {accent}; }}
 QTabBar::tab:focus {{ color: {accent}; }}
-QTabWidget::pane {{ border: none; border-top: 1px solid {border}; }}
+QTabWidget::pane {{ border: none; }}
 QScrollBar:vertical {{ background: transparent; width: 12px; margin: 0; }}
 QScrollBar:horizontal {{ background: transparent; height: 12px; margin: 0; }}
 QScrollBar::handle {{ background: {strong_border}; border: 3px solid transparent; border-radius: 6px; }}

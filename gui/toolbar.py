@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QToolBar, QToolButton, QWidget
 
 from gui import words
@@ -12,6 +12,9 @@ from gui.escape import shown
 from gui.panels.model import status_icon_role
 from gui.session import Session
 from gui.theme import Theme
+
+NARROW = 1000
+"""Width in logical pixels below which the model's name is left to its panel."""
 
 
 class Toolbar(QToolBar):
@@ -79,7 +82,8 @@ class Toolbar(QToolBar):
         model = self._session.model
         name = shown(model.name) if model.folder != "starter" else self.tr("Starter model")
         word = words.model_status(model.status, model.progress)
-        text = self.tr("{model}: {state}").format(model=_shortened(name), state=word) if name else word
+        narrow = self.width() < NARROW or not name
+        text = word if narrow else self.tr("{model}: {state}").format(model=_shortened(name), state=word)
         look = (model.status, text, name)
         if look == self._model_look:
             return
@@ -88,6 +92,11 @@ class Toolbar(QToolBar):
         self.model.setIcon(self._theme.icon(*status_icon_role(model.status)))
         self.model.setAccessibleName(self.tr("Model {name}, {state}").format(name=name, state=word))
         self.model.setToolTip(self.tr("Show the model panel"))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave out the model's name where there is no room for it."""
+        super().resizeEvent(event)
+        self.show_model()
 
     def show_piles(self) -> None:
         """List the piles; one alone needs no list."""
@@ -103,6 +112,6 @@ class Toolbar(QToolBar):
             self.piles.setCurrentIndex(row)
 
 
-def _shortened(name: str, most: int = 36) -> str:
+def _shortened(name: str, most: int = 30) -> str:
     half = most // 2 - 1
     return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"

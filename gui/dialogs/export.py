@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import (
     QButtonGroup,
     QDialog,
@@ -148,6 +148,7 @@ class ExportDialog(QDialog):
     def _say(self, text: str) -> None:
         self.message.setText(shown(text))
         self.message.show()
+        QTimer.singleShot(0, self, self.adjustSize)  # once the layout knows how many lines the sentence takes
 
     def _answered(self, reply: Reply, path: str) -> None:
         self._writing = False

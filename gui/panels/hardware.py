@@ -62,7 +62,7 @@ class HardwarePanel(QWidget):
         for combo in (self.device, self.dtype):
             combo.activated.connect(self._send)
         for spin in (self.lanes, self.threads):
-            spin.valueChanged.connect(self._delay.start)
+            spin.valueChanged.connect(lambda _value: self._delay.start())
         session.hello.connect(self._offer)
         session.model_changed.connect(self.apply)
 

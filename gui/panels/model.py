@@ -226,7 +226,9 @@ class ModelPanel(QWidget):
             lines.append((self.tr("Family"), f"{family}, {count}" if family else count))
         if model.max_tokens:
             tokens, dimension = words.number(model.max_tokens), words.number(model.dimension)
-            text = self.tr("{tokens} tokens, gives {dimension} numbers") if model.dimension else self.tr("{tokens} tokens")
+            text = (
+                self.tr("{tokens} tokens, gives {dimension} numbers") if model.dimension else self.tr("{tokens} tokens")
+            )
             lines.append((self.tr("Reads"), text.format(tokens=tokens, dimension=dimension)))
         if ready and model.bytes:
             lines.append((self.tr("Memory"), self._memory(model.bytes, used=True)))

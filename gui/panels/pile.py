@@ -48,7 +48,7 @@ class PilePanel(QWidget):
     def __init__(self, session: Session, theme: Theme, welcome: QWidget, parent: QWidget | None = None) -> None:
         """Show the piles of ``session``, and ``welcome`` while there are no documents."""
         super().__init__(parent)
-        self._session = session
+        self._session, self._theme = session, theme
         self._row_actions: list[QAction] = []
         self._kept: tuple[set[int], int, int] | None = None
         self._chosen = -1
@@ -69,7 +69,7 @@ class PilePanel(QWidget):
         self._typing.setSingleShot(True)
         self._typing.setInterval(150)
         self._typing.timeout.connect(self._find)
-        self.search.textChanged.connect(self._typing.start)
+        self.search.textChanged.connect(lambda _text: self._typing.start())
         self.view = self._make_view(theme)
         self._nothing = QLabel(self.tr("No document matches the filter."))
         self._nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -88,7 +88,7 @@ class PilePanel(QWidget):
         column.addWidget(self._stack, 1)
         session.current_changed.connect(self._switch)
         session.rows_changed.connect(self._take)
-        theme.changed.connect(lambda: self._search_icon.setIcon(theme.icon("search", "muted")))
+        theme.changed.connect(self._dress)
         self._show_page()
 
     def _make_view(self, theme: Theme) -> QTableView:
@@ -144,6 +144,9 @@ class PilePanel(QWidget):
     def set_row_actions(self, actions: list[QAction]) -> None:
         """Offer these in the context menu of a row."""
         self._row_actions = actions
+
+    def _dress(self) -> None:
+        self._search_icon.setIcon(self._theme.icon("search", "muted"))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Give the search box what the filters leave."""

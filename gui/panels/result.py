@@ -87,6 +87,7 @@ class ResultPanel(QWidget):
         self.raw.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setDrawBase(False)
         self.tabs.addTab(scroll, self.tr("Result"))
         self.tabs.addTab(self.raw, self.tr("JSON"))
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
@@ -184,7 +185,7 @@ class ResultPanel(QWidget):
         text = shown_text(str(value.get("text", "")))
         if text != self.text.toPlainText():
             self.text.setPlainText(text)
-        problem = str(value.get("text_error", ""))
+        problem = words.engine_text(str(value.get("text_error", "")))
         cut = self.tr("Only the beginning of the text is shown.") if value.get("truncated") else ""
         self._cut.setText(shown(problem) or cut)
         self._cut.setVisible(bool(problem or cut))

@@ -105,7 +105,7 @@ class ResultView(QWidget):
             if key in ("scores", "label", "unsure"):
                 continue
             lines.append((known.get(key, words.engine_text(key)), _value(value)))
-        if row is not None and row.tokens >= 0:
+        if row is not None and row.state == "done" and row.tokens >= 0:
             if row.coverage < 1:
                 lines.append((self.tr("Text that was used"), words.percent(row.coverage)))
             lines.append((self.tr("Unknown to the model"), words.percent(row.unknown_share)))

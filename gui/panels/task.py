@@ -14,9 +14,13 @@ from gui.widgets.labels import ElidedLabel
 
 
 class TaskPanel(QWidget):
-    """Chooses a task; every task's settings are remembered. ``changed`` tells that Start may be possible or not."""
+    """Chooses a task; every task's settings are remembered.
+
+    ``changed`` tells that Start may be possible or not, ``form_made`` that there is another form.
+    """
 
     changed = Signal()
+    form_made = Signal()
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         """Offer the tasks that the engine of ``session`` names in its Hello."""
@@ -61,7 +65,7 @@ class TaskPanel(QWidget):
         """Mark what is wrong in the form and go there."""
         if self.form is not None:
             self.form.show_problems()
-            wrong = next((field for field in self.form.fields.values() if field.problem()), None)
+            wrong = next((field for field in self.form.in_order if field.problem()), None)
             if wrong is not None:
                 wrong.editor.setFocus()
                 self._scroll.ensureWidgetVisible(wrong)
@@ -111,6 +115,7 @@ class TaskPanel(QWidget):
         self.form.changed.connect(self._remember)
         self._scroll.setWidget(self.form)
         self._session.settings.set_text("task", spec.name)
+        self.form_made.emit()
         self.changed.emit()
 
     def _remember(self) -> None:

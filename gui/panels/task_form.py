@@ -142,7 +142,7 @@ class Field(QWidget):
         setting = self.setting
         text = self.value()
         if setting.required and not str(text).strip():
-            return self.tr("{setting} is needed.").format(setting=words.engine_text(setting.label))
+            return self.tr("{setting} must be filled in.").format(setting=words.engine_text(setting.label))
         if setting.kind == "labels" and str(text).strip():
             return self._labels_problem(str(text))
         return ""
@@ -183,7 +183,8 @@ class TaskForm(QWidget):
         self._delay.setInterval(150)
         self._delay.timeout.connect(self._settle)
         # What has to be filled in comes first; the rest has sensible defaults.
-        for field in sorted(self.fields.values(), key=lambda f: not f.setting.required):
+        self.in_order = sorted(self.fields.values(), key=lambda field: not field.setting.required)
+        for field in self.in_order:
             column.addWidget(field)
             field.changed.connect(self._delay.start)
         self.set_values(values)

@@ -83,7 +83,7 @@ class PileTable(QAbstractTableModel):
         }
         self._keys: dict[int, Callable[[DocumentRow], Any]] = {
             Column.STATE: lambda row: _STATE_ORDER.get(row.state, len(_STATE_ORDER)),
-            Column.NAME: lambda row: self._pile.name_key(row),
+            Column.NAME: self._name_key,
             Column.TOKENS: lambda row: row.tokens,
             Column.PROGRESS: lambda row: row.progress,
             Column.SECONDS: lambda row: row.seconds,
@@ -162,6 +162,9 @@ class PileTable(QAbstractTableModel):
         """Bring a sorted or filtered order up to date, if that is due; called once a tick."""
         if self._stale and self._clock() >= self._not_before:
             self._rebuild()
+
+    def _name_key(self, row: DocumentRow) -> Any:
+        return self._pile.name_key(row)  # of the pile that is shown now
 
     def _wanted(self) -> list[int]:
         numbers = self._pile.select(self._state, self._needle)

@@ -33,7 +33,7 @@ class MessageBar(QFrame):
         self.setProperty("look", "notice")
         self.setAccessibleName(self.tr("Messages"))
         self._rows = QVBoxLayout()
-        self._rows.setContentsMargins(0, 0, 0, 0)
+        self._rows.setContentsMargins(0, 5, 0, 5)
         self._rows.setSpacing(4)
         self._more = QToolButton()
         self._more.setToolTip(self.tr("Show or fold further messages"))
@@ -44,7 +44,7 @@ class MessageBar(QFrame):
         self._dismiss.setAccessibleName(self.tr("Dismiss all messages"))
         self._dismiss.clicked.connect(self.dismiss)
         row = QHBoxLayout(self)
-        row.setContentsMargins(16, 6, 8, 6)
+        row.setContentsMargins(16, 3, 8, 3)
         row.setSpacing(8)
         row.addLayout(self._rows, 1)
         row.addWidget(self._more, 0, Qt.AlignmentFlag.AlignTop)
@@ -107,6 +107,7 @@ class MessageBar(QFrame):
             text.setText(self.tr("{text} ({times} times)").format(text=text.text(), times=words.number(times)))
         text.setTextFormat(Qt.TextFormat.PlainText)
         text.setWordWrap(True)
+        text.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         text.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )

@@ -279,6 +279,7 @@ class FakeEngine:
     # ---- commands
     def on_OpenModel(self, c):
         if c.folder.endswith("broken"):
+            self.loading = None
             self.model = ModelState(
                 "failed", c.folder, "broken", message="model.safetensors is cut off. Copy it again."
             )

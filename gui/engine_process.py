@@ -1,0 +1,75 @@
+"""The engine as a process: how it is started, how long it is waited for, and what its death means."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import dataclass
+
+from PySide6.QtCore import QCoreApplication, QProcessEnvironment
+
+import engine
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the client waits, in seconds.
+
+    ``hello`` for the first word of a new process (a cold disk reads torch for long), ``quiet`` until a silent engine is
+    called not answering, ``kill`` until it is ended, ``goodbye`` between Shutdown and the end by force, ``healthy``
+    until an engine that stays up is forgiven earlier deaths. ``backoff`` holds the waits before each restart.
+    """
+
+    hello: float = 120.0
+    quiet: float = 5.0
+    kill: float = 20.0
+    goodbye: float = 1.6
+    healthy: float = 60.0
+    watch: float = 0.25
+    backoff: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+def engine_command(session: str) -> tuple[str, list[str]]:
+    """Return program and arguments of the engine process of this window.
+
+    A frozen build is its own engine (see gui.app). ``-P`` keeps the current folder, which may be anybody's, off the
+    module path; the folder of the package is passed on by ``environment``.
+    """
+    tail = ["--session", session, "--parent", str(os.getpid())]
+    if getattr(sys, "frozen", False):
+        return sys.executable, ["--engine-host", *tail]
+    return sys.executable, ["-P", "-m", "engine.host", *tail]
+
+
+def environment() -> QProcessEnvironment:
+    """Return the environment of the engine process: the window's, and where the package is."""
+    found = QProcessEnvironment.systemEnvironment()
+    home = os.path.dirname(os.path.dirname(os.path.abspath(engine.__file__)))
+    earlier = found.value("PYTHONPATH")
+    found.insert("PYTHONPATH", os.pathsep.join(filter(None, (home, earlier))))
+    found.insert("PYTHONFAULTHANDLER", "1")  # a crash in native code leaves its trace in the engine's log
+    return found
+
+
+def cause_of_death(code: int, *, crashed: bool) -> str:
+    """Return as a sentence why the engine ended; ``code`` is its exit code, or the signal that ended it."""
+
+    def tr(text: str) -> str:
+        return QCoreApplication.translate("engine process", text)
+
+    if not crashed:
+        return tr("The engine ended with exit code {code}.").format(code=code)
+    try:
+        name = signal.Signals(code).name
+    except ValueError:  # Windows: an NTSTATUS
+        return tr("The engine crashed (code {code}).").format(code=f"{code & 0xFFFFFFFF:#x}")
+    meaning = {
+        "SIGKILL": tr("it was killed, often because memory ran out"),
+        "SIGSEGV": tr("a fault in native code"),
+        "SIGBUS": tr("a file changed or vanished while it was read"),
+        "SIGABRT": tr("it stopped itself after a fault"),
+    }.get(name)
+    if meaning is None:
+        return tr("The engine was ended by {signal}.").format(signal=name)
+    return tr("The engine was ended by {signal}: {meaning}.").format(signal=name, meaning=meaning)

@@ -1,0 +1,86 @@
+"""The export dialog writes through the engine and stays open until the file is there."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtWidgets import QDialog
+from window_helpers import wait_for
+
+
+@pytest.fixture
+def finished(qtbot, make_window):
+    def make(*arguments, task="classify"):
+        window = make_window("--rows", 8, "--per-tick", 8, *arguments)
+        window.session.add_paths(["/x"])
+        wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 8)
+        window.session.start(task, {"labels": "a\nb"} if task == "classify" else {})
+        wait_for(qtbot, lambda: window.session.job.state.status == "finished")
+        wait_for(qtbot, window.actions_.export.isEnabled)
+        window.actions_.export.trigger()
+        return window, window._dialogs["export"]
+
+    return make
+
+
+def test_a_csv_is_written_and_said(qtbot, finished, tmp_path):
+    window, dialog = finished()
+    assert dialog.format == "csv"
+    dialog.path.setText(str(tmp_path / "out.csv"))
+    dialog.write.click()
+    wait_for(qtbot, lambda: "export" not in window._dialogs)
+    assert (tmp_path / "out.csv").exists()
+    assert any("Exported 8 documents" in text for text in window.messages.texts)
+
+
+def test_a_failed_export_shows_its_sentence_and_can_be_tried_again(qtbot, finished, tmp_path):
+    window, dialog = finished("--export-fails", 1)
+    dialog.path.setText(str(tmp_path / "out.csv"))
+    dialog.write.click()
+    wait_for(qtbot, dialog.message.isVisible)
+    assert "disk is full" in dialog.message.text()
+    assert dialog.write.isEnabled()
+    dialog.write.click()
+    wait_for(qtbot, lambda: "export" not in window._dialogs)
+    assert (tmp_path / "out.csv").exists()
+
+
+def test_a_file_that_is_there_is_replaced_only_after_a_second_press(qtbot, finished, tmp_path):
+    window, dialog = finished()
+    target = tmp_path / "out.csv"
+    target.write_text("mine", "utf-8")
+    dialog.path.setText(str(target))
+    dialog.write.click()
+    assert "already" in dialog.message.text()
+    assert target.read_text("utf-8") == "mine"
+    dialog.write.click()
+    wait_for(qtbot, lambda: "export" not in window._dialogs)
+    assert target.read_text("utf-8") != "mine"
+
+
+def test_formats_change_the_ending_and_are_remembered(qtbot, finished, tmp_path):
+    window, dialog = finished()
+    dialog.path.setText(str(tmp_path / "out.csv"))
+    dialog.formats["jsonl"].click()
+    assert dialog.path.text() == str(tmp_path / "out.jsonl")
+    dialog.write.click()
+    wait_for(qtbot, lambda: "export" not in window._dialogs)
+    window.actions_.export.trigger()
+    assert window._dialogs["export"].format == "jsonl"
+    assert window._dialogs["export"].path.text().startswith(str(tmp_path))
+
+
+def test_vectors_are_offered_only_where_there_are_some(finished):
+    assert finished()[1].formats["npy"].isHidden()
+
+
+def test_vectors_are_offered_for_embeddings(finished):
+    _, dialog = finished(task="embed")
+    assert not dialog.formats["npy"].isHidden()
+    assert isinstance(dialog, QDialog)
+
+
+def test_no_path_is_said(finished):
+    _, dialog = finished()
+    dialog.path.setText("  ")
+    dialog.write.click()
+    assert "Choose a file" in dialog.message.text()

@@ -1,0 +1,139 @@
+"""Forms are made from typed settings, checked while typing, and remembered for each task."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QPlainTextEdit, QSpinBox
+from window_helpers import wait_for
+
+from engine.protocol import Setting, TaskSpec
+from gui.panels.task_form import TaskForm
+
+SPEC = TaskSpec(
+    "t",
+    "T",
+    "",
+    (
+        Setting("text", "Text", "text", "x"),
+        Setting("lines", "Lines", "multiline", "a\nb"),
+        Setting("labels", "Labels", "labels", "", required=True),
+        Setting("real", "Real", "number", 0.25, minimum=-1.0, maximum=1.0),
+        Setting("whole", "Whole", "integer", 3, minimum=1, maximum=9),
+        Setting("flag", "Flag", "switch", default=True),
+        Setting("pick", "Pick", "choice", "two", choices=("one", "two")),
+    ),
+)
+
+
+@pytest.fixture
+def form(qtbot, theme):
+    made = TaskForm(SPEC, {})
+    qtbot.addWidget(made)
+    return made
+
+
+def test_every_kind_has_its_editor_and_its_default(form):
+    kinds = {name: type(field.editor) for name, field in form.fields.items()}
+    assert kinds["text"] is QLineEdit
+    assert issubclass(kinds["lines"], QPlainTextEdit)
+    assert issubclass(kinds["labels"], QPlainTextEdit)
+    assert kinds["real"] is QDoubleSpinBox
+    assert kinds["whole"] is QSpinBox
+    assert kinds["flag"] is QCheckBox
+    assert kinds["pick"] is QComboBox
+    assert form.values() == {
+        "text": "x",
+        "lines": "a\nb",
+        "labels": "",
+        "real": 0.25,
+        "whole": 3,
+        "flag": True,
+        "pick": "two",
+    }
+
+
+def test_values_of_a_wrong_type_or_unknown_name_are_ignored(form):
+    form.set_values({"text": 7, "real": "much", "whole": None, "flag": "yes", "gone": 1, "pick": "three"})
+    assert form.values()["text"] == "x"
+    assert form.values()["real"] == 0.25
+    assert form.values()["whole"] == 3
+    assert form.values()["flag"] is True
+
+
+def test_limits_hold(form):
+    form.set_values({"real": 5.0, "whole": -3})
+    assert form.values()["real"] == 1.0
+    assert form.values()["whole"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "filled in"),
+        ("  \n ", "filled in"),
+        ("one", "two labels"),
+        ("one: first\n: second", "name before"),
+        ("one: first\none: again", "there twice"),
+        ("one: first\ntwo", ""),
+        ("one, two, three", ""),
+    ],
+)
+def test_labels_are_checked_in_words(form, text, problem):
+    form.set_values({"labels": text})
+    found = form.fields["labels"].problem()
+    assert (problem in found) if problem else not found
+
+
+def test_what_the_form_accepts_the_engine_accepts(form):
+    """The engine is the judge: the form must not refuse what it would take."""
+    from engine.errors import UsageError
+    from engine.tasks.classify import parse_labels
+
+    for text in ("a\nb", "a: x\nb: y", "a,b", "a: x\n\n b \n", "a, b: c\nd", "a\na", "a", ": x\nb", "a:x, b:y"):
+        form.set_values({"labels": text})
+        try:
+            parse_labels(text)
+        except UsageError:
+            continue
+        assert not form.fields["labels"].problem(), text
+
+
+def test_problems_appear_while_typing_and_go(qtbot, form):
+    form.show()
+    field = form.fields["labels"]
+    field.editor.setPlainText("one")
+    wait_for(qtbot, field._problem.isVisible)
+    field.editor.setPlainText("one\ntwo")
+    wait_for(qtbot, lambda: not field._problem.isVisible())
+
+
+def test_required_settings_come_first(form):
+    assert form.in_order[0].setting.name == "labels"
+
+
+def test_tab_leaves_the_labels_editor(form):
+    assert form.fields["labels"].editor.tabChangesFocus()
+
+
+def test_settings_are_remembered_for_each_task(qtbot, make_window):
+    window = make_window()
+    panel = window.task_panel
+    panel.form.fields["labels"].editor.setPlainText("a\nb")
+    wait_for(qtbot, lambda: window._settings.json("tasks/classify", {}).get("labels") == "a\nb")
+    panel.choice.setCurrentIndex(panel.choice.findData("everything"))
+    panel.form.fields["count"].editor.setValue(8)
+    wait_for(qtbot, lambda: window._settings.json("tasks/everything", {}).get("count") == 8)
+    panel.choice.setCurrentIndex(panel.choice.findData("classify"))
+    assert panel.values()["labels"] == "a\nb"
+    with qtbot.waitSignal(window.closed):
+        window.closing.now()
+    again = make_window()
+    assert again.task_panel.task == "classify"
+    assert again.task_panel.values()["labels"] == "a\nb"
+
+
+def test_a_preset_before_hello_is_kept_until_then(qtbot, make_window):
+    window = make_window("--hello-after", 0.4, ready=False)
+    window.task_panel.preset("embed", {"prompt": "query"})
+    wait_for(qtbot, lambda: window.task_panel.task == "embed")
+    assert window.task_panel.values()["prompt"] == "query"
