@@ -41,8 +41,7 @@ def digests(root):
 
 def run(engine, root, job, policy):
     engine.create_job(job)
-    told = engine.add_paths(job, [str(root)], on_bad_bytes=policy).result(120)
-    return told
+    return engine.add_paths(job, [str(root)], on_bad_bytes=policy).result(120)
 
 
 @pytest.mark.parametrize("policy", ["fail", "replace"])
