@@ -88,6 +88,8 @@ class EngineClient(QObject):
         self._plan: SetPlan | None = None
         self._loading = False
         self._fatal_loads = 0
+        self._cancel = (0, 0.0)
+        """Request and time of the newest CancelOpen."""
         self._watch = QTimer(self)
         self._watch.setInterval(round(self._patience.watch * 1000))
         self._watch.timeout.connect(self._look)
@@ -331,6 +333,12 @@ class EngineClient(QObject):
                 seconds=round(self._patience.kill)
             )
             self._kill()
+        elif self._cancel[0] in self._pending and now - self._cancel[1] >= self._patience.cancel:
+            # A load that hangs in a disk or in native code cannot be stopped from inside its process (FAULTS 32).
+            self._verdict = self.tr(
+                "The load did not stop within {seconds} seconds and was ended with the engine."
+            ).format(seconds=round(self._patience.cancel))
+            self._kill()
         elif self._silence >= self._patience.quiet and not self._closing:
             self._set_state(EngineState.QUIET)
         elif now - self._started_at >= self._patience.healthy:
@@ -356,6 +364,8 @@ class EngineClient(QObject):
             self._fatal_loads = 0
         elif isinstance(command, CloseModel | CancelOpen):
             self._model = None
+        if isinstance(command, CancelOpen):
+            self._cancel = (command.request, time.monotonic())
 
     def _count_fatal_load(self) -> None:
         """Stop opening a model that took the engine with it twice."""

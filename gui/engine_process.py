@@ -18,7 +18,8 @@ class Patience:
 
     ``hello`` for the first word of a new process (a cold disk reads torch for long), ``quiet`` until a silent engine is
     called not answering, ``kill`` until it is ended, ``goodbye`` between Shutdown and the end by force, ``healthy``
-    until an engine that stays up is forgiven earlier deaths. ``backoff`` holds the waits before each restart.
+    until an engine that stays up is forgiven earlier deaths, ``cancel`` until a load that was told to stop is ended with
+    its engine. ``backoff`` holds the waits before each restart.
     """
 
     hello: float = 120.0
@@ -26,6 +27,7 @@ class Patience:
     kill: float = 20.0
     goodbye: float = 1.6
     healthy: float = 60.0
+    cancel: float = 5.0
     watch: float = 0.25
     backoff: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
 

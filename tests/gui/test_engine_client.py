@@ -11,7 +11,7 @@ import pytest
 from window_helpers import QUICK, WAIT, Recorder, wait_for
 
 from engine.lanes.plan import Plan
-from engine.protocol import CheckModel, CreateJob, ListModels, OpenModel, Pause, SetPlan
+from engine.protocol import CancelOpen, CheckModel, CreateJob, ListModels, OpenModel, Pause, SetPlan
 from gui.engine_client import EngineState
 from gui.engine_process import Patience, engine_command
 
@@ -173,6 +173,17 @@ def test_a_stopped_engine_process_is_killed_and_replaced(qtbot, make_client):
     first.suspend()
     wait_for(qtbot, lambda: len(hello.heard) == 2)
     assert not first.is_running()
+
+
+def test_a_load_that_does_not_answer_its_cancellation_is_ended_with_the_engine(qtbot, make_client):
+    client = make_client("--ignore", "CancelOpen", patience=Patience(**{**_fields(QUICK), "cancel": 0.3}))
+    hello, died, replies = Recorder(client.hello), Recorder(client.died), []
+    client.start()
+    wait_for(qtbot, lambda: hello.heard)
+    client.send(CancelOpen, replies.append)
+    wait_for(qtbot, lambda: len(hello.heard) == 2)
+    assert "did not stop" in died.heard[0]
+    assert [reply.ok for reply in replies] == [False]
 
 
 def test_an_engine_that_goes_on_after_a_pause_is_ready_again(qtbot, make_client):
