@@ -1,4 +1,4 @@
-"""Engines for tests: one with the starter model for the whole run, and fresh ones that must leave no thread behind."""
+"""Engines for tests: one with the starter model for a module, and fresh ones that must leave no thread behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from engine.engine import Engine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def starter_engine() -> Iterator[Engine]:
     """An engine with the starter model in float32, whose answers do not depend on the machine."""
     engine = Engine()

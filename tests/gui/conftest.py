@@ -43,7 +43,17 @@ def _note_birth(kind: type, method: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def _alive(kind: type) -> list:
-    return [o for o in gc.get_objects() if isinstance(o, kind) and shiboken6.isValid(o)]
+    """Return the objects of ``kind`` that tests have started; a search of all objects would take a second with torch."""
+    return [o for o in list(_made) if isinstance(o, kind) and shiboken6.isValid(o)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_collections() -> Iterator[None]:
+    """Leave what other tests have loaded (torch alone makes half a million objects) out of every collection."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def _children() -> set[psutil.Process]:
@@ -54,6 +64,7 @@ def _children() -> set[psutil.Process]:
 def nothing_left_behind(qapp: QApplication, qtlog, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Fail a test that leaves a window, timer, thread or process alive, or makes Qt warn; say where it was made."""
     _note_birth(QTimer, "start", monkeypatch)
+    _note_birth(QThread, "start", monkeypatch)
     _note_birth(QWidget, "show", monkeypatch)
     _note_birth(threading.Thread, "start", monkeypatch)
     threads, children = set(threading.enumerate()), _children()

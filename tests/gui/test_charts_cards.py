@@ -298,7 +298,7 @@ def test_a_change_of_theme_recolours_everything(shown, kind):
     chart.setPalette(dark_palette())
     assert chart.colours.heat == DARK.heat
     assert colour_share(chart, "#14171c") > 0.2
-    assert light.mean() > 180 > 80 > pixels(chart).mean()
+    assert light.mean() > 180 > 110 > pixels(chart).mean()
 
 
 @pytest.mark.parametrize("kind", CHARTS)
