@@ -138,7 +138,7 @@ class PilePanel(QWidget):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)
             if column in _WIDTHS:
                 header.resizeSection(column, _WIDTHS[column])
-        header.resizeSection(Column.NAME, min(300, max(160, round((self.window().width() - 300) * 0.25))))
+        header.resizeSection(Column.NAME, min(300, max(220, round((self.window().width() - 300) * 0.25))))
         header.setSectionResizeMode(Column.RESULT, QHeaderView.ResizeMode.Stretch)
 
     def set_row_actions(self, actions: list[QAction]) -> None:
