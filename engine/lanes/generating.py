@@ -20,9 +20,8 @@ from engine.generation.prefix import Prefix
 from engine.generation.sequence import CANCELLED, Event, Finished, Sequence
 from engine.lanes.lane import device_is_lost
 from engine.lanes.reading import Document, let_exits_through, read_and_count, said, too_long
-from engine.lanes.work import Batch, Prepare
+from engine.lanes.work import Batch, Prepare, Prepared
 from engine.metrics.threads import name_this_thread
-from engine.runner import Prepared
 from engine.tasks.base import Answer, TextTask
 
 if TYPE_CHECKING:

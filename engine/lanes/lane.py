@@ -15,9 +15,8 @@ from engine.encoding.batches import WorkItem
 from engine.encoding.encoder import Encoder
 from engine.errors import Cancelled
 from engine.lanes.reading import Document, let_exits_through, read_and_count, said, too_long
-from engine.lanes.work import Anchors, Prepare
+from engine.lanes.work import Anchors, Prepare, Prepared
 from engine.metrics.threads import name_this_thread
-from engine.runner import Prepared
 
 if TYPE_CHECKING:
     from engine.job import Job, Stop

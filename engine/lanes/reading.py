@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from engine.documents.document import Source
 from engine.documents.read import NotADocument, read
 from engine.errors import Cancelled, DocumentError
-from engine.runner import Prepared
+from engine.lanes.work import Prepared
 
 if TYPE_CHECKING:
     from engine.job import Job

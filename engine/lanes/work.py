@@ -1,4 +1,4 @@
-"""The kinds of work that a lane takes from the runner."""
+"""The kinds of work that a lane takes from the runner, and what it finds out about documents."""
 
 from __future__ import annotations
 
@@ -38,3 +38,16 @@ class Batch:
 
 
 Work = Prepare | Anchors | Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a lane found out about one document: its window items, or why it failed or was skipped."""
+
+    document: int
+    items: tuple[WorkItem, ...] = ()
+    tokens: int = -1
+    unknown_share: float = 0.0
+    coverage: float = 1.0
+    reason: str = ""
+    skipped: bool = False

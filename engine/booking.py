@@ -1,0 +1,309 @@
+"""The books: what lanes bring back, and the only place where a document changes its state. No torch, no Qt."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from engine.documents.document import State
+from engine.errors import HeddleError
+from engine.job import LIVE, Document, Job
+from engine.lanes.meter import LaneMeter
+from engine.lanes.work import Anchors, Batch, Prepare, Prepared, Work
+from engine.store.record import Record, Result
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from engine.encoding.batches import WorkItem
+    from engine.store.journal import Journal
+    from engine.tasks.base import Answer, Outcome, TextTask, VectorTask
+
+log = logging.getLogger(__name__)
+
+
+class Booking:
+    """Jobs, lanes and totals under one lock, and what lanes do to them."""
+
+    def __init__(self, journal: Journal) -> None:
+        """Book into ``journal``."""
+        self.journal = journal
+        self.lock = threading.RLock()
+        self.work = threading.Condition(self.lock)
+        self.settled = threading.Condition(self.lock)
+        self.jobs: dict[str, Job] = {}
+        self.lanes: list[LaneMeter] = []
+        self.documents_done = 0
+        self.tokens_done = 0
+        self.ttft: deque[float] = deque(maxlen=10_000)
+        """Times to the first token of the newest answers, in seconds."""
+        self._closing = False
+        self._recent: deque[tuple[float, int, int]] = deque(maxlen=4096)
+
+    def _drained(self, job: Job) -> bool:
+        return not (job.unprepared or job.ready or job.adding or job.under_way)
+
+    def prepared(self, lane: int, work: Prepare, found: Sequence[Prepared], seconds: float) -> None:
+        """Book what a lane found out about documents; those it did not get to wait again."""
+        with self.lock:
+            job = work.job
+            if not work.stop.asked:  # a cancelled run's documents are cancelled, and may already wait for a new one
+                share = seconds / max(1, len(found))
+                for one in found:
+                    self._prepared_one(job, one, share)
+                told = {one.document for one in found}
+                job.unprepared.extend(n for n in work.documents if n not in told and n in job.documents)
+            self._back(lane, work, seconds)
+
+    def _prepared_one(self, job: Job, one: Prepared, seconds: float) -> None:
+        document = job.documents.get(one.document)
+        if document is None or document.record.state != State.WAITING:
+            return
+        if one.reason:
+            state = State.SKIPPED if one.skipped else State.FAILED
+            self._finish(job, one.document, state, reason=one.reason, seconds=seconds)
+            return
+        document.start_over()
+        document.parts = len(one.items)
+        job.change(
+            one.document,
+            tokens=one.tokens,
+            unknown_share=one.unknown_share,
+            coverage=one.coverage,
+            seconds=seconds,
+        )
+        job.tokens_total += sum(len(item.ids) for item in one.items)
+        job.ready.add(list(one.items))
+
+    def anchored(
+        self, lane: int, work: Anchors, vectors: npt.NDArray[np.float32] | None, problem: str, seconds: float
+    ) -> None:
+        """Book the vectors of the task's own texts, ``[texts, dimension]``; without them the job cannot go on."""
+        with self.lock:
+            job = work.job
+            if vectors is not None:
+                job.anchors = vectors
+            else:
+                job.anchors_taken = False
+                if problem and not work.stop.asked:
+                    job.status, job.message = "paused", problem
+                    job.clock(running=False)
+            self._back(lane, work, seconds)
+
+    def encoded(
+        self,
+        lane: int,
+        job: Job,
+        items: Sequence[WorkItem],
+        vectors: npt.NDArray[np.float32],
+        seconds: float,
+    ) -> None:
+        """Book the vectors ``[items, dimension]`` of a batch, or of a part of it, and finish whole documents."""
+        tokens = sum(len(item.ids) for item in items)
+        with self.lock:
+            task = cast("VectorTask", job.task)
+            assert job.anchors is not None
+            for item, vector in zip(items, vectors, strict=True):
+                document = job.documents.get(item.document)
+                if document is None or document.record.state != State.RUNNING:
+                    continue
+                share = seconds * len(item.ids) / max(1, tokens)
+                job.tokens_done += len(item.ids)
+                self.tokens_done += len(item.ids)
+                document.parts_done += 1
+                if document.parts == 1:
+                    mean = vector
+                else:
+                    # In float64, so that the order in which lanes bring the windows does not show in float32.
+                    sums = np.zeros(vector.shape, np.float64) if document.sums is None else document.sums
+                    sums += vector
+                    document.sums = sums
+                    if document.parts_done < document.parts:
+                        document.progress = document.parts_done / document.parts
+                        job.change(item.document, seconds=document.record.seconds + share)
+                        continue
+                    mean = _mean(sums, document.parts, vector)
+                combine = partial(task.combine, mean, document.parts, job.anchors)
+                self._complete(job, item.document, combine, share, lane)
+            self.lanes[lane].tokens += tokens
+            self._recent.append((time.monotonic(), self.documents_done, self.tokens_done))
+
+    def _complete(self, job: Job, number: int, combine: Callable[[], Outcome], seconds: float, lane: int) -> None:
+        document = job.documents[number]
+        try:
+            outcome = combine()
+            seconds += document.record.seconds
+            document.start_over()
+            document.summary, document.progress = outcome.summary, 1.0
+            reason = warning(document)
+            job.change(number, state=str(State.DONE), seconds=seconds, lane=lane, reason=reason)
+            blob = None if outcome.vector is None else np.ascontiguousarray(outcome.vector, "<f4").tobytes()
+            document.ticket = self.journal.finish(
+                document.record, Result(number, outcome.value, blob, 0 if blob is None else len(blob) // 4)
+            )
+            self._count(job, document.record, lane)
+        except HeddleError as error:
+            self._finish(job, number, State.FAILED, reason=str(error), seconds=seconds)
+        except (ValueError, TypeError, ArithmeticError, KeyError, IndexError) as error:
+            log.exception("document %d: the task failed", number)
+            self._finish(job, number, State.FAILED, reason=f"the task failed: {error}", seconds=seconds)
+
+    def answered(self, lane: int, job: Job, item: WorkItem, answer: Answer) -> None:
+        """Book what the model wrote about a document or one part of it, and finish whole documents."""
+        with self.lock:
+            document = job.documents.get(item.document)
+            if document is None or document.record.state != State.RUNNING:
+                return
+            tokens = answer.prompt_tokens + answer.new_tokens
+            job.tokens_done += tokens
+            self.tokens_done += tokens
+            self.lanes[lane].tokens += tokens
+            document.answers[item.part] = answer
+            document.parts_done = len(document.answers)
+            self.ttft.append(answer.ttft)
+            if document.parts_done < document.parts:
+                document.progress = document.parts_done / document.parts
+                job.change(item.document, seconds=document.record.seconds + answer.seconds)
+            else:
+                answers = [document.answers[part] for part in sorted(document.answers)]
+                task = cast("TextTask", job.task)
+                self._complete(job, item.document, lambda: task.combine_answers(answers), answer.seconds, lane)
+            self._recent.append((time.monotonic(), self.documents_done, self.tokens_done))
+
+    def writing(self, texts: Sequence[tuple[Job, int, str, int]]) -> None:
+        """Take in how far answers are: job, document, the text so far, its tokens."""
+        with self.lock:
+            for job, number, text, tokens in texts:
+                document = job.documents.get(number)
+                if document is None or document.record.state != State.RUNNING:
+                    continue
+                task = cast("TextTask", job.task)
+                document.writing = text
+                document.summary = " ".join(text[-200:].split())
+                if document.parts <= 1:
+                    document.progress = min(1.0, tokens / task.sampling.max_new_tokens)
+                job.changed.add(number)
+
+    def stepped(self, lane: int, seconds: float, statistics: Any) -> None:
+        """Take in a step of a writing lane: the time it took, and what its generator has counted so far."""
+        with self.lock:
+            if lane < len(self.lanes):
+                meter = self.lanes[lane]
+                meter.busy += seconds
+                meter.steps = statistics.steps
+                meter.statistics = statistics
+
+    def failed(self, job: Job, number: int, reason: str, seconds: float) -> None:
+        """Book a document that its lane could not process."""
+        with self.lock:
+            document = job.documents.get(number)
+            if document is not None and document.record.state == State.RUNNING:
+                self._finish(job, number, State.FAILED, reason=reason, seconds=seconds)
+
+    def device_lost(self, job: Job, items: Iterable[WorkItem], message: str) -> None:
+        """Put the items back and pause the job: its device does not answer (FAULTS 28)."""
+        with self.lock:
+            back = [i for i in items if i.document in job.documents]
+            job.ready.add(back)
+            for item in back:
+                job.change(item.document, state=str(State.WAITING), lane=-1)
+            job.status, job.message = "paused", message
+            job.clock(running=False)
+
+    def encoded_back(self, lane: int, work: Batch, seconds: float, steps: int) -> None:
+        """Close a batch whose items have all been booked."""
+        with self.lock:
+            self.lanes[lane].steps += steps
+            self._back(lane, work, seconds)
+
+    def _back(self, lane: int, work: Work, seconds: float) -> None:
+        job = work.job
+        job.under_way -= 1
+        if lane < len(self.lanes):
+            self.lanes[lane].busy += seconds
+        if isinstance(work, Batch):
+            self._let_go(job, work)
+        if not job.under_way:
+            self.settled.notify_all()
+        if job.status in LIVE and self._drained(job):
+            self._end(job)
+        self.work.notify_all()
+
+    def _finish(self, job: Job, number: int, state: State, *, reason: str, seconds: float) -> None:
+        document = job.documents[number]
+        document.start_over()
+        document.summary = ""
+        job.change(number, state=str(state), reason=reason, seconds=document.record.seconds + seconds)
+        document.ticket = self.journal.finish(document.record, None)
+        self._count(job, document.record, -1)
+
+    def _count(self, job: Job, record: Record, lane: int) -> None:
+        job.bytes_done += record.size
+        self.documents_done += 1
+        if lane >= 0:
+            self.lanes[lane].documents += 1
+
+    def _end(self, job: Job) -> None:
+        job.status = "finished"
+        job.clock(running=False)
+        self.journal.update_job(job.id, status=job.status)
+        self.settled.notify_all()
+
+    def _let_go(self, job: Job, work: Batch) -> None:
+        for item in work.items:
+            job.in_lanes[item.document] -= 1
+            if not job.in_lanes[item.document]:
+                del job.in_lanes[item.document]
+        if work.stop.asked and not self._closing:
+            left = {i.document for i in work.items if i.document not in job.in_lanes and i.document in job.documents}
+            self._cancel_documents(job, [n for n in left if job.documents[n].record.state == State.RUNNING])
+
+    def _cancel_documents(self, job: Job, numbers: list[int]) -> None:
+        for number in numbers:
+            document = job.documents[number]
+            document.start_over()
+            document.summary = ""
+            job.change(number, state=str(State.CANCELLED), lane=-1)
+        self.journal.update_documents([job.documents[n].record for n in numbers])
+
+    def rates(self, window: float = 5.0) -> tuple[float, float]:
+        """Return documents/s and tokens/s over the last ``window`` seconds."""
+        now = time.monotonic()
+        with self.lock:
+            while self._recent and self._recent[0][0] < now - window:
+                self._recent.popleft()
+            if len(self._recent) < 2:
+                return 0.0, 0.0
+            begin, documents, tokens = self._recent[0]
+            span = max(now - begin, 1e-3)
+            return (self.documents_done - documents) / span, (self.tokens_done - tokens) / span
+
+
+UNKNOWN_LIMIT = 0.1
+"""Share of unknown tokens above which a row warns (law 12)."""
+
+
+def warning(document: Document) -> str:
+    """Return what a row that is done should tell all the same, or nothing."""
+    record = document.record
+    notes = [document.note] if document.note else []
+    if record.coverage < 0.9995:
+        notes.append(f"only {record.coverage:.0%} of the text was used")
+    if record.unknown_share > UNKNOWN_LIMIT:
+        notes.append(f"the model does not know {record.unknown_share:.0%} of the tokens (wrong script or language?)")
+    return "; ".join(notes)
+
+
+def _mean(sums: npt.NDArray[np.float64], parts: int, like: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the mean of a document's windows, scaled to length 1 if the windows were."""
+    mean = sums / parts
+    if abs(float(np.linalg.norm(like)) - 1.0) < 1e-3:
+        mean = mean / max(float(np.linalg.norm(mean)), 1e-12)
+    return mean.astype(np.float32)

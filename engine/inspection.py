@@ -1,0 +1,47 @@
+"""One document looked at closely: its text, its result, its row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.documents.document import Source
+from engine.documents.read import read
+from engine.errors import DocumentError, UsageError
+
+if TYPE_CHECKING:
+    from engine.job import Job
+    from engine.runner import Runner
+
+
+def inspect(runner: Runner, job: Job, number: int, limit: int) -> dict[str, Any]:
+    """Return text (at most ``limit`` characters) and result of a document, as protocol.Inspect tells.
+
+    Raises UsageError when the document is no longer on the pile.
+    """
+    with runner.lock:
+        document = job.documents.get(number)
+        if document is None:
+            raise UsageError("This document is no longer on the pile.")
+        row, record, text, writing = document.row(), document.record, document.text, document.writing
+    problem = ""
+    if text is None:
+        try:
+            source = Source(record.path, record.size, record.mtime_ns)
+            text = read(source, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes).text
+        except DocumentError as error:
+            text, problem = "", str(error)
+    result = runner.journal.result(number)
+    value = None if result is None else dict(result.value)
+    if result is not None and result.vector is not None and value is not None:
+        import numpy as np
+
+        value["vector"] = [float(x) for x in np.frombuffer(result.vector, "<f4")[:16]]
+    if value is None and writing:
+        value = {"text": writing, "finish_reason": ""}
+    return {
+        "text": text[:limit],
+        "truncated": len(text) > limit,
+        "text_error": problem,
+        "result": value,
+        "row": row,
+    }

@@ -1,0 +1,20 @@
+"""What a lane has done so far, as the snapshot shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(slots=True)
+class LaneMeter:
+    """What one lane has done since its start; written by the lane under the runner's lock."""
+
+    device: str
+    activity: str = "idle"
+    documents: int = 0
+    tokens: int = 0
+    busy: float = 0.0
+    steps: int = 0
+    statistics: Any = None
+    """What the lane's generator has counted (generation.statistics), if it has one."""
