@@ -16,7 +16,7 @@ from engine.documents.document import State
 from engine.errors import HeddleError
 from engine.job import LIVE, Document, Job
 from engine.lanes.meter import LaneMeter
-from engine.lanes.work import Anchors, Batch, Prepare, Prepared, Work
+from engine.lanes.work import Anchors, Batch, Count, Prepare, Prepared, Work
 from engine.store.record import Record, Result
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from engine.encoding.batches import WorkItem
     from engine.store.journal import Journal
     from engine.tasks.base import Answer, Outcome, TextTask, VectorTask
+    from engine.trial import Scratch
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,10 @@ class Booking:
         """Times to the first token of the newest answers, in seconds."""
         self._closing = False
         self._recent: deque[tuple[float, int, int]] = deque(maxlen=4096)
+
+    def kept_in(self, job: Job) -> Journal | Scratch:
+        """Return where the job's rows are kept: the journal, or nowhere for a trial."""
+        return self.journal if job.scratch is None else job.scratch
 
     def _drained(self, job: Job) -> bool:
         return not (job.unprepared or job.ready or job.adding or job.under_way)
@@ -74,13 +79,32 @@ class Booking:
         document.parts = len(one.items)
         job.change(
             one.document,
-            tokens=one.tokens,
+            # What was counted before the run is exact; beside its prompt, a text may have a token more or less.
+            tokens=one.tokens if document.record.tokens < 0 else document.record.tokens,
             unknown_share=one.unknown_share,
             coverage=one.coverage,
             seconds=seconds,
         )
         job.tokens_total += sum(len(item.ids) for item in one.items)
         job.ready.add(list(one.items))
+
+    def counted(self, lane: int, work: Count, found: Sequence[Prepared], seconds: float) -> None:
+        """Book the tokens of documents that still wait; what cannot be read now will say so when it runs."""
+        with self.lock:
+            job = work.job
+            records: list[Record] = []
+            for one in found:
+                document = job.documents.get(one.document)
+                if work.stop.asked or one.tokens < 0 or document is None or document.record.state != State.WAITING:
+                    continue
+                if document.record.tokens < 0:
+                    job.change(one.document, tokens=one.tokens, unknown_share=one.unknown_share)
+                    records.append(document.record)
+            self.journal.update_documents(records)
+            job.counting -= 1
+            if lane < len(self.lanes):
+                self.lanes[lane].busy += seconds
+            self.settled.notify_all()
 
     def anchored(
         self, lane: int, work: Anchors, vectors: npt.NDArray[np.float32] | None, problem: str, seconds: float
@@ -145,7 +169,7 @@ class Booking:
             reason = warning(document)
             job.change(number, state=str(State.DONE), seconds=seconds, lane=lane, reason=reason)
             blob = None if outcome.vector is None else np.ascontiguousarray(outcome.vector, "<f4").tobytes()
-            document.ticket = self.journal.finish(
+            document.ticket = self.kept_in(job).finish(
                 document.record, Result(number, outcome.value, blob, 0 if blob is None else len(blob) // 4)
             )
             self._count(job, document.record, lane)
@@ -199,6 +223,16 @@ class Booking:
                 meter.busy += seconds
                 meter.steps = statistics.steps
                 meter.statistics = statistics
+                read, wrote = statistics.prefill_tokens - meter.prefilled, statistics.decode_tokens - meter.decoded
+                if read or wrote:
+                    meter.activity = "prefill" if read > wrote else "decode"
+                meter.prefilled, meter.decoded = statistics.prefill_tokens, statistics.decode_tokens
+
+    def decoding(self, lane: int) -> None:
+        """Take in that a lane writes now, in the middle of a long step."""
+        with self.lock:
+            if lane < len(self.lanes):
+                self.lanes[lane].activity = "decode"
 
     def failed(self, job: Job, number: int, reason: str, seconds: float) -> None:
         """Book a document that its lane could not process."""
@@ -241,10 +275,12 @@ class Booking:
         document.start_over()
         document.summary = ""
         job.change(number, state=str(state), reason=reason, seconds=document.record.seconds + seconds)
-        document.ticket = self.journal.finish(document.record, None)
+        document.ticket = self.kept_in(job).finish(document.record, None)
         self._count(job, document.record, -1)
 
     def _count(self, job: Job, record: Record, lane: int) -> None:
+        if job.scratch is not None:
+            return
         job.bytes_done += record.size
         self.documents_done += 1
         if lane >= 0:
@@ -253,7 +289,7 @@ class Booking:
     def _end(self, job: Job) -> None:
         job.status = "finished"
         job.clock(running=False)
-        self.journal.update_job(job.id, status=job.status)
+        self.kept_in(job).update_job(job.id, status=job.status)
         self.settled.notify_all()
 
     def _let_go(self, job: Job, work: Batch) -> None:
@@ -271,7 +307,7 @@ class Booking:
             document.start_over()
             document.summary = ""
             job.change(number, state=str(State.CANCELLED), lane=-1)
-        self.journal.update_documents([job.documents[n].record for n in numbers])
+        self.kept_in(job).update_documents([job.documents[n].record for n in numbers])
 
     def rates(self, window: float = 5.0) -> tuple[float, float]:
         """Return documents/s and tokens/s over the last ``window`` seconds."""

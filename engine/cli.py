@@ -66,7 +66,20 @@ def _add_setting(one: argparse.ArgumentParser, setting: Setting) -> None:
         options["type"] = int if setting.kind == "integer" else float
     if setting.kind == "choice":
         options["choices"] = setting.choices
+    if setting.kind == "examples":
+        options |= {"type": _text_of_file, "metavar": "FILE.jsonl"}
     one.add_argument(flag, dest=setting.name, **options)
+
+
+def _text_of_file(path: str) -> str:
+    """Return the text of a file named on the command line; nothing where none is named."""
+    if not path:
+        return ""
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"{path} cannot be read: {error}") from error
 
 
 def _add_run_options(one: argparse.ArgumentParser) -> None:

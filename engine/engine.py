@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from engine import machine, tasks
 from engine.adding import add_paths, add_texts
+from engine.desk import Desk
 from engine.documents import encodings
 from engine.documents.read import POLICIES
 from engine.errors import HeddleError, UsageError
 from engine.inspection import inspect
-from engine.job import LIVE, Job
+from engine.job import LIVE, Job, Stop
 from engine.lanes.plan import Plan
 from engine.loom import Loom
 from engine.metrics.snapshot import Snapshot
@@ -33,6 +34,8 @@ from engine.recovery import recover
 from engine.runner import Runner
 from engine.store.export import export
 from engine.store.journal import Journal
+from engine.tasks.base import Task
+from engine.trial import Trials
 
 if TYPE_CHECKING:
     from engine.models.load import LoadedModel
@@ -53,10 +56,14 @@ class Engine:
         self.runner = Runner(self.journal)
         self.recovered = recover(self.runner)
         self.loom = Loom(self.runner, self._tell)
-        self._painter = Painter(self.runner, self.loom)
+        self.trials = Trials(self.runner)
+        self._desk = Desk(self.runner, self.loom)
+        self._painter = Painter(self.runner, self.loom, self.trials)
         self._closing = threading.Event()
         # Adding walks files, and answers must not wait for that.
         self._adder = ThreadPoolExecutor(1, "reader", initializer=name_this_thread, initargs=("reader",))
+        # Threads that wait for lanes; answers must not queue up behind them.
+        self._waits = ThreadPoolExecutor(8, "waits", initializer=name_this_thread, initargs=("waits",))
         self._answers = ThreadPoolExecutor(2, "answers", initializer=name_this_thread, initargs=("answers",))
 
     # --------------------------------------------------------------------------------------------------------------- model
@@ -65,6 +72,7 @@ class Engine:
 
         The future raises ModelError, Cancelled, or UsageError while a job still runs on another model.
         """
+        self.trials.stop()
         return self.loom.open_model(folder, dtype)
 
     def cancel_open(self) -> Future[None]:
@@ -73,6 +81,7 @@ class Engine:
 
     def close_model(self) -> Future[None]:
         """Unload the model and give its memory back; raises UsageError while a job runs."""
+        self.trials.stop()
         return self.loom.close_model()
 
     def set_plan(self, plan: Plan) -> Future[Plan]:
@@ -80,6 +89,7 @@ class Engine:
 
         Another device or number format loads the model again, which raises UsageError while a job runs.
         """
+        self.trials.stop()
         return self.loom.set_plan(plan)
 
     @property
@@ -147,7 +157,7 @@ class Engine:
                 found.anchors, found.anchors_taken = None, False
                 found.task, found.task_name, found.settings = made, task, dict(settings or {})
                 # Documents that were counted under other settings are prepared anew; results stay until run again.
-                found.forget_tokens()
+                found.forget_tokens(counts=False)
             found.priority = priority
             self.runner.start(found)
 
@@ -191,6 +201,44 @@ class Engine:
         found = self._job(job)
         return self._answers.submit(inspect, self.runner, found, document, limit)
 
+    def preview(
+        self, job: str, document: int, task: str, settings: dict[str, Any], limit: int = 20_000
+    ) -> Future[dict[str, Any]]:
+        """Give the exact prompt about one document, as protocol.Preview tells; UsageError for settings without sense."""
+        found, made = self._job(job), tasks.make(task, settings)
+        return self._answers.submit(self._desk.preview, found, document, made, limit)
+
+    def try_on(self, job: str, document: int, task: str, settings: dict[str, Any]) -> Future[dict[str, Any]]:
+        """Run a task on one document and leave its row alone, as protocol.Trial tells."""
+        found, made = self._job(job), tasks.make(task, settings)
+        self._desk.need_model()
+        return self._waits.submit(self.trials.run, found, document, made, dict(settings), self._closing.is_set)
+
+    def stop_trial(self) -> None:
+        """End the trial that is under way."""
+        self.trials.stop()
+
+    def count_tokens(self, job: str, task: str = "", settings: dict[str, Any] | None = None) -> Future[dict[str, Any]]:
+        """Count the tokens of waiting documents on idle lanes; the future is as protocol.CountTokens tells.
+
+        Raises UsageError without a model or for settings without sense.
+        """
+        found = self._job(job)
+        made = tasks.make(task, settings or {}) if task else None
+        self._desk.need_model()
+        stop = self.runner.count(found)
+        return self._waits.submit(self._count, found, made, stop)
+
+    def _count(self, job: Job, task: Task | None, stop: Stop) -> dict[str, Any]:
+        with self.runner.lock:
+            while (job.uncounted or job.counting) and not stop.asked and not self._closing.is_set():
+                self.runner.settled.wait(0.5)
+        return self._desk.overview(job, task)
+
+    def stop_counting(self, job: str) -> None:
+        """End the counting of a pile's tokens; what is counted stays."""
+        self.runner.stop_counting(self._job(job))
+
     def export(self, job: str, path: str, format: str) -> Future[int]:  # noqa: A002 - the protocol's word
         """Write the job's rows to ``path`` (csv, jsonl, npy); the future gives their number or raises ExportError."""
         self._job(job)
@@ -215,7 +263,7 @@ class Engine:
             while not self.runner.wait_settled(job, 0.5) and not self._closing.is_set():
                 pass
 
-        return self._answers.submit(wait)
+        return self._waits.submit(wait)
 
     # ---------------------------------------------------------------------------------------------------------------- looking
     def snapshot(self) -> Snapshot:
@@ -247,7 +295,7 @@ class Engine:
         self.loom.begin_closing()
         self.runner.close()
         clean = self.loom.close(max(0.1, seconds - (time.monotonic() - begin)))
-        for executor in (self._adder, self._answers):
+        for executor in (self._adder, self._waits, self._answers):
             executor.shutdown(wait=False, cancel_futures=True)
         left = max(0.2, seconds - (time.monotonic() - begin))
         with contextlib.suppress(HeddleError):

@@ -115,6 +115,11 @@ class Host:
             protocol.RemoveDocuments: lambda c: self.engine.remove_documents(c.job, c.documents),
             protocol.SetPriority: lambda c: self.engine.set_priority(c.job, c.priority),
             protocol.Inspect: lambda c: self.engine.inspect(c.job, c.document, c.limit),
+            protocol.Preview: lambda c: self.engine.preview(c.job, c.document, c.task, c.settings, c.limit),
+            protocol.Trial: lambda c: self.engine.try_on(c.job, c.document, c.task, c.settings),
+            protocol.StopTrial: lambda _: self.engine.stop_trial(),
+            protocol.CountTokens: lambda c: self.engine.count_tokens(c.job, c.task, c.settings),
+            protocol.StopCounting: lambda c: self.engine.stop_counting(c.job),
             protocol.Export: lambda c: self.engine.export(c.job, c.path, c.format),
         }
 

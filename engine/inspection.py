@@ -11,6 +11,25 @@ from engine.errors import DocumentError, UsageError
 if TYPE_CHECKING:
     from engine.job import Job
     from engine.runner import Runner
+    from engine.store.record import Record
+
+
+def text_of(runner: Runner, job: Job, number: int) -> tuple[Record, str, str]:
+    """Return record and text of a document, and why there is no text; it stays where it is.
+
+    Raises UsageError when the document is no longer on the pile.
+    """
+    held = runner.text_of(job, number, keep=True)
+    if held is None:
+        raise UsageError("This document is no longer on the pile.")
+    record, text, _ = held
+    if text is not None:
+        return record, text, ""
+    try:
+        source = Source(record.path, record.size, record.mtime_ns)
+        return record, read(source, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes).text, ""
+    except DocumentError as error:
+        return record, "", str(error)
 
 
 def inspect(runner: Runner, job: Job, number: int, limit: int) -> dict[str, Any]:
@@ -22,14 +41,8 @@ def inspect(runner: Runner, job: Job, number: int, limit: int) -> dict[str, Any]
         document = job.documents.get(number)
         if document is None:
             raise UsageError("This document is no longer on the pile.")
-        row, record, text, writing = document.row(), document.record, document.text, document.writing
-    problem = ""
-    if text is None:
-        try:
-            source = Source(record.path, record.size, record.mtime_ns)
-            text = read(source, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes).text
-        except DocumentError as error:
-            text, problem = "", str(error)
+        row, writing = document.row(), document.writing
+    _, text, problem = text_of(runner, job, number)
     result = runner.journal.result(number)
     value = None if result is None else dict(result.value)
     if result is not None and result.vector is not None and value is not None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from engine.tasks.base import Answer, Task
+    from engine.trial import Scratch
 
 OPEN = frozenset({str(State.WAITING), str(State.RUNNING)})
 """States of documents that still need work."""
@@ -116,6 +117,13 @@ class Job:
     anchors_taken: bool = False
     prefix: Any = None
     """The beginning that the job's prompts share (generation.prefix.Prefix), once it is known."""
+    uncounted: deque[int] = field(default_factory=deque)
+    """Documents whose tokens are to be counted before the run."""
+    counting: int = 0
+    """Pieces of that work that lanes hold."""
+    count_stop: Stop = field(default_factory=Stop)
+    scratch: Scratch | None = None
+    """Takes the journal's place for a trial, of which nothing is kept."""
     seen: Any = None
     changed: set[int] = field(default_factory=set)
     removed: list[int] = field(default_factory=list)
@@ -167,8 +175,12 @@ class Job:
         self.changed.discard(number)
         self.removed.append(number)
 
-    def forget_tokens(self) -> None:
-        """Put every document that is ready or half done back to unprepared: its tokens belong to another model."""
+    def forget_tokens(self, *, counts: bool = True) -> None:
+        """Put every document that is ready or half done back to unprepared.
+
+        Their counts of tokens are forgotten as well (they belong to another model), unless ``counts`` is false (they
+        belong to another task, and a text has as many tokens as before).
+        """
         self.ready.clear()
         self.anchors, self.anchors_taken, self.prefix = None, False, None
         self.tokens_total = self.tokens_done
@@ -177,7 +189,7 @@ class Job:
             if document.record.state in (State.WAITING, State.RUNNING):
                 document.start_over()
                 document.parts = 0
-                self.change(number, state=State.WAITING, tokens=-1, lane=-1)
+                self.change(number, state=State.WAITING, lane=-1, **({"tokens": -1} if counts else {}))
                 self.unprepared.append(number)
 
     def clock(self, *, running: bool) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from engine import machine
 from engine.errors import Cancelled, HeddleError, UsageError
 from engine.job import LIVE
-from engine.lanes.plan import Plan
+from engine.lanes.footprint import KV_SHARE, SLOTS
+from engine.lanes.plan import QUANTISED, Plan
 from engine.metrics.snapshot import ModelState
 from engine.metrics.threads import name_this_thread
 from engine.models.folder import look
@@ -33,12 +34,6 @@ BATCH_SECONDS = 1.0
 
 WRITING_BUDGET = 1 << 20
 """Tokens of prompts that a writing lane may take at once; its free slots are the tighter limit."""
-
-SLOTS = 32
-"""Sequences that a lane writes at once unless the plan says otherwise: a read of the weights serves them all (law 2)."""
-
-KV_SHARE = 0.4
-"""Share of the free memory that all lanes' keys and values may take together (law 11)."""
 
 Notify = Callable[[str, str], None]
 """Tells the user something: a level (info, warning, error) and a sentence."""
@@ -86,6 +81,8 @@ class Loom:
             self._unload()
             self.model = ModelState(status="loading", folder=place, name=place.replace("\\", "/").rsplit("/", 1)[-1])
             wanted = self._plan.dtype if dtype == "auto" else dtype
+            if (facts := look(place)).usable:
+                _check_format(wanted, self._plan.device, writes="generate" in facts.tasks)
             loaded = _load(place, dtype=wanted, device=self._plan.device, progress=progress, cancelled=cancelled)
         except Cancelled:
             self.model = ModelState(message="The load was cancelled.")
@@ -145,7 +142,8 @@ class Loom:
         reload = loaded is not None and (
             machine.resolve_dtype(plan.dtype, plan.device) != loaded.dtype or plan.device != str(loaded.device)
         )
-        if reload:
+        if reload and loaded is not None:
+            _check_format(plan.dtype, plan.device, writes="generate" in loaded.facts.tasks)
             self._refuse_while_running("change the device or the number format")
 
         def change() -> Plan:
@@ -221,13 +219,15 @@ class Loom:
 
     def _unload(self) -> None:
         self._stop_lanes()
+        self.runner.forget_counting()
         self._loaded = None
         gc.collect()
         machine.give_memory_back()
 
     def _refuse_while_running(self, what: str) -> None:
         with self.runner.lock:
-            running = [j for j in self.runner.jobs.values() if j.status in LIVE and self._loaded is not None]
+            jobs = [job for job in self.runner.jobs.values() if job.scratch is None]
+            running = [job for job in jobs if job.status in LIVE and self._loaded is not None]
         if running:
             name = running[0].name or "a job"
             raise UsageError(f"Cannot {what} while {name} runs. Pause it, or stop it, first.")
@@ -265,6 +265,16 @@ class Loom:
         self._loader.shutdown(wait=False, cancel_futures=True)
         self._loaded = None
         return clean
+
+
+def _check_format(dtype: str, device: str, *, writes: bool) -> None:
+    """Raise UsageError for a number format that the model or the device does not take."""
+    if dtype in QUANTISED and not writes:
+        raise UsageError(
+            f"{dtype} weights are for models that write text; this one does not. Choose auto, bf16 or float32."
+        )
+    if dtype in QUANTISED and device != "cpu":
+        raise UsageError(f"{dtype} weights run on the CPU only; choose auto, bf16 or float32 for {device}.")
 
 
 def _load(

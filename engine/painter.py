@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import psutil
 
 from engine.job import LIVE
 from engine.loom import Loom
+from engine.metrics.history import Rate
 from engine.metrics.snapshot import LaneState, Meters, Notice, Snapshot
 from engine.metrics.threads import ThreadMeter, process_cpu
 from engine.runner import Runner
+from engine.trial import Trials
 
 ROWS_A_SNAPSHOT = 2_000
 """Changed rows in one snapshot; at ten a second a pile of 100,000 is told in five seconds without a long frame."""
@@ -20,9 +23,10 @@ ROWS_A_SNAPSHOT = 2_000
 class Painter:
     """Paints the engine for one watcher, ten times a second."""
 
-    def __init__(self, runner: Runner, loom: Loom) -> None:
-        """Watch ``runner`` and ``loom``."""
-        self.runner, self.loom = runner, loom
+    def __init__(self, runner: Runner, loom: Loom, trials: Trials) -> None:
+        """Watch ``runner``, ``loom`` and ``trials``."""
+        self.runner, self.loom, self.trials = runner, loom, trials
+        self._prefill, self._decode = Rate(), Rate()
         self._notices: list[Notice] = []
         self._notice_lock = threading.Lock()
         self._sequence = 0
@@ -36,12 +40,9 @@ class Painter:
     def snapshot(self) -> Snapshot:
         """Return what changed since the last call, and the meters; called by one watcher, ten times a second."""
         with self.runner.lock:
-            jobs = [
-                job
-                for job in self.runner.jobs.values()
-                if job.changed or job.reset or job.removed or job.status in LIVE
-            ]
-            states = tuple(job.state() for job in self.runner.jobs.values())
+            piles = [job for job in self.runner.jobs.values() if job.scratch is None]
+            jobs = [job for job in piles if job.changed or job.reset or job.removed or job.status in LIVE]
+            states = tuple(job.state() for job in piles)
             rows = []
             more = False
             room = ROWS_A_SNAPSHOT
@@ -60,6 +61,7 @@ class Painter:
             )
             ready = sum(len(job.ready) for job in self.runner.jobs.values())
             waiting = sum(len(job.unprepared) for job in self.runner.jobs.values())
+            trial = self.trials.state()
             totals = (self.runner.documents_done, self.runner.tokens_done)
         with self._notice_lock:
             notices, self._notices = tuple(self._notices), []
@@ -91,13 +93,20 @@ class Painter:
                 **self._written(),
             ),
             notices=notices,
+            trial=trial,
         )
 
-    def _written(self) -> dict[str, int]:
+    def _written(self) -> dict[str, Any]:
         """Return what the writing lanes' generators have counted, as fields of Meters."""
         with self.runner.lock:
             counted = [lane.statistics for lane in self.runner.lanes if lane.statistics is not None]
-        return {
+        totals = {
             name: sum(getattr(one, name) for one in counted)
             for name in ("prefill_tokens", "decode_tokens", "prefix_tokens", "kv_bytes")
         }
+        now = time.monotonic()
+        rates = {
+            "prefill_per_s": self._prefill.update(now, totals["prefill_tokens"]),
+            "decode_per_s": self._decode.update(now, totals["decode_tokens"]),
+        }
+        return totals | rates

@@ -33,7 +33,8 @@ LIMIT = 256 * 1024 * 1024
 class Setting:
     """One typed setting of a task, from which the form and the command line are made.
 
-    ``kind``: text, multiline, labels (one ``label: description`` a line), number, integer, switch, choice.
+    ``kind``: text, multiline, labels (one ``label: description`` a line), examples (one ``document => answer`` or JSON
+    object a line; a file on the command line), number, integer, switch, choice.
     """
 
     name: str
@@ -55,6 +56,8 @@ class TaskSpec:
     label: str
     help: str
     settings: tuple[Setting, ...] = ()
+    writes: bool = False
+    """Whether it asks a text generator, and so has a prompt to look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,10 @@ class ModelFacts:
     tasks: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     source: str = ""
+    kv_numbers: int = 0
+    """Numbers (keys and values of all layers) that a text generator keeps of every token; 0 where nobody knows."""
+    table_numbers: int = 0
+    """Numbers in the table of token vectors, which stays in 16 bits when the rest is packed tighter."""
 
 
 # ------------------------------------------------------------------------------------------------------------- commands
@@ -257,6 +264,71 @@ class Inspect:
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """The exact prompt that the task would ask about one document, for tasks that write.
+
+    Reply: value {"prompt": str, "rest": str, "hidden": n, "template": bool, "whole": n, "room": n, "window": n,
+    "parts": n, "coverage": x, "policy": str, "reason": str}. ``limit`` is the largest number of characters wanted: of a
+    longer prompt, ``prompt`` is the beginning and ``rest`` the end, with ``hidden`` characters between them. ``whole``
+    counts the tokens of the prompt about the whole document and ``room`` those that fit beside the answer in the
+    model's ``window``; of ``parts`` prompts the first is shown; with 0, ``reason`` says why the document is refused.
+    """
+
+    request: int
+    job: str
+    document: int
+    task: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    limit: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Run a task on one document and leave its row alone. The text grows in the snapshots (``trial``).
+
+    Reply at the end: value {"document": id, "state": str, "reason": str, "result": dict | None, "seconds": x,
+    "coverage": x}. A second trial ends the first, whose state is then ``cancelled``.
+    """
+
+    request: int
+    job: str
+    document: int
+    task: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StopTrial:
+    """End the trial that is under way."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountTokens:
+    """Count the tokens of the pile's waiting documents that have none yet, and say what the task will do with them.
+
+    Reply at the end: value {"documents": n, "uncounted": n, "tokens": n, "longest": n, "space": n, "longer": n,
+    "parts": n, "unused": n, "policy": str}. ``space`` is what one prompt takes of a text; ``longer`` documents do not
+    fit into it, and make ``parts`` prompts or leave ``unused`` tokens out, by ``policy``. With other settings the reply
+    comes without counting anew. Another count of the same pile, or ``StopCounting``, ends it early.
+    """
+
+    request: int
+    job: str
+    task: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StopCounting:
+    """End the counting of a pile's tokens; what is counted stays."""
+
+    request: int
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
     """Write the job's rows to ``path``. ``format``: csv, jsonl, npy. Reply: value {"path": str, "rows": n}."""
 
@@ -291,6 +363,11 @@ Command = (
     | RemoveDocuments
     | SetPriority
     | Inspect
+    | Preview
+    | Trial
+    | StopTrial
+    | CountTokens
+    | StopCounting
     | Export
     | Shutdown
 )

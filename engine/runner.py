@@ -11,7 +11,7 @@ from engine.booking import Booking
 from engine.documents.document import State
 from engine.job import LIVE, Document, Job, Stop
 from engine.lanes.meter import LaneMeter
-from engine.lanes.work import Anchors, Batch, Prepare, Work
+from engine.lanes.work import Anchors, Batch, Count, Prepare, Work
 from engine.tasks.base import writes
 
 if TYPE_CHECKING:
@@ -100,10 +100,14 @@ class Runner(Booking):
         """
         with self.lock:
             while generation == self._generation:
-                found = self._next(lane, most)
+                found = self._next(lane, most) or (self._next_count() if wait else None)
                 if found is not None:
-                    self.lanes[lane].activity = "prepare" if isinstance(found, Prepare) else self._verb
-                    found.job.under_way += 1
+                    reads = isinstance(found, (Prepare, Count))
+                    self.lanes[lane].activity = (
+                        "prepare" if reads else "encode" if self._verb == "encode" else "prefill"
+                    )
+                    if not isinstance(found, Count):
+                        found.job.under_way += 1
                     return found
                 if not wait:
                     return None
@@ -128,6 +132,23 @@ class Runner(Booking):
                 return found
             if self._drained(job):
                 self._end(job)
+        return None
+
+    def _next_count(self) -> Count | None:
+        """Return documents to be counted, once there is nothing to run."""
+        for job in self.jobs.values():
+            chunk: list[int] = []
+            size = 0
+            while job.uncounted and len(chunk) < PREPARE_DOCUMENTS and size < PREPARE_BYTES:
+                document = job.documents.get(number := job.uncounted.popleft())
+                if document is not None and document.record.state == State.WAITING and document.record.tokens < 0:
+                    chunk.append(number)
+                    size += document.record.size
+            if chunk:
+                job.counting += 1
+                return Count(job, job.count_stop, tuple(chunk))
+            if not job.counting:
+                self.settled.notify_all()
         return None
 
     def _next_of(self, job: Job, lane: int, most: int | None = None) -> Work | None:
@@ -168,17 +189,17 @@ class Runner(Booking):
         return Batch(job, job.stop, tuple(items))
 
     # ------------------------------------------------------------------------------------------------------- piles and texts
-    def text_of(self, job: Job, number: int) -> tuple[Record, str | None, bool] | None:
+    def text_of(self, job: Job, number: int, *, keep: bool = False) -> tuple[Record, str | None, bool] | None:
         """Return a document's record, its text if that is in memory, and whether it lives there only.
 
-        None if the document left the pile. The text of a file is handed over, not kept.
+        None if the document left the pile. The text of a file is handed over, not kept, unless ``keep`` says so.
         """
         with self.lock:
             document = job.documents.get(number)
             if document is None:
                 return None
             text = document.text
-            if text is not None and not document.in_memory:
+            if text is not None and not document.in_memory and not keep:
                 document.text = None
                 self.text_cached -= len(text)
             return document.record, text, document.in_memory
@@ -195,7 +216,7 @@ class Runner(Booking):
                         self.text_cached += len(document.text)
                 job.add(document)
                 records.append(document.record)
-            self.journal.add_documents(records)
+            self.kept_in(job).add_documents(records)
             self.work.notify_all()
 
     def added(self, job: Job) -> None:
@@ -220,7 +241,7 @@ class Runner(Booking):
             if job.stop.asked:
                 job.stop = Stop()
             job.status, job.message = "queued", ""
-            self.journal.update_job(
+            self.kept_in(job).update_job(
                 job.id, status=job.status, task=job.task_name, settings=job.settings, priority=job.priority
             )
             self.work.notify_all()
@@ -231,7 +252,7 @@ class Runner(Booking):
             if job.status in LIVE:
                 job.status = "paused"
                 job.clock(running=False)
-                self.journal.update_job(job.id, status=job.status)
+                self.kept_in(job).update_job(job.id, status=job.status)
 
     def cancel(self, job: Job) -> None:
         """Stop the job: running work stops within a layer, waiting documents are cancelled."""
@@ -248,7 +269,7 @@ class Runner(Booking):
             self._cancel_documents(job, gone)
             job.status = "cancelled"
             job.clock(running=False)
-            self.journal.update_job(job.id, status=job.status)
+            self.kept_in(job).update_job(job.id, status=job.status)
             self.work.notify_all()
             self.settled.notify_all()
 
@@ -268,7 +289,7 @@ class Runner(Booking):
                 job.change(number, state=str(State.WAITING), reason=document.note, seconds=0.0, lane=-1, tokens=-1)
                 job.unprepared.append(number)
                 again.append(document.record)
-            self.journal.update_documents(again)
+            self.kept_in(job).update_documents(again)
             if again and job.task is not None and job.status in ("finished", "cancelled"):
                 self.start(job)
             return len(again)
@@ -288,8 +309,35 @@ class Runner(Booking):
                 if job.seen is not None:
                     job.seen.forget(document.record.path)
                 job.remove(number)
-            self.journal.remove_documents(job.id, wanted)
+            self.kept_in(job).remove_documents(job.id, wanted)
             return len(wanted)
+
+    def count(self, job: Job) -> Stop:
+        """Let idle lanes count the tokens of the waiting documents that have none yet; returns what tells of the end."""
+        with self.lock:
+            job.count_stop.asked = True  # an older count ends here, and this one goes on where it was
+            job.count_stop = Stop()
+            job.uncounted.clear()
+            job.uncounted.extend(
+                n for n, d in job.documents.items() if d.record.state == State.WAITING and d.record.tokens < 0
+            )
+            self.work.notify_all()
+            self.settled.notify_all()
+            return job.count_stop
+
+    def forget_counting(self) -> None:
+        """Let every count end unfinished: the model whose tokens they were goes."""
+        with self.lock:
+            for job in self.jobs.values():
+                job.uncounted.clear()
+            self.settled.notify_all()
+
+    def stop_counting(self, job: Job) -> None:
+        """End a count; documents that were reached keep their numbers."""
+        with self.lock:
+            job.count_stop.asked = True
+            job.uncounted.clear()
+            self.settled.notify_all()
 
     def wait_settled(self, job: Job, timeout: float | None = None) -> bool:
         """Wait until nothing of the job is under way; False when ``timeout`` seconds were not enough."""

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import torch
 
-from engine.documents.split import Overflow, coverage, windows
-from engine.encoding.batches import TokenIds, WorkItem
-from engine.errors import Cancelled, HeddleError, UsageError
+from engine.encoding.batches import WorkItem
+from engine.errors import Cancelled, HeddleError
 from engine.generation.fallback import BatchGenerator
 from engine.generation.generator import Generator
 from engine.generation.prefix import Prefix
 from engine.generation.sequence import CANCELLED, Event, Finished, Sequence
 from engine.lanes.lane import device_is_lost
-from engine.lanes.reading import Document, let_exits_through, read_and_count, said, too_long
-from engine.lanes.work import Batch, Prepare, Prepared
+from engine.lanes.prompts import PromptWriter, prepare_document
+from engine.lanes.reading import Document, count_documents, let_exits_through, read_and_count, said
+from engine.lanes.work import Batch, Count, Prepare, Prepared
 from engine.metrics.threads import name_this_thread
 from engine.tasks.base import Answer, TextTask
 
@@ -89,6 +89,9 @@ class GeneratingLane:
                     if isinstance(work, Prepare):
                         self._prepare(work, tokenizer)
                         continue
+                    if isinstance(work, Count):
+                        count_documents(self._runner, self._index, work, tokenizer)
+                        continue
                     if isinstance(work, Batch):
                         self._admit(work, generator)
                         continue
@@ -116,7 +119,7 @@ class GeneratingLane:
             max_tokens=loaded.max_tokens,
             decode=tokenizer.decode,
             cancelled=self._stopped,
-            listener=self._hear,
+            listener=self._hear_batch,
         )
 
     def _stopped(self) -> bool:
@@ -134,12 +137,12 @@ class GeneratingLane:
 
     def _count(self, work: Prepare, documents: Rows[Document], tokenizer: LaneTokenizer) -> list[Prepared]:
         task = cast("TextTask", work.job.task)
+        writer = PromptWriter(task, tokenizer, self._loaded.max_tokens, closed=self._loaded.closed)
         found: list[Prepared] = []
         for document in documents:
             if work.stop():
                 raise Cancelled("cancelled")
-            closed = bool(self._loaded.model.config.is_encoder_decoder)
-            found.append(prepare_document(task, document, tokenizer, self._loaded.max_tokens, closed=closed))
+            found.append(prepare_document(writer, document))
         return found
 
     def _share_prefix(self, job: Job, found: Rows[Prepared]) -> None:
@@ -185,6 +188,10 @@ class GeneratingLane:
             return
         finally:
             self._runner.stepped(self._index, time.perf_counter() - begin, generator.statistics)
+        self._hear(events)
+
+    def _hear_batch(self, events: list[Event]) -> None:
+        self._runner.decoding(self._index)
         self._hear(events)
 
     def _hear(self, events: list[Event]) -> None:
@@ -249,49 +256,6 @@ class GeneratingLane:
         log.warning("a step with %d sequences failed (%s); taking out the newest", len(running), said(error))
         generator.cancel(newest)
         self._fail(newest, _reason(error))
-
-
-def prepare_document(
-    task: TextTask, document: Document, tokenizer: LaneTokenizer, longest: int, *, closed: bool = False
-) -> Prepared:
-    """Return the prompts about one document, as work items, within ``longest`` tokens for prompt and answer.
-
-    A document that does not fit is treated as the task's settings say. Raises UsageError where the chat template does.
-    """
-    settings = task.settings
-    name = document.path.replace("\\", "/").rsplit("/", 1)[-1]
-    room = longest - settings.max_new_tokens
-
-    def prompt(text: str) -> TokenIds:
-        question = task.question(text, name, document.path)
-        return tokenizer.prompt_ids(tokenizer.conversation(settings.system, question), closed=closed)
-
-    if room < 1:
-        raise UsageError(f"{settings.max_new_tokens:,} new tokens leave no room for a prompt in {longest:,}.")
-    whole = prompt(document.text)
-    unknown = float(np.count_nonzero(whole == tokenizer.unknown_id)) / max(1, len(whole))
-    if len(whole) <= room:
-        return Prepared(document.number, (_item(document, 0, 1, whole),), len(whole), unknown, 1.0)
-    around = len(prompt(""))
-    policy = Overflow(settings.on_overflow)
-    spans = tokenizer.spans(document.text)
-    # Where the text meets the prompt, tokens may merge or part; a few are kept free for that.
-    space = room - around - 8
-    if policy is Overflow.FAIL or space < 1 or not spans:
-        return Prepared(document.number, reason=too_long(len(whole), room), tokens=len(whole))
-    kept = windows(len(spans), space, policy)
-    items: list[WorkItem] = []
-    for part, window in enumerate(kept):
-        ids = prompt(document.text[spans[window.start][0] : spans[window.stop - 1][1]])
-        if len(ids) > room:
-            return Prepared(document.number, reason=too_long(len(whole), room), tokens=len(whole))
-        items.append(_item(document, part, len(kept), ids))
-    return Prepared(document.number, tuple(items), len(whole), unknown, coverage(len(spans), kept))
-
-
-def _item(document: Document, part: int, parts: int, ids: TokenIds) -> WorkItem:
-    seed = document.sha256 if parts == 1 else f"{document.sha256}:{part}"
-    return WorkItem(document.number, part, parts, ids, 0, seed)
 
 
 def _reason(error: BaseException) -> str:

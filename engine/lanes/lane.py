@@ -14,8 +14,8 @@ from engine.documents.split import Overflow, coverage, windows
 from engine.encoding.batches import WorkItem
 from engine.encoding.encoder import Encoder
 from engine.errors import Cancelled
-from engine.lanes.reading import Document, let_exits_through, read_and_count, said, too_long
-from engine.lanes.work import Anchors, Prepare, Prepared
+from engine.lanes.reading import Document, count_documents, let_exits_through, read_and_count, said, too_long
+from engine.lanes.work import Anchors, Count, Prepare, Prepared
 from engine.metrics.threads import name_this_thread
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Lane:
                         self._prepare(work, tokenizer, found)
                     finally:
                         self._runner.prepared(self._index, work, found, time.perf_counter() - begin)
+                elif isinstance(work, Count):
+                    count_documents(self._runner, self._index, work, tokenizer)
                 elif isinstance(work, Anchors):
                     self._anchors(work, tokenizer, encoder, begin)
                 else:

@@ -16,5 +16,8 @@ class LaneMeter:
     tokens: int = 0
     busy: float = 0.0
     steps: int = 0
+    prefilled: int = 0
+    decoded: int = 0
+    """Tokens that its generator had computed at the end of its last step."""
     statistics: Any = None
     """What the lane's generator has counted (generation.statistics), if it has one."""

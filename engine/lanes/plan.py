@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 from engine.errors import UsageError
 
-DTYPES = ("auto", "float32", "bf16")
+DTYPES = ("auto", "float32", "bf16", "int8", "int4")
 """Number formats of the weights that a plan may ask for; ``auto`` is resolved by the machine's instruction set."""
+
+QUANTISED = ("int8", "int4")
+"""Number formats that only text generators take, and only on the CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,10 @@ class Plan:
         """Refuse a plan that no machine could follow; raises UsageError."""
         if self.dtype not in DTYPES:
             raise UsageError(f"Unknown number format {self.dtype!r}; choose one of {', '.join(DTYPES)}.")
+        if self.dtype in QUANTISED and self.device != "cpu":
+            raise UsageError(
+                f"{self.dtype} weights run on the CPU only; choose auto, bf16 or float32 for {self.device}."
+            )
         if not 0 <= self.lanes <= 1024 or not 0 <= self.threads <= 1024:
             raise UsageError(f"Lanes and threads must be between 0 and 1024, not {self.lanes} x {self.threads}.")
         if not 0 <= self.slots <= 4096:

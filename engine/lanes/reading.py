@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING
 from engine.documents.document import Source
 from engine.documents.read import NotADocument, read
 from engine.errors import Cancelled, DocumentError
-from engine.lanes.work import Prepared
+from engine.lanes.work import Count, Prepared
 
 if TYPE_CHECKING:
     from engine.job import Job
     from engine.lanes.work import Prepare
+    from engine.models.tokenizer import LaneTokenizer
     from engine.runner import Runner
 
 log = logging.getLogger(__name__)
@@ -31,18 +33,41 @@ class Document:
     sha256: str
 
 
-Count = Callable[[Sequence[Document]], list[Prepared]]
+Counter = Callable[[Sequence[Document]], list[Prepared]]
 """Turns documents into work items, or says why not; raises whatever a tokenizer raises."""
 
 
-def read_and_count(runner: Runner, work: Prepare, found: list[Prepared], count: Count) -> None:
+def count_documents(runner: Runner, lane: int, work: Count, tokenizer: LaneTokenizer) -> None:
+    """Count the tokens of the documents of ``work``, and book them; one that cannot be read is left for its run."""
+
+    def stopped() -> None:
+        if work.stop():
+            raise Cancelled("cancelled")
+
+    def count(documents: Sequence[Document]) -> list[Prepared]:
+        rows = tokenizer.ids([one.text for one in documents], stopped)
+        unknown = tokenizer.unknown_id
+        return [
+            Prepared(one.number, (), len(ids), float((ids == unknown).sum()) / max(1, len(ids)))
+            for one, ids in zip(documents, rows, strict=True)
+        ]
+
+    begin = time.perf_counter()
+    found: list[Prepared] = []
+    try:
+        read_and_count(runner, work, found, count)
+    finally:
+        runner.counted(lane, work, found, time.perf_counter() - begin)
+
+
+def read_and_count(runner: Runner, work: Prepare | Count, found: list[Prepared], count: Counter) -> None:
     """Fill ``found`` with what became of the documents of ``work``; those it does not get to are left out."""
     documents: list[Document] = []
     for number in work.documents:
         if work.stop():
             return
         try:
-            document = _read(runner, work.job, number)
+            document = _read(runner, work.job, number, keep=isinstance(work, Count))
             if document is not None:
                 documents.append(document)
         except NotADocument as error:
@@ -71,9 +96,9 @@ def read_and_count(runner: Runner, work: Prepare, found: list[Prepared], count: 
             found.append(Prepared(document.number, reason=f"could not be tokenized: {said(error)}"))
 
 
-def _read(runner: Runner, job: Job, number: int) -> Document | None:
+def _read(runner: Runner, job: Job, number: int, *, keep: bool) -> Document | None:
     """Return a document that is still on the pile, read anew unless its text is in memory and its file unchanged."""
-    held = runner.text_of(job, number)
+    held = runner.text_of(job, number, keep=keep)
     if held is None:
         return None
     record, text, in_memory = held

@@ -20,6 +20,15 @@ class Prepare:
 
 
 @dataclass(frozen=True, slots=True)
+class Count:
+    """Count the tokens of documents before anything runs; their texts stay where they are."""
+
+    job: Job
+    stop: Stop
+    documents: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Anchors:
     """Encode the texts that the task compares documents with, once per job."""
 
@@ -37,7 +46,7 @@ class Batch:
     items: tuple[WorkItem, ...]
 
 
-Work = Prepare | Anchors | Batch
+Work = Prepare | Count | Anchors | Batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,11 @@ class ModelState:
 
 @dataclass(frozen=True, slots=True)
 class LaneState:
-    """What one lane does now. ``activity``: waiting, prepare, encode, write, idle (paused or nothing queued), ended."""
+    """What one lane does now. ``activity``: waiting, prepare (reading), encode, prefill, decode, idle, ended.
+
+    A lane that prefills and decodes in one step is told as doing what took most of the step's tokens; idle is a lane with
+    nothing queued, or with all of it paused.
+    """
 
     index: int
     device: str
@@ -121,7 +125,8 @@ class Meters:
     ``queue_ready`` work items wait for a lane with their tokens counted; ``queue_waiting`` documents still wait to be
     read. ``gil_share`` is the share of lane time spent holding the interpreter, -1 when unknown. Lanes that write count
     prompt tokens computed (``prefill_tokens``) and copied from a shared beginning (``prefix_tokens``), tokens written
-    (``decode_tokens``) and the bytes of their keys and values.
+    (``decode_tokens``) and the bytes of their keys and values; ``prefill_per_s`` and ``decode_per_s`` are those tokens
+    over the last five seconds.
     """
 
     documents: int = 0
@@ -139,6 +144,18 @@ class Meters:
     decode_tokens: int = 0
     prefix_tokens: int = 0
     kv_bytes: int = 0
+    prefill_per_s: float = 0.0
+    decode_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrialState:
+    """A trial under way: of which document, its state, the newest of its text so far, its progress from 0 to 1."""
+
+    document: int
+    state: str
+    text: str = ""
+    progress: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +181,4 @@ class Snapshot:
     threads: tuple[ThreadTime, ...] = ()
     meters: Meters = field(default_factory=Meters)
     notices: tuple[Notice, ...] = ()
+    trial: TrialState | None = None

@@ -13,6 +13,7 @@ from typing import Any
 from engine.errors import ModelError
 from engine.models.families import families
 from engine.models.json_file import read_object
+from engine.models.kv import kv_numbers, table_numbers
 from engine.models.links import cached_name, outside_links
 from engine.models.pipeline import EmbeddingPipeline, read_pipeline, transformer_place
 from engine.models.sizes import check_against_weights, check_sizes, hidden_size, text_config
@@ -123,6 +124,7 @@ class _Findings:
         elif self.kind in GENERATING and not self.problems:
             result["tasks"] = ("generate",)
             result["max_tokens"] = _context(self.config)
+            result |= {"kv_numbers": kv_numbers(self.config), "table_numbers": table_numbers(self.config)}
         return result
 
 

@@ -52,6 +52,11 @@ class LoadedDecoder:
         return self.generation.kind
 
     @property
+    def closed(self) -> bool:
+        """Whether a prompt ends with the tokens that end a text: an encoder reads it, and a decoder writes."""
+        return bool(self.model.config.is_encoder_decoder)
+
+    @property
     def note(self) -> str:
         """Why it does not run over slots; empty where it does."""
         return f"runs in batches: {self.generation.reason}" if self.generation.reason else ""

@@ -19,6 +19,9 @@ PIECE = 1_000_000
 """Characters tokenized at once. A tokenizer's bookkeeping takes over a hundred bytes a token, so a very long text is
 tokenized in pieces that end at white space, where word-based tokenizers would part anyway."""
 
+TEMPLATE_LIMIT = 200_000
+"""Characters of a chat template; the longest that are in use have a tenth of it."""
+
 _BREAK = re.compile(r"\s")
 
 
@@ -76,18 +79,45 @@ class LaneTokenizer:
             return self._fast.encode(text, add_special_tokens=False).ids
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def conversation(self, system: str, user: str) -> str:
+    def conversation(self, system: str, user: str, examples: Sequence[tuple[str, str]] = ()) -> str:
         """Return the exact prompt: the model's chat template around the texts, or the plain texts without one.
 
-        transformers runs templates in a sandbox. Raises UsageError when the template refuses.
+        ``examples`` are pairs of what a user asked and what the model should have answered; they come before the
+        question. transformers runs templates in a sandbox. Raises UsageError when the template refuses or is too long.
         """
         if not self.has_template:
-            return f"{system}\n\n{user}" if system else user
-        messages = ([{"role": "system", "content": system}] if system else []) + [{"role": "user", "content": user}]
+            turns = [f"{asked}\n{answer}" for asked, answer in examples]
+            return "\n\n".join([*([system] if system else []), *turns, user])
+        self._check_template()
+        turns = [
+            message
+            for asked, answer in examples
+            for message in ({"role": "user", "content": asked}, {"role": "assistant", "content": answer})
+        ]
+        messages = [*turns, {"role": "user", "content": user}]
+        if not system:
+            return self._apply(messages)
+        try:
+            return self._apply([{"role": "system", "content": system}, *messages])
+        except UsageError:
+            # Some families know no system role; their makers advise to put its text before the first question.
+            first = {"role": "user", "content": f"{system}\n\n{messages[0]['content']}"}
+            return self._apply([first, *messages[1:]])
+
+    def _apply(self, messages: Sequence[dict[str, str]]) -> str:
         try:
             return self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         except Exception as error:
             raise UsageError(f"The model's chat template cannot be applied: {error}") from error
+
+    def _check_template(self) -> None:
+        template = self._tokenizer.chat_template
+        size = len(template) if isinstance(template, str) else max(map(len, template.values()), default=0)
+        if size > TEMPLATE_LIMIT:
+            raise UsageError(
+                f"The model's chat template has {size:,} characters, and no more than {TEMPLATE_LIMIT:,} are taken. "
+                "Download the tokenizer's files again."
+            )
 
     def prompt_ids(self, prompt: str, *, closed: bool = False) -> npt.NDArray[np.int32]:
         """Return the token ids of a whole prompt; a template has written its special tokens itself.

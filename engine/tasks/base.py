@@ -85,8 +85,15 @@ class TextTask(Task, Protocol):
 
     sampling: SamplingSettings
 
+    names_files: bool
+    """Whether the prompt says something else about every file, whatever its text."""
+
     def question(self, text: str, name: str, path: str) -> str:
         """Return the user's prompt about one document."""
+        ...
+
+    def examples(self, name: str, path: str) -> Sequence[tuple[str, str]]:
+        """Return pairs of a question and the answer that it should get, to be put before the question."""
         ...
 
     def combine_answers(self, answers: Sequence[Answer]) -> Outcome:
@@ -141,7 +148,7 @@ def specification(task: type[Task]) -> TaskSpec:
                 required=bool(about.get("required")),
             )
         )
-    return TaskSpec(task.name, task.label, task.help, tuple(settings))
+    return TaskSpec(task.name, task.label, task.help, tuple(settings), writes(task))
 
 
 def settings_of(task: type[Task], given: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,14 @@ class GenerateSettings:
     )
     system: str = field(
         default="", metadata={"label": "System text", "kind": "multiline", "help": "what the model should be"}
+    )
+    examples: str = field(
+        default="",
+        metadata={
+            "label": "Examples",
+            "kind": "examples",
+            "help": "answers to learn from, one a line: document => answer, or as JSON with input and output",
+        },
     )
     max_new_tokens: int = field(
         default=256, metadata=_number("Longest answer", "integer", 1, 100_000, "new tokens at most")
@@ -68,6 +77,32 @@ class GenerateSettings:
     )
 
 
+def read_examples(text: str) -> list[tuple[str, str]]:
+    """Return the (document, answer) pairs of ``text``, one a line: ``document => answer`` or a JSON object.
+
+    The object's keys are ``input`` and ``output``. Raises UsageError that names the line.
+    """
+    pairs: list[tuple[str, str]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        if line.lstrip().startswith("{"):
+            try:
+                value = json.loads(line)
+            except ValueError as error:
+                raise UsageError(f"Generate: line {number} of the examples is no JSON ({error}).") from error
+            asked, answer = value.get("input"), value.get("output")
+        else:
+            asked, _, answer = (part.strip() for part in line.partition("=>"))
+        if not (isinstance(asked, str) and isinstance(answer, str) and asked and answer):
+            raise UsageError(
+                f"Generate: line {number} of the examples needs an input and an output: "
+                'document => answer, or {"input": "...", "output": "..."}.'
+            )
+        pairs.append((asked, answer))
+    return pairs
+
+
 class Generate:
     """Asks the model once about each document, or once about each part of a long one."""
 
@@ -96,6 +131,8 @@ class Generate:
                 f"Generate: the prompt names {{{unknown[0]}}}; it can name {known}. Write {{{{ for a brace."
             )
         self._names_text = "text" in named
+        self.names_files = bool(named & {"name", "path"})
+        self._examples = read_examples(settings.examples)
         self.sampling = SamplingSettings(
             max_new_tokens=settings.max_new_tokens,
             temperature=settings.temperature,
@@ -116,6 +153,10 @@ class Generate:
         """Return the user's prompt about one document; a prompt that does not name {text} gets it at its end."""
         asked = self.settings.prompt.format(text=text, name=name, path=path)
         return asked if self._names_text else f"{asked}\n\n{text}"
+
+    def examples(self, name: str, path: str) -> list[tuple[str, str]]:
+        """Return the examples as questions like the one about the document, each with its answer."""
+        return [(self.question(text, name, path), answer) for text, answer in self._examples]
 
     def combine_answers(self, answers: Sequence[Answer]) -> Outcome:
         """Make the result of a document from the answers about its parts, in their order."""

@@ -1,0 +1,66 @@
+"""What a model and a plan will take of the memory, before anything is loaded. Arithmetic only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.lanes.plan import Plan
+from engine.protocol import ModelFacts
+
+SLOTS = 32
+"""Sequences that a lane writes at once unless the plan says otherwise: a read of the weights serves them all (law 2)."""
+
+KV_SHARE = 0.4
+"""Share of the free memory that all lanes' keys and values may take together (law 11)."""
+
+TOKENS = 1024
+"""Tokens of prompt and answer that a sequence is taken to have while nothing is known of the pile."""
+
+WORKING = 300_000_000
+"""Bytes that torch, transformers and the steps of the lanes take beside weights, keys and values; about."""
+
+_WEIGHT_BYTES = {"float32": 4.0, "bf16": 2.0, "int8": 1.02, "int4": 0.56}
+"""Bytes of a weight; int8 has a scale per row, int4 a scale and a zero point for every group of numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Bytes that a model needs in a number format: its weights, the keys and values of all slots, and the rest.
+
+    ``kv`` is for ``sequences`` sequences of ``tokens`` tokens; ``free`` is what the machine has left for all of it.
+    """
+
+    dtype: str
+    weights: int
+    kv: int
+    working: int
+    free: int
+    sequences: int
+    tokens: int
+
+    @property
+    def loads(self) -> bool:
+        """Whether the model can be loaded."""
+        return self.weights + self.working <= self.free
+
+    @property
+    def all_slots(self) -> bool:
+        """Whether all slots get their keys and values at once; where not, some of them wait."""
+        return self.kv <= KV_SHARE * max(0, self.free - self.weights - self.working)
+
+
+def footprint(facts: ModelFacts, plan: Plan, free: int, tokens: int = TOKENS) -> Footprint:
+    """Return what ``facts``' model needs under ``plan``, in which nothing is left open but the slots.
+
+    ``free`` bytes are available; ``tokens`` are those of prompt and answer of one sequence.
+    """
+    size = _WEIGHT_BYTES.get(plan.dtype, 4.0)
+    table = facts.table_numbers if plan.dtype in ("int8", "int4") else 0
+    weights = facts.memory.get(plan.dtype) or round((facts.parameters - table) * size + table * 2)
+    longest = facts.max_tokens or tokens
+    sequences = max(1, plan.lanes) * (plan.slots or SLOTS) if facts.kv_numbers else 0
+    number = 4 if plan.dtype == "float32" else 2
+    tokens = min(tokens, longest)
+    return Footprint(
+        plan.dtype, weights, sequences * tokens * facts.kv_numbers * number, WORKING, free, sequences, tokens
+    )

@@ -1,0 +1,124 @@
+"""The prompts about one document: one, or one for each part of a document that is too long for the model. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from engine.documents.split import Overflow, Window, coverage, windows
+from engine.encoding.batches import TokenIds, WorkItem
+from engine.errors import UsageError
+from engine.lanes.reading import Document, too_long
+from engine.lanes.work import Prepared
+
+if TYPE_CHECKING:
+    from engine.models.tokenizer import LaneTokenizer
+    from engine.tasks.base import TextTask
+
+SEAM = 8
+"""Tokens kept free where a part of a text meets its prompt: there, tokens may merge or part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """What the model will read about one document.
+
+    ``texts`` are the exact prompts and ``ids`` their tokens, none where the document is refused for ``reason``;
+    ``tokens`` are those of the document's own text, ``whole`` those of the prompt about all of it, which may be more
+    than the ``room`` that the answer leaves.
+    """
+
+    texts: tuple[str, ...]
+    ids: tuple[TokenIds, ...]
+    tokens: int
+    whole: int
+    room: int
+    unknown_share: float
+    coverage: float = 1.0
+    reason: str = ""
+
+
+class PromptWriter:
+    """Writes prompts of one task with one tokenizer; belongs to one thread, as the tokenizer does."""
+
+    def __init__(self, task: TextTask, tokenizer: LaneTokenizer, longest: int, *, closed: bool = False) -> None:
+        """Keep prompt and answer within ``longest`` tokens; ``closed`` ends prompts as an encoder wants them.
+
+        Raises UsageError when the answer leaves no room for a prompt.
+        """
+        self.task = task
+        self.room = longest - task.settings.max_new_tokens
+        self._tokenizer, self._closed = tokenizer, closed
+        self._around: int | None = None
+        if self.room < 1:
+            raise UsageError(f"{task.settings.max_new_tokens:,} new tokens leave no room for a prompt in {longest:,}.")
+
+    def text(self, document: Document, text: str) -> str:
+        """Return the exact prompt about ``text``, all of the document's or a part of it."""
+        name = document.path.replace("\\", "/").rsplit("/", 1)[-1]
+        question = self.task.question(text, name, document.path)
+        examples = self.task.examples(name, document.path)
+        return self._tokenizer.conversation(self.task.settings.system, question, examples)
+
+    def around(self, document: Document) -> int:
+        """Return the tokens of a prompt without the document's text; the same for all unless the prompt names files."""
+        if self._around is None or self.task.names_files:
+            self._around = len(self._ids(self.text(document, "")))
+        return self._around
+
+    def space(self, document: Document) -> int:
+        """Return the tokens of a text that fit into one prompt when it has to be cut."""
+        return self.room - self.around(document) - SEAM
+
+    def write(self, document: Document) -> Prompts:
+        """Return the prompts; a document that does not fit is treated as the task's settings say.
+
+        Raises UsageError where the chat template refuses.
+        """
+        prompt = self.text(document, document.text)
+        whole = self._ids(prompt)
+        unknown = float(np.count_nonzero(whole == self._tokenizer.unknown_id)) / max(1, len(whole))
+        tokens = max(0, len(whole) - self.around(document))
+        if len(whole) <= self.room:
+            return Prompts((prompt,), (whole,), tokens, len(whole), self.room, unknown)
+        refused = Prompts((), (), tokens, len(whole), self.room, unknown, 0.0, too_long(len(whole), self.room))
+        spans = self._tokenizer.spans(document.text)
+        kept = self._windows(document, len(spans))
+        if not kept:
+            return refused
+        texts = [self.text(document, document.text[spans[w.start][0] : spans[w.stop - 1][1]]) for w in kept]
+        ids = [self._ids(text) for text in texts]
+        if max(map(len, ids)) > self.room:
+            return refused
+        share = coverage(len(spans), kept)
+        return Prompts(tuple(texts), tuple(ids), tokens, len(whole), self.room, unknown, share)
+
+    def _windows(self, document: Document, tokens: int) -> list[Window]:
+        policy = Overflow(self.task.settings.on_overflow)
+        space = self.space(document)
+        return [] if policy is Overflow.FAIL or space < 1 or not tokens else windows(tokens, space, policy)
+
+    def _ids(self, prompt: str) -> TokenIds:
+        return self._tokenizer.prompt_ids(prompt, closed=self._closed)
+
+
+def prepare_document(writer: PromptWriter, document: Document) -> Prepared:
+    """Return the prompts about one document as work items; each part draws its random numbers from a seed of its own."""
+    found = writer.write(document)
+    if found.reason:
+        return Prepared(document.number, reason=found.reason, tokens=found.tokens)
+    parts = len(found.ids)
+    items = [
+        WorkItem(document.number, part, parts, ids, 0, document.sha256 if parts == 1 else f"{document.sha256}:{part}")
+        for part, ids in enumerate(found.ids)
+    ]
+    return Prepared(document.number, tuple(items), found.tokens, found.unknown_share, found.coverage)
+
+
+def as_text_task(task: object) -> TextTask:
+    """Return ``task`` as one that writes; raises UsageError for one that makes vectors."""
+    if not getattr(task, "writes", False):
+        raise UsageError("Only tasks that write text have a prompt.")
+    return cast("TextTask", task)
