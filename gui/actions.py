@@ -60,6 +60,12 @@ class Actions(QObject):
         self.start = make(_Entry("start", t("&Start"), "F5", "start", t("Start the task on the pile")), "on_accent")
         self.pause = make(_Entry("pause", t("&Pause"), "F6", "pause", t("Finish what runs and take no more")))
         self.stop = make(_Entry("stop", t("S&top"), "Shift+F5", "stop", t("Stop the task; results stay")))
+        self.show_prompt = make(
+            _Entry("show_prompt", t("Show &prompt"), "F7", "document", t("Show the exact prompt about this document"))
+        )
+        self.try_on = make(
+            _Entry("try_on", t("&Try on this document"), "F8", "running", t("Run the task on this document alone"))
+        )
         self.retry_failed = make(
             _Entry("retry_failed", t("&Retry failed"), "Ctrl+R", "retry", t("Run failed and cancelled documents again"))
         )
@@ -130,6 +136,9 @@ class Actions(QObject):
                 self.start,
                 self.pause,
                 self.stop,
+                None,
+                self.show_prompt,
+                self.try_on,
                 None,
                 self.retry_failed,
                 self.retry_selected,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QAbstractScrollArea, QDialog, QMainWindow, QWidget
@@ -23,9 +21,11 @@ from gui.panels.model import ModelPanel
 from gui.panels.pile import PilePanel
 from gui.panels.result import ResultPanel
 from gui.panels.task import TaskPanel
+from gui.rehearsal import Rehearsal
 from gui.session import Session
 from gui.settings import Settings
 from gui.status_line import StatusLine
+from gui.tab_order import lead_tabs
 from gui.theme import Theme
 from gui.toolbar import Toolbar
 from gui.widgets.drop_overlay import DropOverlay
@@ -60,7 +60,8 @@ class MainWindow(QMainWindow):
         a = self.actions_
         self.welcome = Welcome(theme, a.add_files, a.add_folder, a.sample)
         self.pile_panel = PilePanel(session, theme, self.welcome)
-        self.result_panel = ResultPanel(session, theme)
+        self.rehearsal = Rehearsal(session, self.task_panel, self)
+        self.result_panel = ResultPanel(session, theme, self.task_panel, self.rehearsal)
         self.messages = MessageBar(theme)
         self.status = StatusLine(theme)
         self.setStatusBar(self.status)
@@ -111,6 +112,8 @@ class MainWindow(QMainWindow):
             (a.start, self.start),
             (a.pause, self._pause_or_resume),
             (a.stop, session.stop),
+            (a.show_prompt, self.result_panel.show_prompt),
+            (a.try_on, self.result_panel.show_trial),
             (a.retry_failed, session.retry),
             (a.retry_selected, lambda: session.retry(self.pile_panel.selected)),
             (a.remove_selected, lambda: session.remove(self.pile_panel.selected)),
@@ -133,6 +136,8 @@ class MainWindow(QMainWindow):
         self.task_panel.changed.connect(self.refresh)
         self.task_panel.form_made.connect(self._order_tabs)
         self.toolbar.model_clicked.connect(self._show_model)
+        self.rehearsal.trial_changed.connect(self.refresh_actions)
+        self.rehearsal.counted.connect(self._show_counts)
         session.engine_changed.connect(self._engine_changed)
         session.jobs_changed.connect(self.refresh_actions)
         session.current_changed.connect(self.refresh)
@@ -146,28 +151,7 @@ class MainWindow(QMainWindow):
         self.arrangement.docks["live"].visibilityChanged.connect(lambda _visible: self._watch_live())
 
     def _order_tabs(self) -> None:
-        """Lead the Tab key the way the eye goes: toolbar, side panels, filters, table, result."""
-        form = self.task_panel.form
-        chain = [
-            self.model_panel.choice,
-            self.model_panel.open,
-            self.model_panel.refresh,
-            self.model_panel.unload,
-            self.model_panel.cancel,
-            self.task_panel.choice,
-            *(field.editor for field in (form.in_order if form is not None else ())),
-            self.hardware_panel.device,
-            self.hardware_panel.lanes,
-            self.hardware_panel.threads,
-            self.hardware_panel.dtype,
-            *(self.pile_panel.chips.button(state) for state in ("", *words.STATES)),
-            self.pile_panel.search,
-            self.pile_panel.view,
-            self.result_panel.text,
-            self.result_panel.tabs,
-        ]
-        for before, after in pairwise(chain):
-            QWidget.setTabOrder(before, after)
+        lead_tabs(self)
 
     # --------------------------------------------------------------------------------------------------------- the tick
     def _tick(self) -> None:
@@ -197,6 +181,7 @@ class MainWindow(QMainWindow):
             title = self.tr("{percent} – Heddle").format(percent=words.percent(share))
         if self.windowTitle() != title:
             self.setWindowTitle(title)
+        self.rehearsal.look()
         self.awake.hold(any(job.busy for job in session.jobs.values()))
         self.refresh_actions()
 
@@ -217,9 +202,17 @@ class MainWindow(QMainWindow):
         chosen = self.pile_panel.view.selectionModel().hasSelection()
         for action in (a.retry_selected, a.remove_selected, a.copy_paths):
             action.setEnabled(chosen)
+        a.show_prompt.setEnabled(self.result_panel.document >= 0)
+        a.try_on.setEnabled(self.result_panel.document >= 0 and self.rehearsal.trying < 0)
         a.clear.setEnabled(idle and job is not None and job.count() > 0)
         a.next_pile.setEnabled(len(self.session.jobs) > 1)
         a.start_engine.setEnabled(not self.session.client.alive)
+
+    def _show_counts(self) -> None:
+        counts = self.rehearsal.counts
+        self.task_panel.show_counts(counts)
+        answer = self.task_panel.values().get("max_new_tokens", 0)
+        self.hardware_panel.set_tokens(counts["longest"] + answer if counts else 0)
 
     def _engine_changed(self, state: str) -> None:
         self.status.show_engine(state)

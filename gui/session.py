@@ -275,11 +275,24 @@ class Session(QObject):
         """Use and remember another plan."""
         if plan == self.plan:
             return
-        self.plan = plan
+        before, self.plan = self.plan, plan
         self.settings.set_plan(plan)
-        self.client.send(SetPlan, self._tell_failure, plan=plan)
+
+        def answered(reply: Reply) -> None:
+            if not reply.ok and self.client.alive and self.plan == plan:
+                self.plan = before  # the engine refused it, and goes on as before
+                self.settings.set_plan(before)
+                self.model_changed.emit()
+            self._tell_failure(reply)
+
+        self.client.send(SetPlan, answered, plan=plan)
 
     # -------------------------------------------------------------------------------------------------------------- piles
+    @property
+    def writes(self) -> bool:
+        """Whether the model that is open or being opened writes text."""
+        return self.facts is not None and "generate" in self.facts.tasks
+
     @property
     def job(self) -> Job | None:
         """The pile that is shown."""

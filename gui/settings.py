@@ -71,14 +71,14 @@ class Settings:
                 lanes=int(value.get("lanes", 0)),
                 threads=int(value.get("threads", 0)),
                 dtype=str(value.get("dtype", "auto")),
+                slots=int(value.get("slots", 0)),
             )
         except (UsageError, TypeError, ValueError):
             return Plan()
 
     def set_plan(self, plan: Plan) -> None:
         """Remember the plan."""
-        fields = {"device": plan.device, "lanes": plan.lanes, "threads": plan.threads, "dtype": plan.dtype}
-        self.set_json("plan", fields)
+        self.set_json("plan", {name: getattr(plan, name) for name in Plan.__dataclass_fields__})
 
     def strings(self, key: str) -> list[str]:
         """Return a list of strings, such as the recent models."""

@@ -25,6 +25,8 @@ _ENGINE_WORDS = (
     QT_TRANSLATE_NOOP("engine", "auto"),
     QT_TRANSLATE_NOOP("engine", "packed"),
     QT_TRANSLATE_NOOP("engine", "padded"),
+    QT_TRANSLATE_NOOP("engine", "slots"),
+    QT_TRANSLATE_NOOP("engine", "batches"),
     QT_TRANSLATE_NOOP("engine", "starter"),
     QT_TRANSLATE_NOOP("engine", "recent"),
     QT_TRANSLATE_NOOP("engine", "found"),
@@ -88,6 +90,15 @@ def parameter_count(value: int) -> str:
     if value >= 1_000_000:
         return _tr("{number} million").format(number=decimals(value / 1e6, 1))
     return number(value)
+
+
+def finish(reason: str) -> str:
+    """Return in words why an answer ended where it did; "" for no reason."""
+    return {
+        "end": _tr("ended by the model"),
+        "stop": _tr("ended by a stop text"),
+        "length": _tr("cut at the longest answer"),
+    }.get(reason, engine_text(reason))
 
 
 def documents(n: int) -> str:

@@ -38,7 +38,7 @@ class LaneTimeline(ChartCard):
             "encode": self.tr("encode"),
             "prefill": self.tr("prefill"),
             "decode": self.tr("decode"),
-            "prepare": self.tr("prepare"),
+            "prepare": self.tr("reading"),
             "waiting": self.tr("waiting"),
             "idle": self.tr("idle"),
             "ended": self.tr("ended"),

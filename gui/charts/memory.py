@@ -21,15 +21,15 @@ class Memory(CurvesCard):
         """Make an empty chart."""
         super().__init__(parent)
         self.set_title(self.tr("Memory"), self.tr("resident bytes, last 60 s"))
-        self._total = 0
+        self._total = self._kept = 0
         self.build(
-            Lines(("engine", "window"), 1e8, compact_size, now_axis=False, lines=2),
+            Lines(("engine", "window"), 1e8, compact_size, now_axis=False, lines=3),
             Lines(("available",), 1e9, compact_size, now_axis=True),
         )
 
-    def set_total(self, total: int) -> None:
-        """Say how many bytes the machine has."""
-        self._total = total
+    def set_total(self, total: int, kept: int = 0) -> None:
+        """Say how many bytes the machine has, and how many of the engine's are keys and values of running texts."""
+        self._total, self._kept = total, kept
 
     def words(self) -> Sequence[Sequence[str]]:
         """Return the sizes in words."""
@@ -37,6 +37,8 @@ class Memory(CurvesCard):
         sizes = [self.tr("engine {size}").format(size=short_size(engine))] if not math.isnan(engine) else []
         if not math.isnan(window):
             sizes.append(self.tr("window {size}").format(size=short_size(window)))
+        if self._kept:
+            sizes.append(self.tr("keys and values {size}").format(size=short_size(self._kept)))
         if math.isnan(available):
             return sizes, (self.tr("not measured yet"),)
         free = self.tr("{size} free of {total}")

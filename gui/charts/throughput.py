@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Throughput(CurvesCard):
-    """Documents/s over tokens/s, each the mean of five seconds as the engine counts them."""
+    """Documents/s over tokens/s, each the mean of five seconds as the engine counts them.
+
+    A model that writes has two kinds of tokens: prompts that it reads (prefill) and answers that it writes (decode).
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Make an empty chart."""
@@ -24,15 +27,23 @@ class Throughput(CurvesCard):
         self.set_title(self.tr("Throughput"), self.tr("mean of 5 s, last 60 s"))
         self.build(
             Lines(("documents",), 1.0, compact, now_axis=False),
-            Lines(("tokens",), 10.0, compact, now_axis=True),
+            Lines(("tokens", "decode"), 10.0, compact, now_axis=True, lines=2),
         )
+
+    def record(self, now: float, *values: float) -> None:
+        """Take documents/s, tokens/s and, for a model that writes, decode tokens/s; tokens/s are then prefill only."""
+        super().record(now, *values, *[math.nan] * (3 - len(values)))
 
     def words(self) -> Sequence[Sequence[str]]:
         """Return both rates in words."""
-        documents, tokens = self.value("documents"), self.value("tokens")
+        documents, tokens, decode = (self.value(field) for field in ("documents", "tokens", "decode"))
         if math.isnan(documents):
             return (self.tr("no documents yet"),), (self.tr("no tokens yet"),)
-        return (
-            (self.tr("{rate} documents/s").format(rate=rate(documents)),),
-            (self.tr("{rate} tokens/s").format(rate=number(round(tokens))),),
-        )
+        read = number(round(tokens))
+        said = (self.tr("{rate} tokens/s").format(rate=read),)
+        if not math.isnan(decode):
+            said = (
+                self.tr("prefill {rate} tokens/s").format(rate=read),
+                self.tr("decode {rate} tokens/s").format(rate=number(round(decode))),
+            )
+        return (self.tr("{rate} documents/s").format(rate=rate(documents)),), said

@@ -1,11 +1,15 @@
-"""The hardware: on which device, with how many lanes and threads, in which number format."""
+"""The hardware: on which device, with how many lanes, threads and slots, in which number format, and what it takes."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PySide6.QtCore import QTimer
+from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
-from engine.lanes.plan import DTYPES, Plan
+from engine.lanes.footprint import SLOTS, TOKENS, WORKING, Footprint, footprint
+from engine.lanes.plan import DTYPES, QUANTISED, Plan
 from gui import words
 from gui.escape import shown
 from gui.session import Session
@@ -25,12 +29,16 @@ class HardwarePanel(QWidget):
         self.device.setMinimumContentsLength(8)
         self.lanes = self._spin(self.tr("Lanes"), self.tr("Worker threads that each run batches of their own"))
         self.threads = self._spin(self.tr("Threads per lane"), self.tr("Cores that one lane's matrix products share"))
+        self.slots = self._spin(self.tr("Slots per lane"), self.tr("Texts that one lane writes at once"))
+        self.slots.setRange(0, 4096)
         self.dtype = QComboBox()
         self.dtype.setAccessibleName(self.tr("Number format"))
         self.dtype.setToolTip(self.tr("Number format of the weights; auto takes what this machine is fastest with"))
         for name in DTYPES:
             self.dtype.addItem(words.engine_text(name) if name == "auto" else name, name)
         self._line = wrapped(look="muted")
+        self.memory = wrapped(look="muted")
+        self._tokens = TOKENS
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.setHorizontalSpacing(12)
@@ -46,12 +54,15 @@ class HardwarePanel(QWidget):
         lanes = QLabel(self.tr("&Lanes × threads"))
         lanes.setBuddy(self.lanes)
         form.addRow(lanes, both)
+        form.addRow(self.tr("&Slots per lane"), self.slots)
         form.addRow(self.tr("&Numbers"), self.dtype)
+        self._form = form
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 2, 8, 8)
         layout.setSpacing(8)
         layout.addLayout(form)
         layout.addWidget(self._line)
+        layout.addWidget(self.memory)
         layout.addStretch(1)
         # Holding an arrow of a spin box changes the plan once, at the end: lanes are real threads.
         self._delay = QTimer(self)
@@ -61,8 +72,11 @@ class HardwarePanel(QWidget):
         self._show_plan(session.plan)
         for combo in (self.device, self.dtype):
             combo.activated.connect(self._send)
-        for spin in (self.lanes, self.threads):
+        for spin in (self.lanes, self.threads, self.slots):
             spin.valueChanged.connect(lambda _value: self._delay.start())
+            spin.valueChanged.connect(lambda _value: self._weigh())
+        self.device.currentIndexChanged.connect(lambda _row: self._offer_formats())
+        self.dtype.currentIndexChanged.connect(lambda _row: self._weigh())
         session.hello.connect(self._offer)
         session.model_changed.connect(self.apply)
 
@@ -94,21 +108,115 @@ class HardwarePanel(QWidget):
     def _show_plan(self, plan: Plan) -> None:
         self.lanes.setValue(plan.lanes)
         self.threads.setValue(plan.threads)
+        self.slots.setValue(plan.slots)
         self.dtype.setCurrentIndex(max(0, self.dtype.findData(plan.dtype)))
 
-    def _send(self) -> None:
+    def _chosen(self) -> Plan:
+        """Return the plan as it is set here; a number format that the device does not take becomes auto."""
         device = self.device.currentData() or self._session.plan.device
-        self._session.set_plan(Plan(device, self.lanes.value(), self.threads.value(), self.dtype.currentData()))
+        dtype = self.dtype.currentData()
+        if dtype in QUANTISED and device != "cpu":
+            dtype = "auto"
+        return Plan(device, self.lanes.value(), self.threads.value(), dtype, self.slots.value())
+
+    def _send(self) -> None:
+        plan = self._chosen()
+        if plan.dtype != self.dtype.currentData():
+            self.dtype.setCurrentIndex(self.dtype.findData(plan.dtype))
+        self._session.set_plan(plan)
         self.apply()
+
+    def _offer_formats(self) -> None:
+        """Offer the packed integers only where the model and the device take them."""
+        facts = self._session.facts
+        encoder = facts is not None and not self._session.writes
+        on_cpu = (self.device.currentData() or "cpu") == "cpu"
+        model = self.dtype.model()
+        for row in range(self.dtype.count()):
+            item = model.item(row) if isinstance(model, QStandardItemModel) else None
+            if item is None or self.dtype.itemData(row) not in QUANTISED:
+                continue
+            why = ""
+            if encoder:
+                why = self.tr("Only models that write text take this format.")
+            elif not on_cpu:
+                why = self.tr("This format runs on the CPU only.")
+            item.setEnabled(not why)
+            item.setToolTip(why)
+
+    def set_tokens(self, tokens: int) -> None:
+        """Say how many tokens prompt and answer of one text may come to, for the estimate; 0 when unknown."""
+        self._tokens = tokens or TOKENS
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """Say what model and plan take of the memory; what is in use now by the same model would be given back."""
+        session = self._session
+        facts, hello, free = session.facts, session.machine_hello, session.meters.memory_available
+        if facts is None or hello is None or not free or not facts.parameters or self._chosen().device != "cpu":
+            self.memory.hide()
+            return
+        chosen, used = self._chosen(), session.plan_in_use
+        plan = replace(
+            chosen,
+            lanes=chosen.lanes or used.lanes or hello.machine.default_plan.lanes,
+            dtype=hello.machine.default_plan.dtype if chosen.dtype == "auto" else chosen.dtype,
+        )
+        if session.model.status == "ready":
+            free += session.model.bytes + session.meters.kv_bytes + WORKING
+        need = footprint(facts, plan, free, self._tokens)
+        text, problem = self.sentence(need)
+        look = "problem" if problem else "muted"
+        if self.memory.property("look") != look:
+            self.memory.setProperty("look", look)
+            self.memory.style().polish(self.memory)
+        self.memory.setText(text)
+        self.memory.show()
+
+    def sentence(self, need: Footprint) -> tuple[str, bool]:
+        """Return an estimate of the memory in words, and whether it is a warning."""
+        weights, kept = words.data_size(need.weights), words.data_size(need.kv)
+        said = self.tr("Memory, about: weights {weights} as {dtype}").format(weights=weights, dtype=need.dtype)
+        if need.sequences:
+            said += ", " + self.tr("keys and values up to {kept} for {texts} texts of {tokens} tokens").format(
+                kept=kept, texts=words.number(need.sequences), tokens=words.number(need.tokens)
+            )
+        said += self.tr("; {free} are free for it.").format(free=words.data_size(need.free))
+        if not need.loads:
+            return said + " " + self.tr("This will not fit: choose a smaller model or format."), True
+        if not need.all_slots:
+            return said + " " + self.tr("Not all slots will fit at once: some will wait for memory."), False
+        return said, False
+
+    def _take_back(self) -> None:
+        """Show the plan of the session again: the engine refused the one that was chosen here."""
+        for spin in (self.lanes, self.threads, self.slots):
+            spin.blockSignals(True)
+        self._show_plan(self._session.plan)
+        self.device.setCurrentIndex(max(0, self.device.findData(self._session.plan.device)))
+        for spin in (self.lanes, self.threads, self.slots):
+            spin.blockSignals(False)
+
+    def _show_slots(self) -> None:
+        """Only models that write have slots."""
+        facts = self._session.facts
+        shown = facts is None or self._session.writes
+        self._form.setRowVisible(self.slots, shown)
 
     def apply(self) -> None:
         """Explain the plan that is in use, and name it where the choice is the engine's."""
+        if self._session.plan != self._chosen() and not self._delay.isActive():
+            self._take_back()
+        self._show_slots()
+        self._offer_formats()
+        self._weigh()
         used = self._session.plan_in_use
         hello = self._session.machine_hello
         default = hello.machine.default_plan if hello is not None else Plan()
         for spin, chosen in (
             (self.lanes, used.lanes or default.lanes),
             (self.threads, used.threads or default.threads),
+            (self.slots, SLOTS),
         ):
             text = (
                 self.tr("auto ({n})").format(n=words.number(chosen)) if chosen and not spin.value() else self.tr("auto")
@@ -126,7 +234,10 @@ class HardwarePanel(QWidget):
         else:
             cores = used.device
             text = self.tr("{lanes} on {cores}, {dtype}")
-        self._line.setText(text.format(lanes=lanes, threads=threads, cores=cores, dtype=used.dtype))
+        text = text.format(lanes=lanes, threads=threads, cores=cores, dtype=used.dtype)
+        if self._session.writes:
+            text += ", " + self.tr("%Ln slots each", "", used.slots or SLOTS)
+        self._line.setText(text)
         self._line.setToolTip(
             self.tr("Processor instructions: {name}").format(name=hello.machine.instruction_set)
             if hello.machine.instruction_set

@@ -112,7 +112,7 @@ class LivePanel(QWidget):
             if snapshot.threads:
                 self.threads.record(ENGINE, snapshot.time, snapshot.threads)
             self._loads[ENGINE] = self._engine_load.update(snapshot.time, snapshot.meters.process_cpu)
-            self.memory.set_total(snapshot.meters.memory_total)
+            self.memory.set_total(snapshot.meters.memory_total, snapshot.meters.kv_bytes)
         self.lanes.record(now, snapshot.lanes if fresh else None)
         if now - self._owned >= _OWN - 0.05:
             self._owned = now
@@ -156,7 +156,10 @@ class LivePanel(QWidget):
             self.memory.record(now, math.nan, self._resident, math.nan)
             self._loads[ENGINE] = -1.0
             return
-        self.throughput.record(now, meters.documents_per_s, meters.tokens_per_s)
+        if meters.prefill_tokens:
+            self.throughput.record(now, meters.documents_per_s, meters.prefill_per_s, meters.decode_per_s)
+        else:
+            self.throughput.record(now, meters.documents_per_s, meters.tokens_per_s)
         self.queue.record(now, float(meters.queue_ready), float(meters.queue_waiting))
         self.memory.record(now, float(meters.rss), self._resident, float(meters.memory_available))
 

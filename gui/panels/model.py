@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import (
@@ -16,6 +18,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from engine.lanes.footprint import WORKING, footprint
+from engine.lanes.plan import DTYPES, QUANTISED
 from engine.metrics.snapshot import ModelState
 from engine.protocol import ModelFacts, Reply, restore
 from gui import words
@@ -52,6 +56,8 @@ class ModelPanel(QWidget):
         self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.choice.setMinimumContentsLength(12)
         self.choice.activated.connect(self._choose)
+        self.choice.highlighted.connect(self._weigh)
+        self._seen: ModelFacts | None = None
         self.refresh = self._tool(self.tr("Look for models again"))
         self.refresh.clicked.connect(session.refresh_models)
         self.open = self._tool(self.tr("Open a model folder…"))
@@ -161,6 +167,40 @@ class ModelPanel(QWidget):
         if self.choice.currentIndex() != row:
             self.choice.setCurrentIndex(row)
         self.choice.setPlaceholderText(self.tr("Starter model") if wanted == STARTER else self.tr("Choose a model"))
+
+    def _weigh(self, row: int) -> None:
+        """Show what the model under the cursor is and whether it fits, before it is chosen and loaded."""
+        folder = self.choice.itemData(row)
+        self._seen = next((facts for facts in self._session.models if facts.folder == folder), None)
+        if self._seen is not None and self._seen.usable and folder != self._session.model.folder:
+            self.facts.set_lines(self._before(self._seen))
+        else:
+            self.apply()
+
+    def _before(self, facts: ModelFacts) -> list[tuple[str, str]]:
+        """Return what is known of a model that is not open: what it is, and the memory it would take in each format."""
+        session = self._session
+        count = self.tr("{n} parameters").format(n=words.parameter_count(facts.parameters))
+        lines = [(self.tr("Model"), shown(facts.name)), (self.tr("Family"), f"{facts.family}, {count}")]
+        hello, free = session.machine_hello, session.meters.memory_available
+        if hello is None or not free or not facts.parameters:
+            return lines
+        if session.model.status == "ready":
+            free += session.model.bytes + session.meters.kv_bytes + WORKING
+        plan = session.plan
+        default = hello.machine.default_plan
+        formats = DTYPES[1:] if "generate" in facts.tasks else tuple(d for d in DTYPES[1:] if d not in QUANTISED)
+        for dtype in formats:
+            wanted = replace(plan, lanes=plan.lanes or default.lanes, dtype=dtype, device="cpu")
+            need = footprint(facts, wanted, free)
+            text = (
+                self.tr("{need}, {free} free: fits") if need.loads else self.tr("{need}, only {free} free: too large")
+            )
+            size = words.data_size(need.weights + need.working)
+            if need.kv:
+                size = self.tr("{size} and {kept} for texts").format(size=size, kept=words.data_size(need.kv))
+            lines.append((dtype, text.format(need=size, free=words.data_size(free))))
+        return lines
 
     def _choose(self, row: int) -> None:
         folder = self.choice.itemData(row)

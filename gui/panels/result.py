@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
-    QPlainTextEdit,
     QPushButton,
     QScrollArea,
     QSplitter,
@@ -25,11 +24,19 @@ from engine.metrics.snapshot import DocumentRow
 from engine.protocol import Reply, restore
 from gui import words
 from gui.escape import shown, shown_text
+from gui.panels.prompt import PromptView
 from gui.panels.result_view import ResultView
+from gui.panels.task import TaskPanel
+from gui.panels.trial import TrialView
 from gui.pile import Change
+from gui.rehearsal import Rehearsal
 from gui.session import Session
 from gui.theme import Theme
 from gui.widgets.labels import ElidedLabel, wrapped
+from gui.widgets.viewer import viewer
+
+GROWTH = 500
+"""Milliseconds between two looks at an answer in the making (law 1: text at 1-2 Hz)."""
 
 DELAY = 150
 """Milliseconds that the cursor has to rest on a document before its text is asked for."""
@@ -40,8 +47,15 @@ class ResultPanel(QWidget):
 
     retry = Signal(int)
 
-    def __init__(self, session: Session, theme: Theme, parent: QWidget | None = None) -> None:
-        """Show documents of the current pile of ``session``."""
+    def __init__(
+        self,
+        session: Session,
+        theme: Theme,
+        task: TaskPanel,
+        rehearsal: Rehearsal,
+        parent: QWidget | None = None,
+    ) -> None:
+        """Show documents of the current pile of ``session``, and what ``task`` would ask about them."""
         super().__init__(parent)
         self._session, self._theme = session, theme
         self._document = -1
@@ -68,7 +82,7 @@ class ResultPanel(QWidget):
         head.addWidget(self._about)
         head.addWidget(self._retry)
 
-        self.text = self._viewer(self.tr("Text of the document"))
+        self.text = viewer(self.tr("Text of the document"))
         self._cut = wrapped(look="muted")
         left = QWidget()
         column = QVBoxLayout(left)
@@ -83,13 +97,17 @@ class ResultPanel(QWidget):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.setWidget(self.view)
-        self.raw = self._viewer(self.tr("Result as JSON"))
+        self.raw = viewer(self.tr("Result as JSON"))
         self.raw.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.tabBar().setDrawBase(False)
         self.tabs.addTab(scroll, self.tr("Result"))
         self.tabs.addTab(self.raw, self.tr("JSON"))
+        self.prompt = PromptView(session, task, rehearsal)
+        self.trial = TrialView(rehearsal, theme)
+        self.tabs.addTab(self.prompt, self.tr("Prompt"))
+        self.tabs.addTab(self.trial, self.tr("Trial"))
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.setChildrenCollapsible(False)
         self.splitter.setHandleWidth(8)
@@ -116,19 +134,19 @@ class ResultPanel(QWidget):
         session.current_changed.connect(lambda: self.show_document(-1))
         theme.changed.connect(self._dress)
 
-    def _viewer(self, name: str) -> QPlainTextEdit:
-        viewer = QPlainTextEdit()
-        viewer.setReadOnly(True)
-        viewer.setTabChangesFocus(True)
-        viewer.setAcceptDrops(False)  # files are for the window
-        viewer.viewport().setAcceptDrops(False)
-        viewer.setAccessibleName(name)
-        return viewer
-
     @property
     def document(self) -> int:
         """The id of the document that is shown, -1 for none."""
         return self._document
+
+    def show_trial(self) -> None:
+        """Bring the trial forward and begin one on the document that is shown."""
+        self.tabs.setCurrentWidget(self.trial)
+        self.trial.start()
+
+    def show_prompt(self) -> None:
+        """Bring the prompt about the document that is shown forward."""
+        self.tabs.setCurrentWidget(self.prompt)
 
     def show_document(self, document: int) -> None:
         """Show a document of the current pile; -1 shows none."""
@@ -137,6 +155,8 @@ class ResultPanel(QWidget):
         self._document = document
         self._asked = -1
         self._row = None
+        self.prompt.show_document(document)
+        self.trial.show_document(document)
         self._pages.setCurrentIndex(0 if document < 0 else 1)
         if document < 0:
             self._delay.stop()
@@ -161,6 +181,11 @@ class ResultPanel(QWidget):
             self.show_document(-1)
         elif self._row is None or row.state != self._row.state:
             self._show_row(row)
+            self._delay.setInterval(DELAY)
+            self._delay.start()
+        elif row.state == "running" and row.summary != self._row.summary and not self._delay.isActive():
+            self._row = row
+            self._delay.setInterval(GROWTH)  # its answer grows
             self._delay.start()
 
     def _ask(self) -> None:

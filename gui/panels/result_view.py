@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
 
 from engine.metrics.snapshot import DocumentRow
 from gui import words
-from gui.escape import shown
+from gui.escape import shown, shown_text
 from gui.theme import Theme
 from gui.widgets.facts import FactList
 from gui.widgets.labels import wrapped
 from gui.widgets.score_bars import ScoreBars
+from gui.widgets.viewer import grow, viewer
 
 _FIRST = 8
 """How many values of a vector are shown; all of them are in the export."""
@@ -36,6 +37,8 @@ class ResultView(QWidget):
         self._title.setFont(font)
         self._reason = wrapped(look="muted")
         self._reason.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.answer: QPlainTextEdit = viewer(self.tr("Answer"))
+        self.answer.setMinimumHeight(72)
         self.bars = ScoreBars(theme)
         self.facts = FactList()
         head = QHBoxLayout()
@@ -47,6 +50,7 @@ class ResultView(QWidget):
         column.setSpacing(8)
         column.addLayout(head)
         column.addWidget(self._reason)
+        column.addWidget(self.answer, 3)
         column.addWidget(self.bars)
         column.addWidget(self.facts)
         column.addStretch(1)
@@ -57,6 +61,10 @@ class ResultView(QWidget):
         self.bars.setVisible(isinstance(scores, dict) and bool(scores))
         if isinstance(scores, dict):
             self.bars.set_scores({str(k): v for k, v in scores.items() if isinstance(v, int | float)})
+        text = result.get("text") if result is not None else None
+        self.answer.setVisible(isinstance(text, str))
+        if isinstance(text, str):
+            grow(self.answer, shown_text(text))
         icon, role, title, reason = self._head(row, result, error)
         self._icon.setVisible(bool(icon))
         if icon:
@@ -84,6 +92,10 @@ class ResultView(QWidget):
             if state == "failed":
                 reason = self.tr("{reason} When the cause is gone, press Retry.").format(reason=_sentence(reason))
             return state if title else "", state, title, reason
+        if isinstance(result.get("text"), str):
+            if state == "running":
+                return "running", "running", self.tr("A lane is writing"), ""
+            return ("warning", "warning", self.tr("Answer"), reason) if reason else ("", "", "", "")
         label = result.get("label")
         if isinstance(label, str):
             if result.get("unsure"):
@@ -100,9 +112,21 @@ class ResultView(QWidget):
             "norm": self.tr("Length of the vector"),
             "windows": self.tr("Windows of text"),
             "vector": self.tr("First values"),
+            "finish_reason": self.tr("Answer"),
+            "tokens_in": self.tr("Tokens read"),
+            "tokens_out": self.tr("Tokens written"),
+            "tokens_per_s": self.tr("Tokens/s"),
+            "ttft": self.tr("First token after"),
+            "parts": self.tr("Prompts"),
         }
         for key, value in (result or {}).items():
-            if key in ("scores", "label", "unsure"):
+            if key in ("scores", "label", "unsure", "text") or (key == "finish_reason" and not value):
+                continue
+            if key == "finish_reason":
+                lines.append((known[key], words.finish(str(value))))
+                continue
+            if key == "ttft" and isinstance(value, int | float):
+                lines.append((known[key], self.tr("{n} s").format(n=words.seconds(float(value)))))
                 continue
             lines.append((known.get(key, words.engine_text(key)), _value(value)))
         if row is not None and row.state == "done" and row.tokens >= 0:

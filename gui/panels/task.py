@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidg
 from gui import words
 from gui.panels.task_form import TaskForm
 from gui.session import Session
-from gui.widgets.labels import ElidedLabel
+from gui.widgets.labels import ElidedLabel, wrapped
 
 
 class TaskPanel(QWidget):
@@ -46,6 +46,9 @@ class TaskPanel(QWidget):
         layout.addWidget(self.choice)
         layout.addWidget(self._help)
         layout.addWidget(self._scroll, 1)
+        self.counts = wrapped(look="muted")
+        self.counts.hide()
+        layout.addWidget(self.counts)
         session.hello.connect(self._offer)
 
     @property
@@ -69,6 +72,31 @@ class TaskPanel(QWidget):
             if wrong is not None:
                 wrong.editor.setFocus()
                 self._scroll.ensureWidgetVisible(wrong)
+
+    def show_counts(self, counts: dict[str, Any]) -> None:
+        """Say how many tokens the pile has and what becomes of documents that are too long; nothing when unknown."""
+        self.counts.setText(self._counted(counts) if counts else "")
+        self.counts.setVisible(bool(counts))
+
+    def _counted(self, counts: dict[str, Any]) -> str:
+        said = self.tr("{documents}, {tokens} tokens, the longest {longest}.").format(
+            documents=words.documents(counts["documents"] - counts["uncounted"]),
+            tokens=words.number(counts["tokens"]),
+            longest=words.number(counts["longest"]),
+        )
+        if counts["longer"]:
+            said += " " + self.tr("%Ln are longer than the {space} that fit", "", counts["longer"]).format(
+                space=words.number(counts["space"])
+            )
+            parts, unused = words.number(counts["parts"]), words.number(counts["unused"])
+            said += {
+                "split": self.tr(": split into {parts} parts.").format(parts=parts),
+                "head": self.tr(": only their beginning is used, {unused} tokens are not.").format(unused=unused),
+                "tail": self.tr(": only their end is used, {unused} tokens are not.").format(unused=unused),
+            }.get(counts["policy"], self.tr(" and will be refused."))
+        elif counts["space"]:
+            said += " " + self.tr("All fit.")
+        return said
 
     def preset(self, task: str, values: dict[str, Any]) -> None:
         """Choose a task and fill in its form, at once or as soon as the engine offers it."""

@@ -22,8 +22,8 @@ from engine.protocol import Setting, TaskSpec
 from gui import words
 from gui.widgets.labels import wrapped
 
-_LIMIT = 10**9
-"""Where a setting names no limit; Qt's own default would stop at 99."""
+_LIMIT = 2**31 - 1
+"""Where a setting names no limit, or one that Qt's whole numbers cannot hold; Qt's own default would stop at 99."""
 
 
 class TextArea(QPlainTextEdit):
@@ -96,7 +96,10 @@ class Field(QWidget):
             case "integer":
                 spin = QSpinBox()
                 low, high = setting.minimum, setting.maximum
-                spin.setRange(-_LIMIT if low is None else int(low), _LIMIT if high is None else int(high))
+                spin.setRange(
+                    -_LIMIT if low is None else int(max(low, -_LIMIT)),
+                    _LIMIT if high is None else int(min(high, _LIMIT)),
+                )
                 spin.valueChanged.connect(self.changed)
                 self._value, self._set = spin.value, lambda v: spin.setValue(int(v))
                 return spin
@@ -109,11 +112,14 @@ class Field(QWidget):
                 real.valueChanged.connect(self.changed)
                 self._value, self._set = lambda: round(real.value(), 3), lambda v: real.setValue(float(v))
                 return real
-            case "labels" | "multiline":
+            case "labels" | "multiline" | "examples":
                 area = TextArea(6, 14) if setting.kind == "labels" else TextArea(3, 10)
                 if setting.kind == "labels":
                     area.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)  # one label a line, to be seen at a glance
                     area.setPlaceholderText(self.tr("One label a line, as name: description"))
+                if setting.kind == "examples":
+                    area.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+                    area.setPlaceholderText(self.tr("One example a line, as document => answer"))
                 area.textChanged.connect(self.changed)
                 self._value, self._set = area.toPlainText, lambda v: area.setPlainText(str(v))
                 return area

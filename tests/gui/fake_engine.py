@@ -32,6 +32,7 @@ from engine.metrics.snapshot import (  # noqa: E402
     Notice,
     Snapshot,
     ThreadTime,
+    TrialState,
 )
 
 LABELS = ("delivery", "billing", "technical problem", "praise", "cancellation", "job application")
@@ -96,6 +97,8 @@ class FakeEngine:
         self.inbox: queue.Queue = queue.Queue()
         self.hung = False
         self.exports = 0
+        self.trial: p.Trial | None = None
+        self.trial_left = 0
 
     # ---- streams
     def send(self, message) -> None:
@@ -230,14 +233,18 @@ class FakeEngine:
                     "",
                     "",
                     "float32",
-                    "packed",
+                    "slots" if "generate" in facts.tasks else "packed",
                     "",
                     facts.parameters,
-                    384,
-                    256,
+                    facts.dimension,
+                    facts.max_tokens,
                     facts.bytes,
                 )
                 self.send(p.Reply(command.request, True, {"facts": p.plain(facts)}))
+        if self.trial is not None:
+            self.trial_left -= 1
+            if not self.trial_left:
+                self.end_trial("done")
         for job in self.jobs.values():
             if job.status == "queued" and self.model.status == "ready":
                 job.status = "running"
@@ -285,7 +292,7 @@ class FakeEngine:
             )
             self.send(p.Reply(c.request, False, error=self.model.message))
             return
-        facts = models()[0]
+        facts = next((f for f in models() if f.source == self.o.open), models()[0])
         folder = facts.folder if c.folder == "starter" else c.folder
         self.model = ModelState("loading", folder, os.path.basename(folder), 0.0, "reading weights")
         self.loading, self.load_left = dataclasses.replace(c, folder=folder), self.o.load_seconds
@@ -311,7 +318,11 @@ class FakeEngine:
 
     def on_SetPlan(self, c):
         self.plan = Plan(
-            c.plan.device, c.plan.lanes or 2, c.plan.threads or 1, "float32" if c.plan.dtype == "auto" else c.plan.dtype
+            c.plan.device,
+            c.plan.lanes or 2,
+            c.plan.threads or 1,
+            "float32" if c.plan.dtype == "auto" else c.plan.dtype,
+            c.plan.slots,
         )
         return {}
 
@@ -419,6 +430,56 @@ class FakeEngine:
             "row": p.plain(row),
         }
 
+    def on_Preview(self, c):
+        policy = c.settings.get("on_overflow", "split")
+        prompt = c.settings["prompt"].format(text=f"text {c.document}", name=f"{c.document}.txt", path="")
+        long = c.document % 2 == 0
+        return {
+            "prompt": f"<user>{prompt}<model>",
+            "rest": "the end" if long else "",
+            "hidden": 1234 if long else 0,
+            "template": True,
+            "whole": 900 if long else 12,
+            "room": 500,
+            "window": 600,
+            "parts": 0 if policy == "fail" and long else 3 if long else 1,
+            "coverage": 0.5 if long and policy in ("head", "tail") else 1.0,
+            "policy": policy,
+            "reason": "longer than the window" if policy == "fail" and long else "",
+        }
+
+    def on_Trial(self, c):
+        self.trial, self.trial_left = c, 6
+
+    def end_trial(self, state):
+        c, self.trial = self.trial, None
+        result = {"text": "one two three", "finish_reason": "end", "tokens_out": 3, "tokens_per_s": 7.5, "ttft": 0.25}
+        value = {"document": c.document, "state": state, "reason": "", "seconds": 0.6, "coverage": 1.0}
+        self.send(p.Reply(c.request, True, {**value, "result": result if state == "done" else None}))
+
+    def on_StopTrial(self, c):
+        if self.trial is not None:
+            self.end_trial("cancelled")
+        return {}
+
+    def on_CountTokens(self, c):
+        waiting = self.jobs[c.job].numbers("waiting")
+        policy = c.settings.get("on_overflow", "split")
+        return {
+            "documents": len(waiting),
+            "uncounted": 0,
+            "tokens": 100 * len(waiting),
+            "longest": 900,
+            "space": 500,
+            "longer": 2,
+            "parts": 6 if policy == "split" else 2,
+            "unused": 0 if policy == "split" else 800,
+            "policy": policy,
+        }
+
+    def on_StopCounting(self, c):
+        return {}
+
     def on_Export(self, c):
         self.exports += 1
         if self.o.export_fails and self.exports <= self.o.export_fails:
@@ -482,6 +543,7 @@ class FakeEngine:
                 0.2,
             ),
             notices,
+            self.trial and TrialState(self.trial.document, "running", "one two three"[: 13 - 2 * self.trial_left], 0.5),
         )
 
 
@@ -508,6 +570,18 @@ def tasks() -> tuple[p.TaskSpec, ...]:
                 p.Setting("labels", "Labels", "labels", "", "one label a line as 'name: description'", required=True),
                 p.Setting("threshold", "Unsure below score", "number", 0.0, "a low score", minimum=-1.0, maximum=1.0),
             ),
+        ),
+        p.TaskSpec(
+            "generate",
+            "Generate",
+            "The model's answer to your prompt about each document",
+            (
+                p.Setting("prompt", "Prompt", "multiline", "", "what to ask", required=True),
+                p.Setting("examples", "Examples", "examples", "", "answers to learn from"),
+                p.Setting("max_new_tokens", "Longest answer", "integer", 100, "new tokens", minimum=1, maximum=9999),
+                common[0],
+            ),
+            writes=True,
         ),
         p.TaskSpec(
             "everything",
@@ -553,6 +627,22 @@ def models() -> list[p.ModelFacts]:
             source="recent",
         ),
         p.ModelFacts(
+            "/models/writer",
+            "writer-0.5b",
+            True,
+            family="qwen2",
+            architecture="Qwen2ForCausalLM",
+            kind="decoder",
+            parameters=494_000_000,
+            bytes=988_000_000,
+            memory={"float32": 2_100_000_000, "bf16": 1_050_000_000},
+            max_tokens=32_768,
+            tasks=("generate",),
+            source="cache",
+            kv_numbers=6144,
+            table_numbers=136_000_000,
+        ),
+        p.ModelFacts(
             "/models/broken",
             "broken-shards",
             False,
@@ -569,6 +659,7 @@ def main() -> None:
     a.add_argument("--keep", action="store_true")
     a.add_argument("--rows", type=int, default=20)
     a.add_argument("--per-tick", type=int, default=4)
+    a.add_argument("--open", default="starter")
     a.add_argument("--strange", action="store_true")
     a.add_argument("--version", type=int, default=p.VERSION)
     a.add_argument("--hello-after", type=float, default=0.0)

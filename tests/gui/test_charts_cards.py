@@ -117,8 +117,8 @@ def test_the_legend_says_which_share_of_the_minute_each_activity_took(shown):
     run_lanes(chart, 30.0, "prepare", start=end)
     text = chart.findChild(Caption).text()
     assert "encode 50 %" in text
-    assert "prepare 50 %" in text
-    assert "lane 0: prepare" in chart.accessibleDescription()
+    assert "reading 50 %" in text
+    assert "lane 0: reading" in chart.accessibleDescription()
     assert chart.accessibleName() == "Lanes"
 
 
@@ -223,6 +223,23 @@ def test_throughput_says_documents_and_tokens_a_second(shown):
     chart.tell()
     assert [c.text() for c in chart.findChildren(Caption)] == ["32.4 documents/s", "1,620 tokens/s"]
     assert "32.4 documents/s" in chart.accessibleDescription()
+
+
+def test_throughput_of_a_model_that_writes_tells_prefill_from_decode(shown):
+    chart = shown(Throughput())
+    chart.record(10.0, 2.0, 1620.4, 87.6)
+    chart.tell()
+    said = [c.text() for c in chart.findChildren(Caption)]
+    assert said == ["2.0 documents/s", "prefill 1,620 tokens/s, decode 88 tokens/s"]
+    assert "decode 88 tokens/s" in chart.accessibleDescription()
+
+
+def test_memory_names_keys_and_values_where_there_are_some(shown):
+    chart = shown(Memory())
+    chart.set_total(8_000_000_000, 500_000_000)
+    chart.record(10.0, 9e8, 1e8, 5e9)
+    chart.tell()
+    assert "keys and values 500 MB" in chart.accessibleDescription()
 
 
 def test_queue_says_what_is_ready_and_what_waits(shown):

@@ -137,3 +137,28 @@ def test_a_preset_before_hello_is_kept_until_then(qtbot, make_window):
     window.task_panel.preset("embed", {"prompt": "query"})
     wait_for(qtbot, lambda: window.task_panel.task == "embed")
     assert window.task_panel.values()["prompt"] == "query"
+
+
+def test_limits_beyond_what_qt_counts_are_no_reason_to_fail(qtbot, theme):
+    spec = TaskSpec("t", "T", "", (Setting("seed", "Seed", "integer", 0, minimum=0, maximum=2**53),))
+    made = TaskForm(spec, {"seed": 2**30})
+    qtbot.addWidget(made)
+    assert made.values() == {"seed": 2**30}
+
+
+def test_examples_are_edited_as_lines(qtbot, theme):
+    spec = TaskSpec("t", "T", "", (Setting("examples", "Examples", "examples", ""),))
+    made = TaskForm(spec, {"examples": "a => b\nc => d"})
+    qtbot.addWidget(made)
+    assert isinstance(made.fields["examples"].editor, QPlainTextEdit)
+    assert made.values() == {"examples": "a => b\nc => d"}
+
+
+def test_the_engines_own_tasks_have_forms(qtbot, theme):
+    from engine import tasks
+    from engine.tasks.base import specification
+
+    for task in tasks.TASKS.values():
+        made = TaskForm(specification(task), {})
+        qtbot.addWidget(made)
+        assert made.values().keys() == made.fields.keys()
