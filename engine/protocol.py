@@ -286,8 +286,8 @@ class Preview:
 class Trial:
     """Run a task on one document and leave its row alone. The text grows in the snapshots (``trial``).
 
-    Reply at the end: value {"document": id, "state": str, "reason": str, "result": dict | None, "seconds": x,
-    "coverage": x}. A second trial ends the first, whose state is then ``cancelled``.
+    Reply at the end: value {"document": id, "state": str, "reason": str, "result": dict | None, "summary": str,
+    "seconds": x, "coverage": x}. A second trial ends the first, whose state is then ``cancelled``.
     """
 
     request: int

@@ -105,6 +105,7 @@ class Trials:
             "state": document.record.state,
             "reason": document.record.reason or job.message,
             "result": None if result is None else result.value,
+            "summary": document.summary,
             "seconds": document.record.seconds,
             "coverage": document.record.coverage,
         }

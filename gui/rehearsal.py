@@ -48,13 +48,13 @@ class Rehearsal(QObject):
         """The chosen task."""
         return self._task.form.spec if self._task.form is not None else None
 
-    def obstacle(self) -> str:
-        """Return why no prompt can be shown now, as what to do next; "" when it can."""
+    def obstacle(self, *, prompt: bool) -> str:
+        """Return why there is no trial, or no ``prompt``, now, as what to do next; "" when there is."""
         spec, session = self.spec, self._session
-        if spec is None or not spec.writes:
+        if spec is None or (prompt and not spec.writes):
             return self.tr("This task has no prompt of yours. Choose a task that writes, such as Generate.")
         if session.model.status != "ready":
-            return self.tr("Open a model to see its prompt.")
+            return self.tr("Open a model first.")
         if session.facts is not None and session.facts.tasks and spec.name not in session.facts.tasks:
             return self.tr("This model cannot do this task; choose another model or task.")
         problems = self._task.problems()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,14 +98,14 @@ class CurvesCard(ChartCard):
         return self._ring.last(field)
 
     def words(self) -> Sequence[Sequence[str]]:
-        """Return for each plot the newest values of its curves in words; subclasses know how."""
+        """Return for each plot the newest values of its curves in words, and after them figures that have no curve."""
         raise NotImplementedError
 
     def tell(self) -> None:
         """Bring captions and text twin up to date; meant for once a second."""
         told = self.words()
         for part, texts, brushes in zip(self._lines, told, self._brushes(), strict=True):
-            part.caption.set_entries(*(Entry(text, brush) for text, brush in zip(texts, brushes, strict=False)))
+            part.caption.set_entries(*(Entry(text, brush) for text, brush in zip_longest(texts, brushes) if text))
         self.describe(", ".join(text for texts in told for text in texts))
 
     def clear(self) -> None:

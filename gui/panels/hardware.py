@@ -176,12 +176,12 @@ class HardwarePanel(QWidget):
     def sentence(self, need: Footprint) -> tuple[str, bool]:
         """Return an estimate of the memory in words, and whether it is a warning."""
         weights, kept = words.data_size(need.weights), words.data_size(need.kv)
-        said = self.tr("Memory, about: weights {weights} as {dtype}").format(weights=weights, dtype=need.dtype)
+        said = self.tr("Memory: {weights} weights as {dtype}").format(weights=weights, dtype=need.dtype)
         if need.sequences:
-            said += ", " + self.tr("keys and values up to {kept} for {texts} texts of {tokens} tokens").format(
+            said += ", " + self.tr("up to {kept} for {texts} texts of {tokens} tokens").format(
                 kept=kept, texts=words.number(need.sequences), tokens=words.number(need.tokens)
             )
-        said += self.tr("; {free} are free for it.").format(free=words.data_size(need.free))
+        said += self.tr("; {free} free.").format(free=words.data_size(need.free))
         if not need.loads:
             return said + " " + self.tr("This will not fit: choose a smaller model or format."), True
         if not need.all_slots:

@@ -63,7 +63,7 @@ class PromptView(QWidget):
         self._asked = -1
         if self._document < 0:
             return
-        obstacle = self._rehearsal.obstacle()
+        obstacle = self._rehearsal.obstacle(prompt=True)
         if obstacle:
             self._show(obstacle, "", problem=False)
         else:

@@ -61,7 +61,7 @@ class TrialView(QWidget):
     def start(self) -> None:
         """Try the task on the document that is shown, if it can be."""
         if self._document >= 0:
-            obstacle = self._rehearsal.obstacle()
+            obstacle = self._rehearsal.obstacle(prompt=False)
             if obstacle:
                 self._say("warning", "warning", obstacle)
                 return

@@ -219,6 +219,17 @@ def test_a_second_trial_ends_the_first_and_stop_ends_the_second(engine):
     assert engine.try_on("a", numbers[2], "generate", PROMPT).result(60)["state"] == "done"
 
 
+def test_a_trial_of_an_encoders_task_has_its_result_too(starter_engine):
+    job = os.urandom(4).hex()
+    starter_engine.create_job(job)
+    starter_engine.add_texts(job, [("a", "The invoice was paid late.")]).result(30)
+    (number,) = starter_engine.runner.jobs[job].documents
+    labels = {"labels": "animal: a dog or a cat\nmoney: an invoice or a bank"}
+    told = starter_engine.try_on(job, number, "classify", labels).result(60)
+    assert told["result"]["label"] == "money"
+    assert told["summary"].startswith("money")
+
+
 def test_a_trial_that_fails_says_why(engine):
     (number,) = pile(engine, ["water " * 500])
     told = engine.try_on("a", number, "generate", {**PROMPT, "on_overflow": "fail"}).result(60)

@@ -271,6 +271,21 @@ def test_the_command_writes_answers_and_reports_speed(folder, tmp_path):
     assert told["decode_tokens_per_s"] > 0
 
 
+def test_the_command_takes_examples_from_a_file(folder, tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("water")
+    examples, out = tmp_path / "e.jsonl", str(tmp_path / "o.jsonl")
+    examples.write_text(json.dumps({"input": "sea", "output": "wet"}) + "\n")
+    run = ["run", "generate", "--prompt", "{text}?", "--max-new-tokens", "5", "--dtype", "float32"]
+    run += [str(tmp_path / "a.txt"), "--model", folder, "--out", out]
+    assert main([*run, "--examples", str(examples)]) == 0
+    with open(out, encoding="utf-8") as file:
+        (row,) = [json.loads(line) for line in file]
+    assert row["result"]["text"] == oracle_answer(folder, "sea?\nwet\n\nwater?", 5)
+    with pytest.raises(SystemExit):
+        main([*run, "--examples", str(tmp_path / "nowhere.jsonl")])
+    assert "cannot be read" in capsys.readouterr().err
+
+
 def test_two_hundred_documents_keep_their_own_answers(engine):
     texts = [f"{TEXTS[i % len(TEXTS)]} {i}" for i in range(200)]
     rows = answers(engine, texts, {"prompt": "{text}", "max_new_tokens": 4})

@@ -32,9 +32,9 @@ BRACKETS = re.compile(r"«[^«»]*»")
 
 DATA = re.compile(
     r"\d{3}-mail-[a-z-]+\.txt|/some/folder|/\S+\.(sqlite|csv|ini)"  # documents and files
-    r"|all-MiniLM-L6-v2( \(starter\))?|multilingual-e5-small|broken-shards|/models/\S+|BertModel|bert"  # models
+    r"|all-MiniLM-L6-v2( \(starter\))?|multilingual-e5-small|writer-0\.5b|broken-shards|/models/\S+|BertModel|bert"  # models
     r"|delivery|billing|technical problem|praise|cancellation|job application|parcels|money"  # the user's labels
-    r"|float32|bf16|cuda:0|cpu|utf-8|cp1252|Test processor|Test GPU|AVX2"  # the machine's own names
+    r"|float32|bf16|int8|int4|cuda:0|cpu|utf-8|cp1252|Test processor|Test GPU|AVX2"  # the machine's own names
     r"|\b(kB|MB|GB|TB|bytes|kiB|MiB|GiB)\b|\b\d+(\.\d+)?k\b"  # units that QLocale writes, thousands on an axis
     r"|\b(Python|Qt|torch|transformers)\b|\d+ dimensions"  # names of packages; results of documents
     r"|not text: it holds NUL bytes|the file changed since it was added; add it again"  # reasons of documents
@@ -127,7 +127,7 @@ def check(*roots: QWidget) -> None:
 @pytest.fixture
 def window(qtbot, brackets, make_window):
     made = make_window("--rows", 60, "--notice", "warning:The disk is nearly full.")
-    wait_for(qtbot, lambda: made.model_panel.choice.count() == 3)
+    wait_for(qtbot, lambda: made.model_panel.choice.count() == 4)
     return made
 
 
@@ -138,6 +138,23 @@ def test_the_checker_itself_finds_bare_words():
 
 def test_an_empty_window(window):
     check(window)
+
+
+def test_a_window_before_a_run(qtbot, brackets, make_window):
+    window = make_window("--open", "cache")
+    window.task_panel.preset("generate", {"prompt": "{text}"})
+    window.session.add_paths(["/some/folder"])
+    wait_for(qtbot, lambda: not window.task_panel.counts.isHidden())
+    records = window.session.job.pile.records
+    window.pile_panel.choose(next(n for n in records if n % 2 == 0))
+    window.result_panel.show_prompt()
+    wait_for(qtbot, window.result_panel.prompt.note.text)
+    check(window)
+    window.result_panel.show_trial()
+    wait_for(qtbot, lambda: "tokens/s" in window.result_panel.trial.note.text())
+    check(window)
+    window.model_panel.choice.highlighted.emit(window.model_panel.choice.findData("/models/multilingual-e5-small"))
+    check(window.model_panel)
 
 
 def test_a_window_at_work_and_after(qtbot, window):

@@ -123,13 +123,13 @@ def test_slots_are_offered_for_models_that_write_and_sent_with_the_plan(qtbot, w
     assert window._settings.plan().slots == 8
     wait_for(qtbot, lambda: panel._line.text().endswith("float32, 8 slots each"))
     encoder = make_window(data=other)
-    wait_for(qtbot, lambda: encoder.hardware_panel.slots.isHidden())
+    wait_for(qtbot, encoder.hardware_panel.slots.isHidden)
 
 
 def test_the_memory_of_a_plan_is_told_before_it_is_used(qtbot, window):
     panel = window.hardware_panel
     wait_for(qtbot, lambda: not panel.memory.isHidden() and "950 tokens" in panel.memory.text())
-    assert "weights 2.1 GB as float32" in panel.memory.text()
+    assert "2.1 GB weights as float32" in panel.memory.text()
     assert "for 64 texts of 950 tokens" in panel.memory.text()
     panel.slots.setValue(4096)
     assert "some will wait for memory" in panel.memory.text()
