@@ -132,7 +132,9 @@ class Rehearsal(QObject):
             return
         waiting = job.count("waiting")
         values = self._task.values()
-        key = json.dumps([job.id, session.model.folder, session.plan_in_use.dtype, waiting, spec.name, values])
+        hello = session.machine_hello
+        engine = hello.pid if hello is not None else 0
+        key = json.dumps([engine, job.id, session.model.folder, session.plan_in_use.dtype, waiting, spec.name, values])
         if key == self._count_key:
             return
         self._count_key = key

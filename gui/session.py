@@ -283,6 +283,8 @@ class Session(QObject):
                 self.plan = before  # the engine refused it, and goes on as before
                 self.settings.set_plan(before)
                 self.model_changed.emit()
+            elif reply.ok and self.model.status == "failed" and plan.dtype != before.dtype:
+                self.open_model(self.model.folder)  # it may have been the format that it did not take
             self._tell_failure(reply)
 
         self.client.send(SetPlan, answered, plan=plan)

@@ -16,6 +16,9 @@ KV_SHARE = 0.4
 TOKENS = 1024
 """Tokens of prompt and answer that a sequence is taken to have while nothing is known of the pile."""
 
+CLASSES = (512, 2048, 8192, 32768)
+"""Capacities in tokens of the generator's length classes (a test compares): a slot takes that of its class."""
+
 WORKING = 300_000_000
 """Bytes that torch, transformers and the steps of the lanes take beside weights, keys and values; about."""
 
@@ -61,6 +64,6 @@ def footprint(facts: ModelFacts, plan: Plan, free: int, tokens: int = TOKENS) ->
     sequences = max(1, plan.lanes) * (plan.slots or SLOTS) if facts.kv_numbers else 0
     number = 4 if plan.dtype == "float32" else 2
     tokens = min(tokens, longest)
-    return Footprint(
-        plan.dtype, weights, sequences * tokens * facts.kv_numbers * number, WORKING, free, sequences, tokens
-    )
+    capacity = next((size for size in CLASSES if size >= tokens), tokens)
+    kept = sequences * capacity * facts.kv_numbers * number
+    return Footprint(plan.dtype, weights, kept, WORKING, free, sequences, tokens)

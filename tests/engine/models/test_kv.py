@@ -42,6 +42,13 @@ def test_the_estimate_is_what_the_gates_measure(tmp_path, family):
     assert look(folder).kv_numbers * 4 == loaded.generation.shape.token_bytes
 
 
+def test_the_length_classes_are_the_generators():
+    from engine.generation import generator
+    from engine.lanes import footprint
+
+    assert footprint.CLASSES == generator.CLASSES
+
+
 def test_a_footprint_says_what_will_not_fit(tmp_path):
     folder = make_folder(tmp_path, "qwen3", modules=False, head="ForCausalLM", positions=256)
     facts = look(folder)
@@ -49,7 +56,7 @@ def test_a_footprint_says_what_will_not_fit(tmp_path):
         assert json.load(file)["num_hidden_layers"]
     plan = Plan("cpu", 2, 1, "float32", 8)
     roomy = footprint(facts, plan, 10**10, tokens=200)
-    assert roomy.kv == 2 * 8 * 200 * facts.kv_numbers * 4
+    assert roomy.kv == 2 * 8 * 512 * facts.kv_numbers * 4
     assert roomy.loads
     assert roomy.all_slots
     assert footprint(facts, plan, 10**10, tokens=10_000).tokens == 256
