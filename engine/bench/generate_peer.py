@@ -117,7 +117,7 @@ class OpenVino:
 
     def generate(self, prompts: Prompts, new: int, batch: int) -> list[list[int]]:
         """Return the new tokens of each prompt; how many at once is settled when the pipeline is made."""
-        import numpy
+        import numpy as np
         import openvino
 
         del batch
@@ -125,7 +125,7 @@ class OpenVino:
         config.max_new_tokens = config.min_new_tokens = new
         config.ignore_eos = True
         config.do_sample = False
-        tensors = [openvino.Tensor(numpy.array([prompt], numpy.int64)) for prompt in prompts]
+        tensors = [openvino.Tensor(np.array([prompt], np.int64)) for prompt in prompts]
         told = self.pipeline.generate(tensors, [config] * len(prompts))
         return [list(one.m_generation_ids[0]) for one in told]
 
@@ -188,9 +188,9 @@ class LlamaCpp:
                 raise RuntimeError("llama_decode failed")
 
         def choose(row: int) -> int:
-            import numpy
+            import numpy as np
 
-            return int(numpy.argmax(numpy.ctypeslib.as_array(api.llama_get_logits_ith(context, row), (vocabulary,))))
+            return int(np.argmax(np.ctypeslib.as_array(api.llama_get_logits_ith(context, row), (vocabulary,))))
 
         for at in range(0, len(prompts), batch):
             group = range(at, min(at + batch, len(prompts)))

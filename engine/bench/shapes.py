@@ -164,7 +164,7 @@ def _save_tokenizer(folder: str, vocabulary: int) -> None:
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import WhitespaceSplit
 
-    tokenizer = Tokenizer(WordLevel({f"t{n}": n for n in range(vocabulary)}, unk_token="t0"))
+    tokenizer = Tokenizer(WordLevel({f"t{n}": n for n in range(vocabulary)}, unk_token="t0"))  # noqa: S106 - a word
     tokenizer.pre_tokenizer = WhitespaceSplit()  # pyright: ignore[reportAttributeAccessIssue]
     tokenizer.save(os.path.join(folder, "tokenizer.json"), pretty=False)
     with open(os.path.join(folder, "tokenizer_config.json"), "w", encoding="utf-8") as out:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import HeddleError
@@ -111,6 +112,26 @@ def peak_rss(process: int) -> int:
     except psutil.Error:
         return 0
     return int(getattr(memory, "peak_wset", memory.rss))
+
+
+@dataclass(slots=True)
+class Side:
+    """A process and what one run of it is; several sides may share a process."""
+
+    name: str
+    process: SideProcess
+    documents: int
+    batch: int
+    seconds: list[float] = field(default_factory=list)
+    speeds: list[float] = field(default_factory=list)
+    answers: list[dict[str, Any]] = field(default_factory=list)
+
+    def run(self, new_tokens: int) -> None:
+        """Run once and keep what it told."""
+        told = self.process.ask({"documents": self.documents, "new_tokens": new_tokens, "batch": self.batch})
+        self.seconds.append(told["seconds"])
+        self.speeds.append(told["tokens"] / told["seconds"])
+        self.answers.append(told)
 
 
 class Deadline:
