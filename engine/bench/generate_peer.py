@@ -123,6 +123,7 @@ class OpenVino:
         del batch
         config = self.api.GenerationConfig()
         config.max_new_tokens = config.min_new_tokens = new
+        config.set_eos_token_id(0)  # it wants one, and then ignores it
         config.ignore_eos = True
         config.do_sample = False
         tensors = [openvino.Tensor(np.array([prompt], np.int64)) for prompt in prompts]
