@@ -92,7 +92,14 @@ class Desk:
 
     def ours(self, plan: Plan, *, module: str = "generate_ours") -> SideProcess:
         """Start Heddle's side."""
-        arguments = ["-m", f"engine.bench.{module}", self.folder, self.prompts, json.dumps(plain(plan))]
+        arguments = [
+            "-m",
+            f"engine.bench.{module}",
+            self.folder,
+            self.prompts,
+            json.dumps(plain(plan)),
+            str(SHAPES[self.order.shape].vocabulary),
+        ]
         return self._start(SideProcess("heddle", arguments))
 
     def peer(self, kind: str, **options: Any) -> SideProcess:

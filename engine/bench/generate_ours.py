@@ -16,11 +16,11 @@ from engine.lanes.plan import Plan
 class Ours:
     """An engine with the model open; every run is a job of its own."""
 
-    def __init__(self, folder: str, prompts: list[list[int]], plan: Plan) -> None:
-        """Open the model in ``folder`` under ``plan``."""
+    def __init__(self, folder: str, prompts: list[list[int]], size: int, plan: Plan) -> None:
+        """Open the model in ``folder``, with a vocabulary of ``size`` tokens, under ``plan``."""
         from engine.engine import Engine
 
-        self.texts = [text_of(tuple(prompt)) for prompt in prompts]
+        self.texts = [text_of(prompt, size) for prompt in prompts]
         self.engine = Engine()
         self.engine.set_plan(plan).result()
         self.engine.open_model(folder).result()
@@ -56,7 +56,7 @@ class Ours:
                 for value, (first, whole) in zip(values, times, strict=True)
                 if value["tokens_out"] > 1
             ],
-            "ids": [[int(word[1:]) for word in value["text"].split()] for value in values],
+            "texts": [value["text"] for value in values],
         }
 
     def about(self) -> dict[str, Any]:
@@ -89,12 +89,12 @@ def _tell(message: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Serve: ``generate_ours FOLDER PROMPTS.json PLAN``."""
-    folder, source, plan = sys.argv[1:4]
+    """Serve: ``generate_ours FOLDER PROMPTS.json PLAN VOCABULARY``."""
+    folder, source, plan, size = sys.argv[1:5]
     prepare_process()
     with open(source, encoding="utf-8") as file:
         prompts = json.load(file)
-    side = Ours(folder, prompts, Plan(**json.loads(plan)))
+    side = Ours(folder, prompts, int(size), Plan(**json.loads(plan)))
     begin = time.perf_counter()
     side.run(min(2, len(prompts)), 4)
     serve(side, {"ready": True, "warm_up": time.perf_counter() - begin})

@@ -9,7 +9,7 @@ from typing import Any
 from engine.bench.limits import limit_seconds
 from engine.bench.shapes import SHAPES
 from engine.bench.side_process import Side
-from engine.bench.work import Work
+from engine.bench.work import Work, text_of
 from engine.protocol import plain
 
 
@@ -71,7 +71,9 @@ def figures(
         "tokens_per_s": {s.name: round(statistics.median(s.speeds), 1) for s in sides if s.speeds},
         "pairs": {side.name: len(side.speeds) for side in sides},
         "peak_rss": {side.name: side.process.peak_rss for side in sides if side.speeds},
-        "same_answers": {s.name: _agreement(told["ids"], s.answers[-1]["ids"]) for s in sides[1:] if s.answers},
+        "same_answers": {
+            s.name: _agreement(told["texts"], s.answers[-1]["ids"], shape.vocabulary) for s in sides[1:] if s.answers
+        },
         "sides": {side.name: side.answers[-1]["about"] for side in sides[1:] if side.answers},
         "left_out": left_out,
         "seconds": round(spent, 1),
@@ -87,9 +89,9 @@ def _percentiles(values: list[float]) -> dict[str, float]:
     return {"p50": round(at[0], 4), "p99": round(at[1], 4)}
 
 
-def _agreement(ours: list[list[int]], theirs: list[list[int]]) -> float:
+def _agreement(ours: list[str], theirs: list[list[int]], vocabulary: int) -> float:
     """Return the share of documents whose answers are the same; 16-bit rounding breaks ties differently."""
-    same = sum(mine == other for mine, other in zip(ours, theirs, strict=False))
+    same = sum(text == text_of(ids, vocabulary) for text, ids in zip(ours, theirs, strict=False))
     return round(same / max(1, min(len(ours), len(theirs))), 3)
 
 

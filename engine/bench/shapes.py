@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.bench.work import vocabulary_of
 from engine.errors import UsageError
 
 if TYPE_CHECKING:
@@ -111,8 +112,8 @@ SHAPES = {
 def write_folder(shape: Shape, folder: str, *, seed: int = 0) -> None:
     """Write a model folder: bfloat16 weights in ``shape.shards`` safetensors files, config.json and a tokenizer.
 
-    The token number n is the word ``tn``, so that a text of n words has exactly n tokens. Raises OSError when the disk
-    is full.
+    The tokenizer is that of ``work.vocabulary_of``: a text of n of its words has exactly n tokens. Raises OSError when
+    the disk is full.
     """
     import torch
 
@@ -160,15 +161,27 @@ def _save(shard: dict[str, torch.Tensor], path: str) -> None:
 
 
 def _save_tokenizer(folder: str, vocabulary: int) -> None:
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import WhitespaceSplit
-
-    tokenizer = Tokenizer(WordLevel({f"t{n}": n for n in range(vocabulary)}, unk_token="t0"))  # noqa: S106 - a word
-    tokenizer.pre_tokenizer = WhitespaceSplit()  # pyright: ignore[reportAttributeAccessIssue]
-    tokenizer.save(os.path.join(folder, "tokenizer.json"), pretty=False)
-    with open(os.path.join(folder, "tokenizer_config.json"), "w", encoding="utf-8") as out:
-        json.dump({"tokenizer_class": "PreTrainedTokenizerFast"}, out)
+    words, merges = vocabulary_of(vocabulary)
+    end = {"id": 0, "content": words[0], "special": True}
+    end |= dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
+    tokenizer = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [end],
+        "normalizer": None,
+        "pre_tokenizer": byte_level,
+        "post_processor": None,
+        "decoder": byte_level,
+        "model": {"type": "BPE", "vocab": {word: n for n, word in enumerate(words)}, "merges": merges},
+    }
+    for name, value in (
+        ("tokenizer.json", tokenizer),
+        ("tokenizer_config.json", {"tokenizer_class": "Qwen2Tokenizer"}),
+    ):
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as out:
+            json.dump(value, out)
 
 
 def cached_folder(name: str) -> str:
@@ -181,7 +194,7 @@ def cached_folder(name: str) -> str:
         raise UsageError(f"There is no shape {name!r}; there is {', '.join(SHAPES)}.")
     user = os.getuid() if hasattr(os, "getuid") else 0
     root = os.path.join(tempfile.gettempdir(), f"heddle-bench-{user}")
-    target = os.path.join(root, f"{name}-1")
+    target = os.path.join(root, f"{name}-2")
     if os.path.isfile(os.path.join(target, "config.json")):
         return target
     os.makedirs(root, mode=0o700, exist_ok=True)

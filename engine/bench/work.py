@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -11,6 +13,12 @@ BATCH = 32
 
 ALONE = 4
 """Prompts of the side that takes one after the other."""
+
+
+UPPER, LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
+
+FIRST_WORD = 1 + 2 * 26 + 26 * 26
+"""The first token that is a word of its own: before it come the end mark, the letters, and the beginnings of words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +44,7 @@ def make_work(
     """Return ``documents`` prompts of ``shortest`` to ``longest`` random tokens of a vocabulary."""
     draw = np.random.default_rng(seed)
     lengths = draw.integers(shortest, longest + 1, documents)
-    low = min(200, vocabulary // 4)
-    prompts = tuple(tuple(int(token) for token in draw.integers(low, vocabulary, n)) for n in lengths)
+    prompts = tuple(tuple(int(token) for token in draw.integers(FIRST_WORD, vocabulary, n)) for n in lengths)
     return Work(name, prompts, new_tokens)
 
 
@@ -51,6 +58,24 @@ def work_a_long(vocabulary: int, documents: int = 32, new_tokens: int = 64) -> W
     return make_work("A-long", vocabulary, documents=documents, shortest=1000, longest=4000, new_tokens=new_tokens)
 
 
-def text_of(prompt: tuple[int, ...]) -> str:
-    """Return the text whose tokens these are, with the tokenizer that ``shapes`` writes."""
-    return " ".join(f"t{token}" for token in prompt)
+@lru_cache(maxsize=1)
+def vocabulary_of(size: int) -> tuple[list[str], list[list[str]]]:
+    """Return the words of all ``size`` tokens, and the merges of a byte-pair tokenizer that knows them.
+
+    A word is a capital and two or three small letters. Nothing merges across a capital, so words put side by side are
+    one token each, in the byte-pair format that the families' own tokenizer classes insist on.
+    """
+    words, merges = ["<|endoftext|>", *UPPER, *LOWER], []
+    before = list(UPPER)
+    while len(words) < size:
+        longer = [(word, letter) for word in before for letter in LOWER][: size - len(words)]
+        merges += [list(pair) for pair in longer]
+        before = ["".join(pair) for pair in longer]
+        words += before
+    return words, merges
+
+
+def text_of(prompt: Sequence[int], size: int) -> str:
+    """Return the text of tokens from a vocabulary of ``size``; that of words is tokenized back to the same."""
+    words, _ = vocabulary_of(size)
+    return "".join(words[token] for token in prompt)
