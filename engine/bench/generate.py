@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
 import os
 import statistics
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from engine import machine
+from engine.bench.desk import PACKAGES, Desk, peer_dtype
+from engine.bench.generate_parts import measure_prefix, measure_single, measure_slot
 from engine.bench.generate_report import figures, lines_of
-from engine.bench.shapes import SHAPES, cached_folder
+from engine.bench.shapes import SHAPES
 from engine.bench.side_process import Deadline, Side, SideProcess
 from engine.bench.work import ALONE, BATCH, Work, work_a, work_a_long
 from engine.errors import HeddleError, UsageError
@@ -31,8 +30,6 @@ SECONDS = 780.0
 
 PEERS = ("padded", "generate_batch", "sequential", "openvino", "llamacpp")
 """The other sides, in the order of their weight when time is short."""
-
-PACKAGES = {"openvino": "openvino_genai", "llamacpp": "llama_cpp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,65 +67,6 @@ class Order:
         return make(SHAPES[self.shape].vocabulary, **{name: value for name, value in known.items() if value})
 
 
-class Desk:
-    """The folder, the prompts and the processes of one measurement."""
-
-    def __init__(self, order: Order, work: Work) -> None:
-        """Write what the sides read."""
-        self.order, self.work = order, work
-        self.folder = cached_folder(order.shape)
-        self.cores = machine.core_count()
-        self._stack = contextlib.ExitStack()
-        place = self._stack.enter_context(tempfile.TemporaryDirectory())
-        self.prompts = os.path.join(place, "prompts.json")
-        with open(self.prompts, "w", encoding="utf-8") as file:
-            json.dump(work.prompts, file)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def ours(self, plan: Plan, *, module: str = "generate_ours") -> SideProcess:
-        """Start Heddle's side."""
-        arguments = [
-            "-m",
-            f"engine.bench.{module}",
-            self.folder,
-            self.prompts,
-            json.dumps(plain(plan)),
-            str(SHAPES[self.order.shape].vocabulary),
-        ]
-        return self._start(SideProcess("heddle", arguments))
-
-    def peer(self, kind: str, **options: Any) -> SideProcess:
-        """Start another side, in its own environment where one was named."""
-        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "generate_peer.py")
-        given = {"threads": self.cores, "batch": BATCH, "cache": f"{self.folder}-peers", **options}
-        os.makedirs(given["cache"], exist_ok=True)
-        apart = bool(kind in PACKAGES and self.order.peer_python)
-        python = self.order.peer_python if apart else sys.executable
-        return self._start(
-            SideProcess(
-                kind, [script, kind, self.folder, self.prompts, json.dumps(given)], python=python, ours=not apart
-            )
-        )
-
-    def limits(self, dtype: str) -> SideProcess:
-        """Start the side that measures what the machine can do."""
-        return self._start(SideProcess("limits", ["-m", "engine.bench.limits", dtype, str(self.cores)]))
-
-    def _start(self, process: SideProcess) -> SideProcess:
-        self._stack.callback(process.end)
-        return process
-
-
-def peer_dtype(dtype: str) -> str:
-    """Return the number format for transformers: the same float format, or the machine's best for packed weights."""
-    return dtype if dtype in ("float32", "bf16") else machine.resolve_dtype("auto", "cpu")
-
-
 def installed(package: str, python: str) -> bool:
     """Tell whether a package can be imported here, or by the Python of another environment where one is named."""
     if not python:
@@ -145,7 +83,7 @@ def measure_batches(order: Order) -> dict[str, Any]:
         work = _that_fits(order, work)
     plan = machine.resolve_plan(order.plan)
     left_out: dict[str, str] = {}
-    with Desk(order, work) as desk:
+    with Desk(order.shape, work, order.peer_python) as desk:
         process = desk.ours(order.plan)
         process.ready()
         tried = _choose_plan(order, process, len(work.prompts))
@@ -170,7 +108,7 @@ def measure_batches(order: Order) -> dict[str, Any]:
 
 def _that_fits(order: Order, work: Work) -> Work:
     """Return as many long prompts as three pairs have time for, by what a short run of padded batches takes."""
-    with Desk(order, Work("probe", tuple(prompt[:1000] for prompt in work.prompts[:2]), 8)) as desk:
+    with Desk(order.shape, Work("probe", tuple(prompt[:1000] for prompt in work.prompts[:2]), 8)) as desk:
         process = desk.peer("transformers", dtype=peer_dtype(machine.resolve_plan(order.plan).dtype))
         process.ready()
         told = process.ask({"documents": 2, "new_tokens": 8})
@@ -276,6 +214,12 @@ def bench_generate(order: Order, *, as_json: bool) -> int:
     found: dict[str, Any] = {}
     if "batches" in order.parts:
         found |= measure_batches(order)
+    if "single" in order.parts:
+        found["single"] = measure_single(order.shape, order.plan, order.pairs)
+    if "prefix" in order.parts:
+        found["prefix"] = measure_prefix(order.shape, order.plan, order.pairs)
+    if "slot" in order.parts:
+        found["slot"] = measure_slot(order.shape, order.plan)
     found |= {
         "cores": machine.core_count(),
         "instruction_set": machine.instruction_set(),

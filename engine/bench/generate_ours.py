@@ -70,7 +70,13 @@ class Ours:
             from engine.engine import SLOTS
 
             plan["slots"] = SLOTS
-        return {"plan": plan, "mode": loaded.mode, "note": loaded.note, "gil_share": round(self.engine.gil_share(), 4)}
+        return {
+            "plan": plan,
+            "mode": loaded.mode,
+            "note": loaded.note,
+            "gil_share": round(self.engine.gil_share(), 4),
+            "prefix_tokens": self.engine.snapshot().meters.prefix_tokens,
+        }
 
 
 def serve(side: Ours, ready: dict[str, Any]) -> None:
@@ -89,12 +95,17 @@ def _tell(message: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Serve: ``generate_ours FOLDER PROMPTS.json PLAN VOCABULARY``."""
-    folder, source, plan, size = sys.argv[1:5]
+    """Serve: ``generate_ours FOLDER PROMPTS.json PLAN '{"vocabulary": 49152, "reuse": true}'``."""
+    folder, source, plan, given = sys.argv[1:5]
+    options = json.loads(given)
     prepare_process()
     with open(source, encoding="utf-8") as file:
         prompts = json.load(file)
-    side = Ours(folder, prompts, int(size), Plan(**json.loads(plan)))
+    side = Ours(folder, prompts, options["vocabulary"], Plan(**json.loads(plan)))
+    if not options["reuse"]:
+        from engine.lanes import generating
+
+        generating.SHORTEST_PREFIX = 1 << 30  # no beginning is long enough to keep apart
     begin = time.perf_counter()
     side.run(min(2, len(prompts)), 4)
     serve(side, {"ready": True, "warm_up": time.perf_counter() - begin})

@@ -100,6 +100,24 @@ def lines_of(found: dict[str, Any]) -> list[str]:
     lines = [f"{found['cores']} cores ({found['instruction_set']}), torch {found['versions'].get('torch')}"]
     if "ratios" in found:
         lines += _batch_lines(found)
+    if "single" in found:
+        single = found["single"]
+        for name, speed in single["tokens_per_s"].items():
+            ratio = f"{single['ratios'][name]:.2f} x generate" if name in single["ratios"] else ""
+            lines.append(f"one document alone, {name:<18}{speed:>8.1f} tokens/s   {ratio}".rstrip())
+        lines += [f"one document alone, {name}: left out, {why}" for name, why in single["left_out"].items()]
+    if "prefix" in found:
+        prefix = found["prefix"]
+        speeds = prefix["tokens_per_s"]
+        lines.append(
+            f"shared instruction of 512 tokens: {prefix['ratio']:.2f} x with reuse ({speeds['on']:.0f} tokens/s, {speeds['off']:.0f} without)"
+        )
+    if "slot" in found:
+        slot = found["slot"]
+        times = slot["step_ms"]
+        lines.append(
+            f"one slot at {slot['tokens']['one long']:,} tokens: step {slot['ratio']:.2f} x ({times['one long']:.1f} ms, {times['short']:.1f} ms without it)"
+        )
     return lines
 
 
