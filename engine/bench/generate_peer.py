@@ -40,7 +40,7 @@ class Transformers:
         torch.set_num_threads(options["threads"])
         self.torch, self.version, self.dtype = torch, transformers.__version__, options["dtype"]
         kind = {"bf16": torch.bfloat16, "float32": torch.float32}[self.dtype]
-        self.model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=kind).eval()
+        self.model: Any = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=kind).eval()
 
     def generate(self, prompts: Prompts, new: int, batch: int) -> list[list[int]]:
         """Return the new tokens of each prompt; shorter prompts of a batch are padded on the left."""
@@ -98,7 +98,7 @@ class OpenVino:
 
     def __init__(self, folder: str, options: dict[str, Any]) -> None:
         """Convert where that has not been done, and compile on ``threads`` threads."""
-        import openvino_genai
+        import openvino_genai  # pyright: ignore[reportMissingImports] - of another environment
 
         self.api, self.format = openvino_genai, options.get("format", "fp16")
         self.threads = options["threads"]
@@ -118,7 +118,7 @@ class OpenVino:
     def generate(self, prompts: Prompts, new: int, batch: int) -> list[list[int]]:
         """Return the new tokens of each prompt; how many at once is settled when the pipeline is made."""
         import numpy as np
-        import openvino
+        import openvino  # pyright: ignore[reportMissingImports] - of another environment
 
         del batch
         config = self.api.GenerationConfig()
@@ -136,8 +136,8 @@ class OpenVino:
 
 
 def _convert(folder: str, target: str, weights: str) -> None:
-    from optimum.exporters.openvino import main_export
-    from optimum.intel import OVConfig, OVWeightQuantizationConfig
+    from optimum.exporters.openvino import main_export  # pyright: ignore[reportMissingImports]
+    from optimum.intel import OVConfig, OVWeightQuantizationConfig  # pyright: ignore[reportMissingImports]
 
     if weights == "int8":
         settings = OVConfig(quantization_config=OVWeightQuantizationConfig(bits=8))
@@ -159,7 +159,7 @@ class LlamaCpp:
 
     def __init__(self, folder: str, options: dict[str, Any]) -> None:
         """Load the GGUF file in ``cache``, which has to be made with llama.cpp's converter beforehand."""
-        import llama_cpp
+        import llama_cpp  # pyright: ignore[reportMissingImports] - of another environment
 
         self.api, self.threads, self.options = llama_cpp, options["threads"], options
         path = next(
@@ -197,10 +197,10 @@ class LlamaCpp:
             group = range(at, min(at + batch, len(prompts)))
             api.llama_memory_clear(api.llama_get_memory(context), True)
             for i in group:
-                for low in range(0, len(prompts[i]), size):
-                    piece = prompts[i][low : low + size]
-                    decode([(t, low + n, i - at, low + n + 1 == len(prompts[i])) for n, t in enumerate(piece)])
-                found[i].append(choose(len(piece) - 1))
+                rows = [(token, n, i - at, n + 1 == len(prompts[i])) for n, token in enumerate(prompts[i])]
+                for low in range(0, len(rows), size):
+                    decode(rows[low : low + size])
+                found[i].append(choose((len(rows) - 1) % size))
             for n in range(new - 1):
                 decode([(found[i][-1], len(prompts[i]) + n, i - at, True) for i in group])
                 for row, i in enumerate(group):

@@ -92,7 +92,7 @@ def _int8_rate() -> float:
     rows = torch.randint(-100, 100, (ROWS, SIDE), dtype=torch.int8)
     weight = torch.randint(-100, 100, (SIDE, SIDE), dtype=torch.int8)
     try:
-        return 2 * ROWS * SIDE * SIDE / _best(lambda: torch._int_mm(rows, weight))  # noqa: SLF001 - has no public name
+        return 2 * ROWS * SIDE * SIDE / _best(lambda: torch.ops.aten._int_mm(rows, weight))  # noqa: SLF001
     except (RuntimeError, AttributeError):
         return 0.0
 
