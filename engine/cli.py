@@ -49,10 +49,26 @@ def parser() -> argparse.ArgumentParser:
     embed.add_argument("--dtype", choices=DTYPES, default="auto", help="number format of our side")
     embed.add_argument("--lanes", type=int, default=0)
     embed.add_argument("--threads", type=int, default=0)
+    generate = kinds.add_parser("generate", help="texts against transformers, and OpenVINO and llama.cpp if installed")
+    _add_bench_generate(generate)
     doctor = commands.add_parser("doctor", help="say what this machine has and what is installed")
-    for one in (check, listing, embed, doctor):
+    for one in (check, listing, embed, generate, doctor):
         one.add_argument("--json", action="store_true", help="print JSON")
     return top
+
+
+def _add_bench_generate(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--shape", default="0.5b", help="shape of the random weights: 135m, 0.5b, 1.5b or tiny")
+    one.add_argument("--pairs", type=int, default=3, help="pairs of runs, of which the median counts")
+    one.add_argument("--long", action="store_true", help="prompts of 1,000 to 4,000 tokens, against padded batches")
+    one.add_argument("--parts", default="batches", help="what to measure: batches,single,prefix,slot")
+    one.add_argument("--peers", default="", help="the other sides, separated by commas; all that can run by default")
+    one.add_argument("--peer-python", default="", metavar="PATH", help="the Python that has OpenVINO or llama.cpp")
+    one.add_argument("--documents", type=int, default=0, help="number of prompts; 0 takes all of the work")
+    one.add_argument("--new-tokens", type=int, default=0, help="length of each answer; 0 takes that of the work")
+    one.add_argument("--dtype", choices=DTYPES, default="auto", help="number format of our side")
+    for name in ("--lanes", "--threads", "--slots"):
+        one.add_argument(name, type=int, default=0, help="of our side; with all three at 0 the best plan is measured")
 
 
 def _add_setting(one: argparse.ArgumentParser, setting: Setting) -> None:
@@ -141,6 +157,12 @@ def _dispatch(options: argparse.Namespace) -> int:
     if options.command == "models":
         return _models(options)
     if options.command == "bench":
+        return _bench(options)
+    return _doctor(as_json=options.json)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    if options.bench == "embed":
         from engine.bench.embed import bench_embed
 
         return bench_embed(
@@ -149,7 +171,20 @@ def _dispatch(options: argparse.Namespace) -> int:
             plan=Plan("cpu", options.lanes, options.threads, options.dtype),
             as_json=options.json,
         )
-    return _doctor(as_json=options.json)
+    from engine.bench.generate import PEERS, Order, bench_generate
+
+    order = Order(
+        shape=options.shape,
+        plan=Plan("cpu", options.lanes, options.threads, options.dtype, options.slots),
+        pairs=options.pairs,
+        long=options.long,
+        parts=tuple(filter(None, options.parts.split(","))),
+        peers=tuple(filter(None, options.peers.split(","))) or PEERS,
+        peer_python=options.peer_python,
+        documents=options.documents,
+        new_tokens=options.new_tokens,
+    )
+    return bench_generate(order, as_json=options.json)
 
 
 def _run(options: argparse.Namespace, task: str, settings: dict[str, Any], paths: list[str]) -> int:

@@ -6,66 +6,16 @@ import importlib.util
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from typing import Any
 
 import numpy as np
 
 from engine import machine
-from engine.errors import HeddleError, UsageError
+from engine.bench.side_process import SideProcess
+from engine.errors import UsageError
 from engine.lanes.plan import Plan
 from engine.protocol import plain
-
-
-class _Side:
-    """A process that runs one side when told to."""
-
-    def __init__(self, who: str, count: int, vectors: str, plan: Plan) -> None:
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
-        self.who = who
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "engine.bench.side", who, str(count), vectors, json.dumps(plain(plan))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
-        self.about: dict[str, Any] = {}
-
-    def _hear(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.startswith("{"):
-                return json.loads(line)
-        raise HeddleError(f"The side {self.who!r} of the benchmark ended with exit code {self._process.wait()}.")
-
-    def ready(self) -> None:
-        """Wait until the side has loaded and warmed up."""
-        self._hear()
-
-    def run(self) -> float:
-        """Run once and return the seconds it took."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("run\n")
-        self._process.stdin.flush()
-        told = self._hear()
-        self.about = told["about"]
-        return float(told["seconds"])
-
-    def end(self) -> None:
-        """Let the process end, or end it."""
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
 
 def measure(*, pairs: int, texts: int, plan: Plan) -> dict[str, Any]:
@@ -81,7 +31,11 @@ def measure(*, pairs: int, texts: int, plan: Plan) -> dict[str, Any]:
         raise UsageError("bench embed needs at least one pair and 64 texts.")
     with tempfile.TemporaryDirectory() as folder:
         files = [os.path.join(folder, name) for name in ("ours.npy", "peer.npy")]
-        sides = [_Side("ours", texts, files[0], plan), _Side("peer", texts, files[1], plan)]
+        sides = [
+            SideProcess(who, ["-m", "engine.bench.side", who, str(texts), file, json.dumps(plain(plan))])
+            for who, file in zip(("ours", "peer"), files, strict=True)
+        ]
+        about: dict[str, Any] = {}
         try:
             for side in sides:
                 side.ready()
@@ -89,8 +43,9 @@ def measure(*, pairs: int, texts: int, plan: Plan) -> dict[str, Any]:
             for index in range(pairs):
                 # Who goes first alternates, so that neither always runs on a machine that the other has warmed.
                 order = sides if index % 2 == 0 else sides[::-1]
-                found = {side.who: side.run() for side in order}
-                times.append((found["ours"], found["peer"]))
+                found = {side.who: side.ask({"run": True}) for side in order}
+                times.append((found["ours"]["seconds"], found["peer"]["seconds"]))
+                about = {who: told["about"] for who, told in found.items()}
             vectors = [np.load(name) for name in files]
         finally:
             for side in sides:
@@ -106,8 +61,8 @@ def measure(*, pairs: int, texts: int, plan: Plan) -> dict[str, Any]:
         "min_cosine": round(float(cosines.min()), 6),
         "texts": texts,
         "pairs": pairs,
-        "ours": sides[0].about,
-        "peer": sides[1].about,
+        "ours": about["ours"],
+        "peer": about["peer"],
         "cores": machine.core_count(),
         "instruction_set": machine.instruction_set(),
         "versions": machine.versions(),

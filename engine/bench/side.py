@@ -86,9 +86,7 @@ def main() -> int:
     pile = texts(count)
     run(pile[: max(64, count // 10)])
     _tell({"ready": True})
-    for line in sys.stdin:
-        if line.strip() != "run":
-            break
+    for _ in sys.stdin:
         seconds, vectors = run(pile)
         np.save(target, vectors)
         _tell({"seconds": seconds, "about": about()})

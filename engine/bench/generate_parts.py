@@ -1,0 +1,102 @@
+"""The smaller measurements of ``bench generate``: one document alone, a shared instruction, one long slot among short ones."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from engine import machine
+from engine.bench.desk import Desk, peer_dtype
+from engine.bench.shapes import SHAPES
+from engine.bench.side_process import SideProcess
+from engine.bench.work import Work, make_work
+from engine.errors import HeddleError
+from engine.lanes.plan import DTYPES, Plan
+
+ALONE_TOKENS = 48
+"""New tokens of the document that runs alone."""
+
+
+def measure_single(shape: str, plan: Plan, pairs: int) -> dict[str, Any]:
+    """Return decode tokens/s of one document alone, in every number format, and the ratio to ``generate()``.
+
+    The other side runs in bfloat16, or in float32 where that is faster. Its time for the first token is taken off by a
+    run of one token.
+    """
+    work = make_work("single", SHAPES[shape].vocabulary, documents=2, shortest=64, longest=64, new_tokens=ALONE_TOKENS)
+    formats = [name for name in DTYPES if name != "auto"] if plan.dtype == "auto" else [plan.dtype]
+    found: dict[str, Any] = {"tokens_per_s": {}, "ratios": {}, "left_out": {}}
+    with Desk(shape, work) as desk:
+        other = peer_dtype("auto")
+        peer = desk.peer("transformers", dtype=other)
+        peer.ready()
+        theirs: list[float] = []
+        for dtype in formats:
+            ours = desk.ours(Plan("cpu", 1, plan.threads or desk.cores, dtype, 1))
+            try:
+                ours.ready()
+                speeds = [(_our_decode(ours), _their_decode(peer)) for _ in range(pairs)]
+            except HeddleError as error:
+                found["left_out"][dtype] = str(error)
+                continue
+            finally:
+                desk.end_last()  # one format in memory at a time
+            theirs += [other for _, other in speeds]
+            found["tokens_per_s"][dtype] = round(statistics.median(mine for mine, _ in speeds), 2)
+            found["ratios"][dtype] = round(statistics.median(mine / other for mine, other in speeds), 3)
+    if theirs:
+        found["tokens_per_s"][f"transformers {other}"] = round(statistics.median(theirs), 2)
+    return found
+
+
+def _our_decode(side: SideProcess) -> float:
+    told = side.ask({"documents": 1, "new_tokens": ALONE_TOKENS})
+    return 1 / told["tpot"][0]
+
+
+def _their_decode(side: SideProcess) -> float:
+    first = side.ask({"documents": 1, "new_tokens": 1, "batch": 1})["seconds"]
+    whole = side.ask({"documents": 1, "new_tokens": ALONE_TOKENS, "batch": 1})["seconds"]
+    return (ALONE_TOKENS - 1) / max(1e-9, whole - first)
+
+
+def measure_prefix(shape: str, plan: Plan, pairs: int) -> dict[str, Any]:
+    """Return how much faster 64 documents of 64 tokens behind one instruction of 512 are with prefix reuse than without."""
+    vocabulary = SHAPES[shape].vocabulary
+    head = make_work("head", vocabulary, documents=1, shortest=512, longest=512, new_tokens=1, seed=11).prompts[0]
+    tails = make_work("tails", vocabulary, documents=64, shortest=64, longest=64, new_tokens=16)
+    work = Work("prefix", tuple(head + tail for tail in tails.prompts), 16)
+    seconds: dict[str, list[float]] = {"on": [], "off": []}
+    reused: dict[str, int] = {}
+    with Desk(shape, work) as desk:
+        sides = {"on": desk.ours(plan), "off": desk.ours(plan, reuse=False)}
+        for side in sides.values():
+            side.ready()
+        for index in range(pairs):
+            for name in ("on", "off") if index % 2 == 0 else ("off", "on"):
+                told = sides[name].ask({"documents": 64, "new_tokens": 16})
+                seconds[name].append(told["seconds"])
+                reused[name] = told["about"]["prefix_tokens"]
+    if reused["off"] or not reused["on"]:
+        raise HeddleError(f"Prefix reuse could not be switched: {reused} tokens were reused.")
+    return {
+        "ratio": round(statistics.median(b / a for a, b in zip(seconds["on"], seconds["off"], strict=True)), 3),
+        "tokens_per_s": {name: round(work.tokens() / statistics.median(each), 1) for name, each in seconds.items()},
+        "pairs": pairs,
+    }
+
+
+def measure_slot(shape: str, plan: Plan, *, longest: int = 8000, short: int = 300, slots: int = 32) -> dict[str, Any]:
+    """Return the decode step time with one slot at ``longest`` tokens among short ones, over that of short ones alone."""
+    most = SHAPES[shape].positions - 64
+    groups = {"short": [short] * slots, "one long": [min(longest, most)] + [short] * (slots - 1)}
+    with Desk(shape, Work("slot", ((1,),), 1)) as desk:
+        side = desk.long_slot(plan.dtype, plan.threads or machine.core_count())
+        side.ready()
+        told = side.ask({"groups": groups})
+    return {
+        "ratio": round(told["one long"] / told["short"], 3),
+        "step_ms": {name: round(value * 1e3, 2) for name, value in told.items()},
+        "tokens": {name: max(lengths) for name, lengths in groups.items()},
+        "slots": slots,
+    }

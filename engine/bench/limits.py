@@ -1,0 +1,119 @@
+"""What this machine could do at most: matrix rate and read bandwidth, and how long a work would take at that pace."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from engine.bench.shapes import Shape
+from engine.bench.work import Work
+
+WEIGHT_BYTES = {"float32": 4.0, "bf16": 2.0, "int8": 1.0, "int4": 0.5625}
+"""Bytes of one weight; four-bit weights carry a 16-bit scale for each group of 32."""
+
+
+def limit_seconds(
+    shape: Shape, work: Work, *, dtype: str, lanes: int, slots: int, rate: float, bandwidth: float
+) -> float:
+    """Return the least seconds that ``work`` can take at ``rate`` FLOP/s and ``bandwidth`` bytes/s.
+
+    As in BENCH.md, attention, norms and sampling left out::
+
+        prompt_time = prompt tokens * 2 * layer_weights / rate
+        rows        = sequences that one read of the weights serves: min(slots, ceil(documents / lanes))
+        steps       = documents * new tokens / rows
+        step_time   = max(weights * bytes of a weight / bandwidth, rows * 2 * weights / rate)
+        seconds     = prompt_time + steps * step_time
+
+    ``layer_weights`` are those of the layers, ``weights`` with the vocabulary's matrix. ``rate`` and ``bandwidth`` are
+    those of the whole machine.
+    """
+    documents = len(work.prompts)
+    rows = max(1, min(slots, math.ceil(documents / lanes)))
+    steps = documents * work.new_tokens / rows
+    read = shape.weights * WEIGHT_BYTES[dtype] / bandwidth
+    return work.prompt_tokens() * 2 * shape.layer_weights / rate + steps * max(read, rows * 2 * shape.weights / rate)
+
+
+def measure_limits(dtype: str, threads: int) -> dict[str, float]:
+    """Return ``rate`` in FLOP/s of the format ``dtype`` and ``bandwidth`` in bytes/s on ``threads`` threads; the best of some.
+
+    bfloat16 is tried with plain and with prepacked weights. int8 and int4 weights are credited with the fastest matrix
+    product among float32, bfloat16 and int8, whichever their linears use.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    rates = [_float_rate(torch.float32 if dtype == "float32" else torch.bfloat16)]
+    if dtype in ("int8", "int4"):
+        rates += [_float_rate(torch.float32), _int8_rate()]
+    return {"rate": max(rates), "bandwidth": _bandwidth()}
+
+
+def _best(function: Callable[[], object], seconds: float = 0.5) -> float:
+    """Return the shortest run of ``function`` in seconds, over about ``seconds``."""
+    function()
+    shortest, begin = float("inf"), time.perf_counter()
+    while time.perf_counter() - begin < seconds:
+        start = time.perf_counter()
+        function()
+        shortest = min(shortest, time.perf_counter() - start)
+    return shortest
+
+
+ROWS, SIDE = 1024, 2048
+"""Rows and width of the products that the rate is measured with: large enough for any blocking, within the caches."""
+
+
+def _float_rate(dtype: Any) -> float:
+    import torch
+
+    rows = torch.randn(ROWS, SIDE).to(dtype)
+    weight = torch.randn(SIDE, SIDE).to(dtype)
+    fastest = _best(lambda: torch.nn.functional.linear(rows, weight))
+    try:
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)  # noqa: SLF001 - as in models.packed
+        fastest = min(
+            fastest,
+            _best(lambda: torch.ops.mkldnn._linear_pointwise(rows, packed, None, "none", [], "")),  # noqa: SLF001
+        )
+    except (RuntimeError, AttributeError):
+        pass
+    return 2 * ROWS * SIDE * SIDE / fastest
+
+
+def _int8_rate() -> float:
+    import torch
+
+    rows = torch.randint(-100, 100, (ROWS, SIDE), dtype=torch.int8)
+    weight = torch.randint(-100, 100, (SIDE, SIDE), dtype=torch.int8)
+    try:
+        return 2 * ROWS * SIDE * SIDE / _best(lambda: torch.ops.aten._int_mm(rows, weight))  # noqa: SLF001
+    except (RuntimeError, AttributeError):
+        return 0.0
+
+
+def _bandwidth() -> float:
+    import torch
+
+    # Half a gigabyte: far beyond any cache.
+    block = torch.ones(8192, 16_384)
+    vector = torch.ones(16_384)
+    return block.numel() * 4 / min(_best(lambda: torch.mv(block, vector)), _best(block.sum))
+
+
+def main() -> int:
+    """Serve as a side: ``limits DTYPE THREADS``; every line on standard input is answered with fresh figures."""
+    dtype, threads = sys.argv[1], int(sys.argv[2])
+    print(json.dumps({"ready": True}), flush=True)
+    for _ in sys.stdin:
+        print(json.dumps(measure_limits(dtype, threads)), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
