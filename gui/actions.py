@@ -61,10 +61,10 @@ class Actions(QObject):
         self.pause = make(_Entry("pause", t("&Pause"), "F6", "pause", t("Finish what runs and take no more")))
         self.stop = make(_Entry("stop", t("S&top"), "Shift+F5", "stop", t("Stop the task; results stay")))
         self.show_prompt = make(
-            _Entry("show_prompt", t("Show &prompt"), "F7", "document", t("Show the exact prompt about this document"))
+            _Entry("show_prompt", t("Sho&w prompt"), "F7", "document", t("Show the exact prompt about this document"))
         )
         self.try_on = make(
-            _Entry("try_on", t("&Try on this document"), "F8", "running", t("Run the task on this document alone"))
+            _Entry("try_on", t("Tr&y on this document"), "F8", "running", t("Run the task on this document alone"))
         )
         self.retry_failed = make(
             _Entry("retry_failed", t("&Retry failed"), "Ctrl+R", "retry", t("Run failed and cancelled documents again"))

@@ -32,7 +32,7 @@ BRACKETS = re.compile(r"«[^«»]*»")
 
 DATA = re.compile(
     r"\d{3}-mail-[a-z-]+\.txt|/some/folder|/\S+\.(sqlite|csv|ini)"  # documents and files
-    r"|all-MiniLM-L6-v2( \(starter\))?|multilingual-e5-small|writer-0\.5b|broken-shards|/models/\S+|BertModel|bert|qwen2"  # models
+    r"|all-MiniLM-L6-v2( \(starter\))?|multilingual-e5-small|writer-0\.5b|broken-shards|/models/\S+|BertModel|xlm-roberta|bert|qwen2"  # models
     r"|delivery|billing|technical problem|praise|cancellation|job application|parcels|money"  # the user's labels
     r"|float32|bf16|int8|int4|cuda:0|cpu|utf-8|cp1252|Test processor|Test GPU|AVX2"  # the machine's own names
     r"|\b(kB|MB|GB|TB|bytes|kiB|MiB|GiB)\b|\b\d+(\.\d+)?k\b"  # units that QLocale writes, thousands on an axis
