@@ -18,6 +18,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from engine.encoding.attention import UnsupportedAttentionError
 from engine.errors import Cancelled
+from engine.generation.blockwise import blocks_pay, causal_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,6 +108,7 @@ def slots_attention(
         raise Cancelled("cancelled")
     _refuse_unknown(module, query, attention_mask, kwargs)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    plain = softcap is None and s_aux is None
     kernel = _kernel(scale, key.shape[1] != query.shape[1], softcap, s_aux)
     if layout is None:
         if observer is None:
@@ -134,6 +136,7 @@ def slots_attention(
             causal=False,
         )[:, :, 0]
         result[group.start : group.stop] = out if group.spots is None else out[group.spots]
+    blocks = plain and bool(layout.chunks) and _in_blocks(query, key)
     for chunk in layout.chunks:
         keys, values = layout.memory.layer(chunk.length_class, index)
         total = chunk.past + chunk.stop - chunk.start
@@ -141,7 +144,12 @@ def slots_attention(
         keys[chunk.slot, :, chunk.past : total] = k[0]
         values[chunk.slot, :, chunk.past : total] = v[0]
         rows = query[:, :, chunk.start : chunk.stop]
-        if chunk.past == 0 and (sliding_window is None or sliding_window >= total):
+        whole = sliding_window is None or sliding_window >= total
+        if whole and blocks and rows.shape[2] > 1:
+            k = keys[chunk.slot : chunk.slot + 1, :, :total] if chunk.past else k
+            v = values[chunk.slot : chunk.slot + 1, :, :total] if chunk.past else v
+            out = causal_blocks(rows, k, v, scale)
+        elif whole and chunk.past == 0:
             out = kernel(rows, k, v, None, causal=True)
         else:
             view = chunk.view(sliding_window, query.dtype)
@@ -150,6 +158,13 @@ def slots_attention(
             out = kernel(rows, k, v, view.mask, causal=False)
         result[chunk.start : chunk.stop] = out[0].transpose(0, 1)
     return result.unsqueeze(0), None
+
+
+def _in_blocks(query: torch.Tensor, key: torch.Tensor) -> bool:
+    """Tell whether prompt pieces attend in blocks of plain products here."""
+    if query.device.type != "cpu":
+        return False
+    return blocks_pay(query.shape[1], key.shape[1], query.shape[3], query.dtype, torch.get_num_threads())
 
 
 def _refuse_unknown(

@@ -23,6 +23,9 @@ TokenIds = npt.NDArray[np.integer]
 NUCLEUS = 1024
 """Largest logits sorted first for top-p; the whole vocabulary is sorted only where their mass does not reach p."""
 
+_BLOCK = 512
+"""Logits searched for their largest at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class SamplingSettings:
@@ -110,7 +113,7 @@ class Draw:
 def choose(logits: torch.Tensor, draws: Sequence[Draw]) -> list[int]:
     """Return the next token of each row of ``logits`` ``[rows, vocabulary]``; row i belongs to ``draws[i]``."""
     if all(draw.settings.greedy and not draw.settings.penalised for draw in draws):
-        return logits.argmax(-1).tolist()
+        return likeliest(logits).tolist()
     result = [0] * len(draws)
     groups: dict[SamplingSettings, list[int]] = {}
     for row, draw in enumerate(draws):
@@ -121,13 +124,35 @@ def choose(logits: torch.Tensor, draws: Sequence[Draw]) -> list[int]:
             for i, row in enumerate(rows):
                 draws[row].penalise(part[i])
         if settings.greedy:
-            tokens = part.argmax(-1)
+            tokens = likeliest(part)
         else:
             uniform = torch.tensor([draws[row].random.random() for row in rows], dtype=torch.float64)
             tokens = draw_tokens(filtered(part, settings), uniform.to(part.device))
         for row, token in zip(rows, tokens.tolist(), strict=True):
             result[row] = token
     return result
+
+
+def likeliest(logits: torch.Tensor) -> torch.Tensor:
+    """Return the first of the largest logits of each row, ``[rows]``, as ``argmax`` does.
+
+    The largest of every block first, then the place within the block: on the CPU the search for a place takes ten times
+    as long as that for a value (32 rows of 151,936 in bfloat16: 14.6 against 1.1 ms on one thread).
+    """
+    rows, vocabulary = logits.shape
+    blocks = vocabulary // _BLOCK
+    if logits.device.type != "cpu" or blocks < 2:
+        return logits.argmax(-1)
+    parts = logits[:, : blocks * _BLOCK].view(rows, blocks, _BLOCK)
+    best = parts.amax(-1)
+    block = best.argmax(-1, keepdim=True)
+    tokens = block[:, 0] * _BLOCK + parts[torch.arange(rows), block[:, 0]].argmax(-1)
+    rest = logits[:, blocks * _BLOCK :]
+    if rest.shape[1]:
+        behind = rest.argmax(-1, keepdim=True)
+        later = rest.gather(1, behind) > best.gather(1, block)
+        tokens = torch.where(later[:, 0], behind[:, 0] + blocks * _BLOCK, tokens)
+    return tokens
 
 
 def filtered(logits: torch.Tensor, settings: SamplingSettings) -> torch.Tensor:
