@@ -22,8 +22,12 @@ from engine.generation.slots import MemoryShape, SlotMemory
 from engine.generation.statistics import Statistics
 from engine.generation.text import Decode
 
-CLASSES = (512, 2048, 8192, 32768)
-"""Capacities in tokens of the length classes (law 5)."""
+CLASSES = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+"""Capacities in tokens of the length classes (law 5): a call attends over columns up to the longest of its class.
+
+Doubling from 128 is 8 % (135M) and 3 % (0.5B) faster on Work A than one class up to 512; closer steps lose it again to
+more calls.
+"""
 
 
 @dataclass(slots=True, eq=False)

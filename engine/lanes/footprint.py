@@ -17,7 +17,7 @@ KV_SHARE = 0.4
 TOKENS = 1024
 """Tokens of prompt and answer that a sequence is taken to have while nothing is known of the pile."""
 
-CLASSES = (512, 2048, 8192, 32768)
+CLASSES = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 """Capacities in tokens of the generator's length classes (a test compares): a slot takes that of its class."""
 
 WORKING = 300_000_000
