@@ -274,7 +274,7 @@ class PileTable(QAbstractTableModel):
             case Column.PROGRESS:
                 return words.percent(row.progress)
             case Column.SECONDS:
-                return words.seconds(row.seconds) if row.seconds > 0 else ""
+                return words.seconds(row.seconds) if row.seconds >= 0.005 else ""
             case Column.RESULT:
                 return shown(row.summary or row.reason)
             case Column.SIZE:
