@@ -15,6 +15,8 @@ class State(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     CANCELLED = "cancelled"
+    QUARANTINED = "quarantined"
+    OFFLINE = "offline"
 
 
 @dataclass(frozen=True, slots=True)

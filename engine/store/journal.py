@@ -54,6 +54,7 @@ _PUT_RESULT = (
 )
 _DROP_RESULT = "DELETE FROM result WHERE document = ?"
 _REMOVE_DOCUMENT = "DELETE FROM document WHERE id = ? AND job = ?"
+_REMOVE_JOB = "DELETE FROM job WHERE id = ?"
 _RECOVER = f"UPDATE document SET state = '{State.WAITING}', lane = -1 WHERE state = '{State.RUNNING}'"
 
 _JOBS = f"SELECT {', '.join(JOB_COLUMNS)} FROM job"
@@ -145,6 +146,10 @@ class Journal:
         values = (*(job_value(name, value) for name, value in changes.items()), job)
         return self._queue((f"UPDATE job SET {sets} WHERE id = ?", (values,) if changes else ()))
 
+    def remove_job(self, job: str) -> int:
+        """Queue the removal of a job with its documents and results; returns the ticket."""
+        return self._queue((_REMOVE_JOB, ((job,),)))
+
     def add_documents(self, records: Iterable[Record]) -> int:
         """Queue new documents, in order; returns the ticket of the last."""
         rows = [document_row(record) for record in records]
@@ -232,6 +237,13 @@ class Journal:
         """Return how many documents of the job are in each state; every state is there, at 0 if need be."""
         rows = self._read("SELECT state, COUNT(*) FROM document WHERE job = ? GROUP BY state", job)
         return {str(state): 0 for state in State} | {row[0]: row[1] for row in rows}
+
+    def counts_by_job(self) -> dict[str, dict[str, int]]:
+        """Return how many documents of every job are in each state that occurs."""
+        counts: dict[str, dict[str, int]] = {}
+        for job, state, number in self._read("SELECT job, state, COUNT(*) FROM document GROUP BY job, state"):
+            counts.setdefault(job, {})[state] = number
+        return counts
 
     def last_document_id(self) -> int:
         """Return the largest document id in the journal, 0 when it is empty."""
