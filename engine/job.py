@@ -105,6 +105,8 @@ class Job:
     message: str = ""
     encoding: str = ""
     on_bad_bytes: str = "fail"
+    again: bool = False
+    """Whether the model is asked also where the journal knows the answer."""
     adding: int = 0
     documents: dict[int, Document] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(map(str, State), 0))

@@ -18,6 +18,7 @@ from typing import Any
 
 from engine.lanes.plan import Plan
 from engine.metrics.snapshot import DocumentRow, Snapshot
+from engine.protocol_jobs import JobCommand
 
 T = typing.TypeVar("T")
 
@@ -189,13 +190,17 @@ class AddPaths:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Start the job: queue its waiting documents with a task. Settings are the task's own, by name."""
+    """Start the job: queue its waiting documents with a task. Settings are the task's own, by name.
+
+    ``again`` asks the model also where the journal knows the answer to the same question.
+    """
 
     request: int
     job: str
     task: str
     settings: dict[str, Any] = field(default_factory=dict)
     priority: int = 0
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,6 +375,7 @@ Command = (
     | StopCounting
     | Export
     | Shutdown
+    | JobCommand
 )
 
 
