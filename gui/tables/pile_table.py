@@ -46,7 +46,12 @@ class Column(IntEnum):
 
 OPTIONAL = (Column.SIZE, Column.ENCODING, Column.COVERAGE, Column.UNKNOWN, Column.LANE)
 
-_STATE_ORDER = {state: at for at, state in enumerate(("failed", "running", "waiting", "done", "skipped", "cancelled"))}
+_STATE_ORDER = {
+    state: at
+    for at, state in enumerate(
+        ("quarantined", "failed", "offline", "running", "waiting", "done", "skipped", "cancelled")
+    )
+}
 _RIGHT = (Column.TOKENS, Column.SECONDS, Column.SIZE, Column.COVERAGE, Column.UNKNOWN, Column.LANE)
 
 

@@ -194,8 +194,8 @@ def test_dialogs_and_questions(qtbot, window):
     wait_for(qtbot, lambda: window.session.job.state.status == "finished")
     for action in (window.actions_.export, window.actions_.about, window.actions_.log, window.actions_.report):
         action.trigger()
-    check(window, *window._dialogs.values())
-    dialog = window._dialogs["export"]
+    check(window, *window.dialogs.shown.values())
+    dialog = window.dialogs.shown["export"]
     dialog.path.setText("")
     dialog.write.click()
     check(dialog)

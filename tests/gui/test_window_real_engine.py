@@ -147,11 +147,11 @@ def test_exports_hold_every_document(qtbot, window, folder, tmp_path):
     wait_for(qtbot, lambda: status(window) == "finished")
     for name in ("csv", "jsonl"):
         window.export()
-        dialog = window._dialogs["export"]
+        dialog = window.dialogs.shown["export"]
         dialog.formats[name].setChecked(True)
         dialog.path.setText(str(tmp_path / f"out.{name}"))
         dialog.write.click()
-        wait_for(qtbot, lambda: "export" not in window._dialogs)
+        wait_for(qtbot, lambda: "export" not in window.dialogs.shown)
     data = (tmp_path / "out.csv").read_bytes()
     assert data.startswith(b"\xef\xbb\xbf")
     assert len(list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"))))) == 11
@@ -166,7 +166,7 @@ def test_a_failed_export_says_why_and_succeeds_elsewhere(qtbot, window, folder, 
     window.start()
     wait_for(qtbot, lambda: status(window) == "finished")
     window.export()
-    dialog = window._dialogs["export"]
+    dialog = window.dialogs.shown["export"]
     dialog.path.setText(str(tmp_path / "no" / "such" / "folder" / "out.csv"))
     dialog.write.click()
     wait_for(qtbot, dialog.message.isVisible)
@@ -175,7 +175,7 @@ def test_a_failed_export_says_why_and_succeeds_elsewhere(qtbot, window, folder, 
     dialog.path.textEdited.emit(dialog.path.text())
     dialog.write.click()
     wait_for(qtbot, (tmp_path / "out.csv").exists)
-    wait_for(qtbot, lambda: "export" not in window._dialogs)
+    wait_for(qtbot, lambda: "export" not in window.dialogs.shown)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
