@@ -55,7 +55,7 @@ class Actions(QObject):
         self.new_pile = make(_Entry("new_pile", t("&New pile"), "Ctrl+N", "new-pile", t("Begin another pile")))
         self.next_pile = make(_Entry("next_pile", t("Ne&xt pile"), "Ctrl+PgDown", "pile", t("Show the next pile")))
         self.jobs = make(_Entry("jobs", t("&Jobs…"), "Ctrl+J", "jobs", t("List all piles, past and present")))
-        self.rename = make(_Entry("rename", t("&Rename pile…"), "F2", "rename", t("Give the pile another name")))
+        self.rename = make(_Entry("rename", t("Re&name pile…"), "F2", "rename", t("Give the pile another name")))
         self.duplicate = make(
             _Entry(
                 "duplicate",
@@ -74,7 +74,7 @@ class Actions(QObject):
             _Entry("put_away", t("Put &away"), "Ctrl+W", "away", t("Close the pile; it stays in the list of jobs"))
         )
         self.delete = make(
-            _Entry("delete", t("Dele&te pile"), "Ctrl+Shift+Backspace", "remove", t("Delete the pile and its results"))
+            _Entry("delete", t("D&elete pile"), "Ctrl+Shift+Backspace", "remove", t("Delete the pile and its results"))
         )
         self.undo_delete = make(
             _Entry("undo_delete", t("&Undo delete"), "Ctrl+Z", "undo", t("Bring the deleted pile back"))
@@ -86,10 +86,10 @@ class Actions(QObject):
         self.pause = make(_Entry("pause", t("&Pause"), "F6", "pause", t("Finish what runs and take no more")))
         self.stop = make(_Entry("stop", t("S&top"), "Shift+F5", "stop", t("Stop the task; results stay")))
         self.show_prompt = make(
-            _Entry("show_prompt", t("Show &prompt"), "F7", "document", t("Show the exact prompt about this document"))
+            _Entry("show_prompt", t("Sho&w prompt"), "F7", "document", t("Show the exact prompt about this document"))
         )
         self.try_on = make(
-            _Entry("try_on", t("&Try on this document"), "F8", "running", t("Run the task on this document alone"))
+            _Entry("try_on", t("Tr&y on this document"), "F8", "running", t("Run the task on this document alone"))
         )
         self.retry_failed = make(
             _Entry("retry_failed", t("&Retry failed"), "Ctrl+R", "retry", t("Run failed and cancelled documents again"))

@@ -75,8 +75,8 @@ def test_delete_needs_no_question_because_it_can_be_undone(qtbot, window):
     assert "Deleted 'bills'" in window.messages.texts[0]
     wait_for(qtbot, window.actions_.undo_delete.isEnabled)
     dialog.buttons["undo"].click()
-    wait_for(qtbot, lambda: window.session.current == job and counts(window).get("done") == 9)
-    assert window.pile_panel.table.rowCount() == 10
+    wait_for(qtbot, lambda: window.session.current == job and window.pile_panel.table.rowCount() == 10)
+    assert counts(window)["done"] == 9
     assert not window.shelf.deleted
 
 
