@@ -88,7 +88,7 @@ class PileTable(QAbstractTableModel):
         }
         self._keys: dict[int, Callable[[DocumentRow], Any]] = {
             Column.STATE: lambda row: _STATE_ORDER.get(row.state, len(_STATE_ORDER)),
-            Column.NAME: self._name_key,
+            Column.NAME: lambda row: row.name,
             Column.TOKENS: lambda row: row.tokens,
             Column.PROGRESS: lambda row: row.progress,
             Column.SECONDS: lambda row: row.seconds,
@@ -168,14 +168,13 @@ class PileTable(QAbstractTableModel):
         if self._stale and self._clock() >= self._not_before:
             self._rebuild()
 
-    def _name_key(self, row: DocumentRow) -> Any:
-        return self._pile.name_key(row)  # of the pile that is shown now
-
     def _wanted(self) -> list[int]:
         numbers = self._pile.select(self._state, self._needle)
         if self._sort is None:
             return numbers
         column, descending = self._sort
+        if column == Column.NAME:
+            return self._pile.sorted_by_name(numbers, descending=descending)
         return self._pile.sorted(numbers, self._keys[column], descending=descending)
 
     def _take(self, order: list[int]) -> None:
