@@ -167,9 +167,10 @@ class Host:
             self.outbox.send(Reply(command.request, ok=False, error=f"The engine could not do this: {error}"))
 
     def end(self, reason: str, seconds: float = 2.0) -> None:
-        """Begin the orderly end."""
-        self.reason, self.grace = reason, seconds
-        self.ending.set()
+        """Begin the orderly end; the first reason counts."""
+        if not self.ending.is_set():
+            self.reason, self.grace = reason, seconds
+            self.ending.set()
 
     def serve(self) -> None:
         """Send a snapshot ten times a second until the end begins; runs on the main thread."""
