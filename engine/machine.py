@@ -131,6 +131,11 @@ def resolve_dtype(dtype: str, device: str) -> str:
     return next((d.dtypes[0] for d in devices() if d.id == device), "float32")
 
 
+def number_dtype(dtype: str) -> str:
+    """Return the format, ``float32`` or ``bf16``, that a model of these weights computes in between its linears."""
+    return dtype if dtype in ("float32", "bf16") else resolve_dtype("auto", "cpu")
+
+
 def resolve_plan(plan: Plan, *, lane_limit: int | None = None) -> Plan:
     """Return the plan with nothing left open.
 

@@ -112,8 +112,6 @@ class ModelFacts:
     source: str = ""
     kv_numbers: int = 0
     """Numbers (keys and values of all layers) that a text generator keeps of every token; 0 where nobody knows."""
-    table_numbers: int = 0
-    """Numbers in the table of token vectors, which stays in 16 bits when the rest is packed tighter."""
 
 
 # ------------------------------------------------------------------------------------------------------------- commands

@@ -67,7 +67,7 @@ class Ours:
         assert loaded is not None
         plan = plain(self.engine.plan)
         if not plan["slots"]:
-            from engine.engine import SLOTS
+            from engine.lanes.footprint import SLOTS
 
             plan["slots"] = SLOTS
         return {

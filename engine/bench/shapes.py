@@ -126,13 +126,12 @@ def write_folder(shape: Shape, folder: str, *, seed: int = 0) -> None:
     written = held = 0
 
     def flush() -> None:
-        nonlocal written, held
+        nonlocal written
         written += 1
         name = f"model-{written:05d}-of-{shape.shards:05d}.safetensors"
         _save(shard, os.path.join(folder, name))
         table.update(dict.fromkeys(shard, name))
         shard.clear()
-        held = 0
 
     for name, size in sizes:
         if len(size) > 1:
@@ -140,7 +139,7 @@ def write_folder(shape: Shape, folder: str, *, seed: int = 0) -> None:
         else:
             shard[name] = torch.full(size, 0.0 if name.endswith("bias") else 1.0, dtype=torch.bfloat16)
         held += math.prod(size)
-        if written < shape.shards - 1 and held >= total / shape.shards:
+        if written < shape.shards - 1 and held >= total * (written + 1) / shape.shards:
             flush()
     flush()
     index = {"metadata": {"total_size": 2 * total}, "weight_map": table}

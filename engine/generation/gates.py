@@ -47,17 +47,18 @@ class _NotOverSlotsError(Exception):
 
 
 @torch.inference_mode()
-def choose_mode(model: Any, *, longest: int | None = None) -> Mode:
+def choose_mode(model: Any, *, longest: int | None = None, rounded: bool = False) -> Mode:
     """Return how ``model`` generates, and leave it with the attention for that; called once at load, before any lane.
 
     ``longest`` is the most tokens, prompt and new ones, that a sequence may come to (None: not known yet). Where the
-    family is right only up to some length, a longer one sends the model to the batches.
+    family is right only up to some length, a longer one sends the model to the batches. ``rounded``: its linears round
+    their input to a few bits, so that a difference in the last digit may come out as one of a step.
     """
     before = model.config._attn_implementation  # noqa: SLF001 - transformers has no public name for it
     if before == attention.NAME:  # asked again, for another length
         before = "sdpa" if model._supports_sdpa else "eager"  # noqa: SLF001
     try:
-        return _over_slots(model, before, longest)
+        return _over_slots(model, before, longest, rounded=rounded)
     except (_NotOverSlotsError, UnsupportedAttentionError) as error:
         reason = str(error)
     except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
@@ -70,7 +71,7 @@ def choose_mode(model: Any, *, longest: int | None = None) -> Mode:
     return _in_batches(model, reason)
 
 
-def _over_slots(model: Any, plain: str, longest: int | None) -> Mode:
+def _over_slots(model: Any, plain: str, longest: int | None, *, rounded: bool) -> Mode:
     config = model.config
     if config.is_encoder_decoder:
         raise _NotOverSlotsError("the family reads with an encoder and writes with a decoder")
@@ -85,7 +86,7 @@ def _over_slots(model: Any, plain: str, longest: int | None) -> Mode:
     convolution.keep_states(model)
     shape = first_step(model, windows)
     twin = make_twin(model)
-    dtype = next(model.parameters()).dtype
+    dtype = torch.bfloat16 if rounded else next(model.parameters()).dtype
     tolerance = TOLERANCE.get(dtype, 1e-3)
     if twin is not None:
         _check_twin(twin)

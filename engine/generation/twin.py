@@ -79,7 +79,9 @@ def _shrunk(config: Any) -> dict[str, Any]:
         values[heads] = ratio * values[groups]
     else:
         values[heads] = min(values[heads], 4)
-    values[width] = HIDDEN if isinstance(values.get("head_dim"), int) else per_head * values[heads]
+    if isinstance(values.get("head_dim"), int):
+        per_head = -(-HIDDEN // values[heads])  # the width is anyone's to choose, but some configs want it to divide
+    values[width] = per_head * values[heads]
     for key in _FEED_FORWARDS:
         cut(key, FEED_FORWARD)
     for key in _EXPERTS:

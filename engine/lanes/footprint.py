@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine import machine
 from engine.lanes.plan import Plan
 from engine.protocol import ModelFacts
 
@@ -21,9 +22,6 @@ CLASSES = (512, 2048, 8192, 32768)
 
 WORKING = 300_000_000
 """Bytes that torch, transformers and the steps of the lanes take beside weights, keys and values; about."""
-
-_WEIGHT_BYTES = {"float32": 4.0, "bf16": 2.0, "int8": 1.02, "int4": 0.56}
-"""Bytes of a weight; int8 has a scale per row, int4 a scale and a zero point for every group of numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +55,10 @@ def footprint(facts: ModelFacts, plan: Plan, free: int, tokens: int = TOKENS) ->
 
     ``free`` bytes are available; ``tokens`` are those of prompt and answer of one sequence.
     """
-    size = _WEIGHT_BYTES.get(plan.dtype, 4.0)
-    table = facts.table_numbers if plan.dtype in ("int8", "int4") else 0
-    weights = facts.memory.get(plan.dtype) or round((facts.parameters - table) * size + table * 2)
+    weights = facts.memory.get(plan.dtype) or facts.parameters * 4
     longest = facts.max_tokens or tokens
     sequences = max(1, plan.lanes) * (plan.slots or SLOTS) if facts.kv_numbers else 0
-    number = 4 if plan.dtype == "float32" else 2
+    number = 4 if machine.number_dtype(plan.dtype) == "float32" else 2
     tokens = min(tokens, longest)
     capacity = next((size for size in CLASSES if size >= tokens), tokens)
     kept = sequences * capacity * facts.kv_numbers * number

@@ -28,6 +28,9 @@ MARKERS = ("config.json", "modules.json")
 ITEMSIZE = {"float32": 4, "bf16": 2}
 """Bytes a weight takes in memory by number format."""
 
+QUANTISED_SIZE = {"int8": 1.01, "int4": 0.57}
+"""The same where weights are whole numbers: int8 has a scale per row, int4 a scale and a middle for every 64 numbers."""
+
 BATCH = 4096
 """Tokens in the largest batch of a lane, for the memory estimate."""
 
@@ -113,7 +116,7 @@ class _Findings:
         result |= {"links": self.links, "family": self.family, "architecture": self.architecture, "kind": self.kind}
         if weights is not None:
             result |= {"parameters": weights.parameters, "dtype": weights.dtype, "bytes": weights.bytes}
-            result["memory"] = _memory(self.config, weights)
+            result["memory"] = _memory(self.config, weights, quantised=self.kind in GENERATING)
         if pipeline is not None:
             result |= {"dimension": pipeline.dimension, "max_tokens": pipeline.max_tokens}
             result["pooling"] = " + ".join(pipeline.pooling)
@@ -124,7 +127,7 @@ class _Findings:
         elif self.kind in GENERATING and not self.problems:
             result["tasks"] = ("generate",)
             result["max_tokens"] = _context(self.config)
-            result |= {"kv_numbers": kv_numbers(self.config), "table_numbers": table_numbers(self.config)}
+            result["kv_numbers"] = kv_numbers(self.config)
         return result
 
 
@@ -295,8 +298,11 @@ def _look_at_pipeline(found: _Findings, weights: Weights, folder: str) -> None:
         )
 
 
-def _memory(config: dict[str, Any], weights: Weights) -> dict[str, int]:
+def _memory(config: dict[str, Any], weights: Weights, *, quantised: bool) -> dict[str, int]:
     """Return the estimated bytes by number format: all weights, and what one lane's largest batch needs in between.
+
+    ``quantised``: the model also runs with int8 and int4 weights; its table of token vectors and its output layer are
+    int8 then, each for itself even if they are one on disk.
 
     A layer holds about six token vectors (input, query, key, value, output, residual) and two of the wide ones.
     """
@@ -306,7 +312,14 @@ def _memory(config: dict[str, Any], weights: Weights) -> dict[str, int]:
         (inner[n] for n in ("intermediate_size", "d_ff", "hidden_dim", "n_inner") if type(inner.get(n)) is int), 0
     )
     batch = BATCH * (6 * width + 2 * (wide or 4 * width))
-    return {dtype: (weights.parameters + batch) * size for dtype, size in ITEMSIZE.items()}
+    result = {dtype: (weights.parameters + batch) * size for dtype, size in ITEMSIZE.items()}
+    if quantised:
+        table = min(weights.parameters, table_numbers(config))
+        head = table if inner.get("tie_word_embeddings", config.get("tie_word_embeddings", True)) else 0
+        for dtype, size in QUANTISED_SIZE.items():
+            tables = (table + head) * QUANTISED_SIZE["int8"]
+            result[dtype] = round((weights.parameters - table) * size + tables + batch * ITEMSIZE["bf16"])
+    return result
 
 
 def _no_config(folder: str) -> str:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from engine import machine
 from engine.errors import Cancelled, ModelError
+from engine.lanes.plan import QUANTISED
 from engine.models.folder import require
+from engine.models.linears.packed import best_time
 from engine.models.load import Progress, check_memory
-from engine.models.packed import best_time, pack_linears
 from engine.models.pretrained import read_tokenizer, read_weights
 from engine.models.tokenizer import LaneTokenizer
 
@@ -93,7 +94,13 @@ def load_decoder(
     import torch
 
     place = torch.device(device)
-    torch_dtype = {"float32": torch.float32, "bf16": torch.bfloat16}[resolved]
+    torch_dtype = {"float32": torch.float32, "bf16": torch.bfloat16}[machine.number_dtype(resolved)]
+    linears = None
+    if device == "cpu":
+        from engine.models.linears.format import LinearFormat, settle_tables
+
+        stage("trying the machine's matrix products", 0.15)
+        linears = LinearFormat(resolved, weights=facts.memory.get(resolved, 0))
     stage("reading the tokenizer", 0.2)
     tokenizer = read_tokenizer(facts, folder)
     model = read_weights(
@@ -103,15 +110,24 @@ def load_decoder(
         place,
         _choose_class,
         lambda share: stage("reading the weights", 0.25 + 0.5 * share),
+        linears,
     )
-    stage("packing the weights", 0.75)
-    with torch.inference_mode():
-        packed = pack_linears(model) if device == "cpu" else 0
+    if linears is not None:
+        stage("packing the weights", 0.75)
+        with torch.no_grad():
+            settle_tables(model, linears)
     stage("checking how it runs best", 0.8)
     from engine.generation.gates import choose_mode
 
     loaded = LoadedDecoder(
-        facts, model, tokenizer, resolved, place, choose_mode(model), _longest(model, tokenizer), packed
+        facts,
+        model,
+        tokenizer,
+        resolved,
+        place,
+        choose_mode(model, rounded=resolved in QUANTISED),
+        _longest(model, tokenizer),
+        linears.replaced if linears else 0,
     )
     stage("measuring", 0.95)
     _measure(loaded)

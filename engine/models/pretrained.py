@@ -11,6 +11,7 @@ from engine.models.tokenizer import LaneTokenizer
 if TYPE_CHECKING:
     import torch
 
+    from engine.models.linears.format import LinearFormat
     from engine.protocol import ModelFacts
 
 
@@ -35,8 +36,11 @@ def read_weights(
     device: torch.device,
     choose: Callable[[Any, Any], Any],
     progress: Callable[[float], None],
+    linears: LinearFormat | None = None,
 ) -> Any:
     """Return the model in ``folder`` in evaluation mode on ``device``.
+
+    ``linears``, where given, makes the model's linears as their weights are read.
 
     ``choose`` gets transformers and the model's config and returns the class to load with; ``progress`` is called with
     the share of tensors read, 0 to 1, and may raise Cancelled. Raises ModelError for weights that are incomplete, do
@@ -45,7 +49,7 @@ def read_weights(
     import transformers
 
     try:
-        model = _read(transformers, folder, dtype, choose, progress)
+        model = _read(transformers, folder, dtype, choose, progress, linears)
         return model.to(device).eval().requires_grad_(False)
     except MemoryError as error:
         raise _out_of_memory(facts) from error
@@ -68,6 +72,7 @@ def _read(
     dtype: torch.dtype,
     choose: Callable[[Any, Any], Any],
     progress: Callable[[float], None],
+    linears: LinearFormat | None,
 ) -> Any:
     hook = getattr(transformers.utils.logging, "set_tqdm_hook", None)
 
@@ -88,6 +93,11 @@ def _read(
     verbosity = transformers.utils.logging.get_verbosity()
     transformers.utils.logging.set_verbosity_error()
     try:
+        given: dict[str, Any] = {}
+        if linears is not None:
+            from engine.models.linears.loading import LinearsConfig
+
+            given["quantization_config"] = LinearsConfig(linears)
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model, report = choose(transformers, config).from_pretrained(
             folder,
@@ -97,6 +107,7 @@ def _read(
             dtype=dtype,
             local_files_only=True,
             use_safetensors=True,
+            **given,
         )
     except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError) as error:
         raise ModelError(f"The model in {folder} cannot be loaded: {error}") from error

@@ -16,8 +16,9 @@ import torch
 from engine import machine
 from engine.encoding import attention
 from engine.encoding.encoder import forward_accepts, packed_forward, padded_forward
+from engine.models.linears.format import pack_linears
+from engine.models.linears.packed import best_time
 from engine.models.load import probe_lengths, probe_texts
-from engine.models.packed import best_time, pack_linears
 
 if TYPE_CHECKING:
     from collections.abc import Callable

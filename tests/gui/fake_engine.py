@@ -733,7 +733,6 @@ def models() -> list[p.ModelFacts]:
             tasks=("generate",),
             source="cache",
             kv_numbers=6144,
-            table_numbers=136_000_000,
         ),
         p.ModelFacts(
             "/models/broken",

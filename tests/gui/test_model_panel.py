@@ -10,14 +10,14 @@ from window_helpers import wait_for
 @pytest.fixture
 def window(qtbot, make_window):
     made = make_window()
-    wait_for(qtbot, lambda: made.model_panel.choice.count() == 3)
+    wait_for(qtbot, lambda: made.model_panel.choice.count() == 4)
     return made
 
 
 def test_models_are_listed_and_unusable_ones_say_why(window):
     items = window.model_panel._items
-    assert [items.item(r).isEnabled() for r in range(3)] == [True, True, False]
-    assert "model-00002-of-00003.safetensors is missing" in items.item(2).toolTip()
+    assert [items.item(r).isEnabled() for r in range(4)] == [True, True, True, False]
+    assert "model-00002-of-00003.safetensors is missing" in items.item(3).toolTip()
     assert window.model_panel.choice.currentText() == "all-MiniLM-L6-v2 (starter)"
 
 

@@ -113,7 +113,7 @@ def test_linears_stay_plain_where_packing_is_not_available(fresh_engine, bert, m
 def test_a_packed_linear_that_answers_wrongly_is_not_used(monkeypatch):
     plain = torch.nn.Linear(64, 64).requires_grad_(False)
     monkeypatch.setattr(packed, "_apply", lambda rows, _packed, _bias: rows * 0)
-    assert not packed.packing_pays(plain)
+    assert not packed.packing_pays(plain.weight)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -122,7 +122,7 @@ def test_a_packed_linear_agrees_with_the_plain_one(dtype):
     plain = torch.nn.Linear(96, 160).to(dtype).requires_grad_(False)
     rows = torch.randn(3, 7, 96).to(dtype)
     try:
-        ours = packed.PackedLinear(plain)
+        ours = packed.PackedLinear(plain.weight, plain.bias)
     except RuntimeError as error:
         pytest.fail(f"this build of torch has no packed linears: {error}")
     torch.testing.assert_close(ours(rows), plain(rows), rtol=2e-2, atol=2e-2)
@@ -167,9 +167,9 @@ def test_a_gelu_is_fused_only_where_it_is_the_exact_one():
     for act, fused in ((torch.nn.GELU(), True), (torch.nn.GELU("tanh"), False), (torch.nn.ReLU(), False)):
         block = torch.nn.Module()
         plain = torch.nn.Linear(32, 64).requires_grad_(False)
-        block.dense, block.intermediate_act_fn = packed.PackedLinear(plain), act
+        block.dense, block.intermediate_act_fn = packed.PackedLinear(plain.weight, plain.bias), act
         rows = torch.randn(5, 32)
-        packed._fuse_gelu(block)
+        packed.fuse_gelu(block)
         assert (block.dense.after[0] == "gelu") == fused
         torch.testing.assert_close(block.intermediate_act_fn(block.dense(rows)), act(plain(rows)), rtol=1e-4, atol=1e-5)
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import linear
 
+from engine.models.linears.stand_in import stand_in
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -36,15 +38,21 @@ def _apply(
 class PackedLinear(torch.nn.Module):
     """A linear whose weight is kept in oneDNN's own layout; takes and returns what ``nn.Linear`` does."""
 
-    def __init__(self, plain: nn.Linear) -> None:
-        """Pack the weight of ``plain``; the plain weight is free to go afterwards."""
+    def __init__(self, weight: torch.Tensor, bias: torch.nn.Parameter | None) -> None:
+        """Pack ``weight`` ``[out, in]``; it is free to go afterwards."""
         super().__init__()
-        self.in_features, self.out_features = plain.in_features, plain.out_features
+        self.out_features, self.in_features = weight.shape
         # Held in a tuple so that Module does not register them: a packed layout cannot be moved, cast or saved.
-        self._packed = (_pack(plain.weight),)
-        self.bias = plain.bias
+        self._packed = (_pack(weight),)
+        self._stand_in = (stand_in(self.out_features, self.in_features, weight.dtype),)
+        self.bias = bias
         self.after: tuple[str, str] = ("none", "")
         """What is applied to the result on its way out, as oneDNN names it: an operation and its algorithm."""
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """Shape and type of the weight, without its numbers."""
+        return self._stand_in[0]
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """Return ``rows @ weight.T + bias``, and what comes after, for rows of shape ``[..., in_features]``."""
@@ -66,56 +74,29 @@ def best_time(function: Callable[[], object], repeats: int = 5) -> float:
     return shortest
 
 
-def packing_pays(plain: nn.Linear) -> bool:
-    """Tell whether the packed operator works, agrees with the plain one, and is no slower, on this linear's shape."""
-    if plain.weight.device.type != "cpu" or plain.weight.dtype not in (torch.float32, torch.bfloat16):
+def packing_pays(weight: torch.Tensor) -> bool:
+    """Tell whether the packed operator works, agrees with the plain one, and is no slower, for ``weight`` ``[out, in]``."""
+    if weight.device.type != "cpu" or weight.dtype not in (torch.float32, torch.bfloat16):
         return False
     if not torch.backends.mkldnn.is_available():
         return False
     generator = torch.Generator().manual_seed(0)
-    rows = torch.randn(256, plain.in_features, generator=generator).to(plain.weight.dtype)
+    rows = torch.randn(256, weight.shape[1], generator=generator).to(weight.dtype)
     try:
-        packed = _pack(plain.weight)
-        ours = _apply(rows, packed, plain.bias)
-        theirs = linear(rows, plain.weight, plain.bias)
+        packed = _pack(weight)
+        ours = _apply(rows, packed, None)
+        theirs = linear(rows, weight)
         error = (ours.float() - theirs.float()).square().mean().sqrt() / theirs.float().std().clamp_min(1e-9)
-        if not bool(error < (0.02 if plain.weight.dtype is torch.bfloat16 else 1e-4)):
+        if not bool(error < (0.02 if weight.dtype is torch.bfloat16 else 1e-4)):
             log.warning("packed linears differ from plain ones by %.3g; not used", float(error))
             return False
-        ours_time = best_time(lambda: _apply(rows, packed, plain.bias))
-        return ours_time <= 1.05 * best_time(lambda: linear(rows, plain.weight, plain.bias))
+        return best_time(lambda: _apply(rows, packed, None)) <= 1.05 * best_time(lambda: linear(rows, weight))
     except (RuntimeError, AttributeError, TypeError) as error:
         log.info("packed linears are not available: %s", error)
         return False
 
 
-def pack_linears(model: nn.Module) -> int:
-    """Replace the model's plain linears by packed ones where that pays; returns how many were replaced.
-
-    The decision is made once per weight shape. Modules that other code looks into (tied weights, parametrised or
-    subclassed linears) are left alone.
-    """
-    pays: dict[tuple[int, int], bool] = {}
-    seen: set[int] = set()
-    shared = {id(m.weight) for m in model.modules() if type(m) is torch.nn.Embedding}
-    replaced = 0
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if type(child) is not torch.nn.Linear or id(child.weight) in shared or id(child) in seen:
-                continue
-            seen.add(id(child))
-            shape = (child.in_features, child.out_features)
-            if shape not in pays:
-                pays[shape] = packing_pays(child)
-            if pays[shape]:
-                setattr(parent, name, PackedLinear(child))
-                replaced += 1
-    for parent in model.modules():
-        _fuse_gelu(parent)
-    return replaced
-
-
-def _fuse_gelu(parent: nn.Module) -> None:
+def fuse_gelu(parent: nn.Module) -> None:
     """Let a packed linear apply the exact GELU that follows it, which saves a pass over the widest activations.
 
     Known by the names that BERT and its relatives share: ``intermediate_act_fn(dense(x))`` and nothing in between.

@@ -1,0 +1,125 @@
+"""The number format of a model's linears: which module takes the place of a linear, decided once a shape by trial."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from engine import machine
+from engine.models.linears.int4 import Int4Linear, group_of
+from engine.models.linears.int4 import works as int4_works
+from engine.models.linears.int8 import Int8Kernels, Int8Linear
+from engine.models.linears.packed import PackedLinear, fuse_gelu, packing_pays
+from engine.models.linears.table import Int8Table
+
+if TYPE_CHECKING:
+    from torch import nn
+
+log = logging.getLogger(__name__)
+
+_ROOM = 0.25
+"""Share of the free memory that a second layout of the same weights may take."""
+
+
+class LinearFormat:
+    """Makes the linears of one model; ``replaced`` counts them by kind.
+
+    ``float32`` and ``bf16`` are packed for oneDNN where that pays. ``int8`` linears have int8 weights. ``int4`` ones
+    have int4 weights where the operators take the shape, else int8; the output layer has int8 in both.
+    """
+
+    def __init__(self, name: str, *, weights: int = 0) -> None:
+        """Take ``name`` as the format; ``weights`` is the model's size in bytes in it, 0 if unknown."""
+        self.name = name
+        self.replaced = 0
+        self._pays: dict[tuple[int, ...], bool] = {}
+        self._kernels = Int8Kernels.find() if name in ("int8", "int4") else None
+        self._int4 = name == "int4" and int4_works()
+        self._keep_rows = weights < _ROOM * machine.memory_available()
+
+    def make(
+        self, weight: torch.Tensor, bias: torch.nn.Parameter | None, *, parent: object = None, output: bool = False
+    ) -> nn.Module | None:
+        """Return what replaces a linear of ``weight`` ``[out, in]``, or None where the plain one is best.
+
+        ``parent`` is the module that holds it: linears of one parent may share their quantised input. ``output``: it
+        makes the logits.
+        """
+        made = self._make(weight, bias, parent, output)
+        self.replaced += made is not None
+        return made
+
+    def _make(
+        self, weight: torch.Tensor, bias: torch.nn.Parameter | None, parent: object, output: bool
+    ) -> nn.Module | None:
+        if weight.device.type != "cpu" or not weight.is_floating_point():
+            return None
+        if self._kernels is not None:
+            group = group_of(*weight.shape)
+            if self._int4 and group and not output:
+                return Int4Linear(weight, bias, group)
+            return Int8Linear(weight, bias, self._kernels, siblings=id(parent), keep_rows=self._keep_rows)
+        shape = tuple(weight.shape)
+        if shape not in self._pays:
+            self._pays[shape] = packing_pays(weight)
+        return PackedLinear(weight, bias) if self._pays[shape] else None
+
+
+def tied_names(model: Any) -> set[str]:
+    """Return the names of parameters that stand for another one, or that another one stands for."""
+    tied = getattr(model, "all_tied_weights_keys", None) or {}
+    return {*tied.keys(), *tied.values()}
+
+
+def replace_linears(model: nn.Module, made: LinearFormat) -> int:
+    """Replace the model's plain linears by those of the format; returns how many.
+
+    Modules that other code looks into (tied weights, parametrised or subclassed linears) are left alone.
+    """
+    before = made.replaced
+    seen: set[int] = set()
+    shared = {id(m.weight) for m in model.modules() if type(m) is torch.nn.Embedding}
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is not torch.nn.Linear or id(child.weight) in shared or id(child) in seen:
+                continue
+            seen.add(id(child))
+            replacement = made.make(child.weight, child.bias, parent=parent)
+            if replacement is not None:
+                setattr(parent, name, replacement)
+    for parent in model.modules():
+        fuse_gelu(parent)
+    return made.replaced - before
+
+
+def settle_tables(model: Any, made: LinearFormat) -> None:
+    """Give an output layer that is tied to the token vectors a weight of its own, and int8 formats an int8 table.
+
+    A float copy costs memory, so it is made only where there is room. Tables of a special kind stay as they are.
+    """
+    head, table = model.get_output_embeddings(), model.get_input_embeddings()
+    whole = made.name in ("int8", "int4")
+    tied = type(head) is torch.nn.Linear and getattr(table, "weight", None) is head.weight
+    if tied and (whole or head.weight.nbytes <= _ROOM * machine.memory_available()):
+        _exchange(model, head, made.make(head.weight, head.bias, output=True))
+    if whole and type(table) is torch.nn.Embedding and table.weight.device.type == "cpu":
+        weight = table.weight
+        keeps = [m for m in model.modules() if m is not table and getattr(m, "weight", None) is weight]
+        if not keeps:  # nobody else computes with it
+            _exchange(model, table, Int8Table(weight))
+
+
+def _exchange(model: nn.Module, old: nn.Module, new: nn.Module | None) -> None:
+    if new is None:
+        return
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if child is old:
+                setattr(parent, name, new.eval())
+
+
+def pack_linears(model: nn.Module) -> int:
+    """Replace the model's plain linears by packed ones of the same numbers where that pays; returns how many."""
+    return replace_linears(model, LinearFormat("bf16"))

@@ -1,0 +1,104 @@
+"""Linears with int4 weights in groups: each group of 64 (or 32) numbers of a row has a scale and a middle of its own.
+
+A quarter of bfloat16's memory, and quick where few rows are computed; the operators are private to PyTorch, so ``works``
+tries them (law 10 of the house).
+"""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+
+from engine.models.linears.stand_in import stand_in
+
+log = logging.getLogger(__name__)
+
+GROUPS = (64, 32)
+"""Sizes of a group in numbers, the best first; the operators know 32, 64, 128 and 256."""
+
+_OUTPUTS = 16
+"""The operator computes output channels in blocks of this many."""
+
+_BLOCK = 4096
+
+
+def group_of(outputs: int, inputs: int) -> int:
+    """Return the group size for a weight ``[outputs, inputs]``; 0 when the operators do not take its shape."""
+    return 0 if outputs % _OUTPUTS else next((size for size in GROUPS if inputs % size == 0), 0)
+
+
+def quantise_groups(weight: torch.Tensor, group: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a weight ``[out, in]`` as whole numbers 0 to 15 (int32) and ``[in / group, out, 2]``: scale and middle.
+
+    A number q of a group stands for ``(q - 8) * scale + middle``.
+    """
+    outputs, inputs = weight.shape
+    parts = weight.float().view(outputs, inputs // group, group)
+    low, high = parts.amin(-1), parts.amax(-1)
+    scale = ((high - low) / 15).clamp_min(1e-8).bfloat16().float()
+    middle = (low + 8 * scale).bfloat16().float()
+    whole = ((parts - middle[..., None]) / scale[..., None]).round_().add_(8).clamp_(0, 15)
+    return whole.view(outputs, inputs).to(torch.int32), torch.stack([scale, middle], -1).transpose(0, 1).contiguous()
+
+
+def _pack(whole: torch.Tensor) -> torch.Tensor:
+    return torch.ops.aten._convert_weight_to_int4pack_for_cpu(whole, 1)  # noqa: SLF001 - see the module's docstring
+
+
+def _product(rows: torch.Tensor, packed: torch.Tensor, group: int, scales: torch.Tensor) -> torch.Tensor:
+    return torch.ops.aten._weight_int4pack_mm_for_cpu(rows, packed, group, scales)  # noqa: SLF001
+
+
+def works() -> bool:
+    """Tell whether the operators are here and compute what the numbers stand for."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(64, 128, generator=generator)
+    rows = torch.randn(3, 128, generator=generator).bfloat16()
+    try:
+        whole, scales = quantise_groups(weight, 64)
+        made = _product(rows, _pack(whole), 64, scales.bfloat16()).float()
+    except (RuntimeError, AttributeError, TypeError) as error:
+        log.info("int4 products are not available: %s", error)
+        return False
+    meant = (whole.view(64, 2, 64) - 8) * scales[:, :, :1].transpose(0, 1) + scales[:, :, 1:].transpose(0, 1)
+    expected = rows.float() @ meant.view(64, 128).T
+    return bool((made - expected).abs().max() < 0.05 * expected.std())
+
+
+class Int4Linear(torch.nn.Module):
+    """A linear with int4 weights; takes and returns floats as ``nn.Linear`` does, and computes in bfloat16."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.nn.Parameter | None, group: int) -> None:
+        """Quantise ``weight`` ``[out, in]`` in groups of ``group``; the weight is free to go afterwards."""
+        super().__init__()
+        self.out_features, self.in_features = weight.shape
+        self.bias = bias
+        self._group = group
+        packed: list[torch.Tensor] = []
+        scales: list[torch.Tensor] = []
+        for start in range(0, self.out_features, _BLOCK):
+            whole, scale = quantise_groups(weight[start : start + _BLOCK], group)
+            packed.append(_pack(whole))
+            scales.append(scale.bfloat16())
+        # Held in a tuple so that Module does not register them: a packed layout cannot be moved, cast or saved.
+        self._packed = (torch.cat(packed), torch.cat(scales, 1).contiguous())
+        self._stand_in = (stand_in(self.out_features, self.in_features, weight.dtype),)
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """Shape of the weight and type of what goes in and out, without numbers."""
+        return self._stand_in[0]
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return ``rows @ weight.T + bias`` for rows of shape ``[..., in_features]``."""
+        packed, scales = self._packed
+        flat = rows.reshape(-1, self.in_features).bfloat16()
+        out = _product(flat, packed, self._group, scales).to(rows.dtype)
+        if self.bias is not None:
+            out.add_(self.bias)
+        return out.view(*rows.shape[:-1], self.out_features)
+
+    def extra_repr(self) -> str:
+        """Describe the shape, as ``nn.Linear`` does."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, int4 in groups of {self._group}"

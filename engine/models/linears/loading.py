@@ -1,0 +1,136 @@
+"""Replacing linears while a model is read, one tensor at a time, so that the float copy of the whole never exists.
+
+transformers has a place for that: a quantizer, asked for every tensor whether it takes it, and given it as soon as it
+is read. What is read lies in pages of the file mapped into memory; they are let go as soon as they are used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mmap
+import sys
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers.core_model_loading import ConversionOps
+from transformers.quantizers import register_quantization_config, register_quantizer
+from transformers.quantizers.base import HfQuantizer
+from transformers.utils.quantization_config import QuantizationConfigMixin
+
+from engine.models.linears.format import tied_names
+
+if TYPE_CHECKING:
+    from engine.models.linears.format import LinearFormat
+
+_METHOD = "heddle"
+_DONTNEED = 4
+"""MADV_DONTNEED of Linux's sys/mman.h."""
+
+
+@register_quantization_config(_METHOD)
+class LinearsConfig(QuantizationConfigMixin):
+    """What ``from_pretrained`` takes as ``quantization_config``: the format that makes the linears."""
+
+    def __init__(self, linears: LinearFormat) -> None:
+        """Let ``linears`` make them."""
+        self.quant_method = _METHOD
+        self.linears = linears
+
+
+class _Replace(ConversionOps):
+    """Takes the weight of a linear as it is read, and puts the module that holds it in its own way in the model."""
+
+    def __init__(self, linears: LinearFormat) -> None:
+        self._linears = linears
+
+    @staticmethod
+    def _output(model: Any) -> Any:
+        return model.get_output_embeddings()
+
+    def convert(
+        self,
+        input_dict: dict[str, Any],
+        source_patterns: list[str] | None = None,  # noqa: ARG002 - transformers' signature
+        target_patterns: list[str] | None = None,  # noqa: ARG002
+        full_layer_name: str | None = None,
+        model: torch.nn.Module | None = None,
+        missing_keys: set[str] | None = None,
+        **_: Any,
+    ) -> dict[str, Any]:
+        """Return nothing where the weight was taken, and the weight where the plain linear stays."""
+        assert model is not None
+        assert full_layer_name is not None
+        (value,) = input_dict.values()
+        weight = value[0] if isinstance(value, list) else value
+        path, _, _ = full_layer_name.rpartition(".")
+        parent_path, _, name = path.rpartition(".")
+        parent, plain = model.get_submodule(parent_path), model.get_submodule(path)
+        if tuple(weight.shape) != (plain.out_features, plain.in_features):
+            return {full_layer_name: weight}  # the loader says what does not fit
+        with torch.inference_mode(False), torch.no_grad():
+            made = self._linears.make(
+                weight,
+                plain.bias,
+                parent=parent,
+                output=plain is self._output(model),
+            )
+        if made is None:
+            return {full_layer_name: weight}
+        made._is_hf_initialized = True  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType] # noqa: SLF001
+        setattr(parent, name, made.eval())
+        if missing_keys is not None:
+            missing_keys.discard(full_layer_name)
+        input_dict.clear()
+        _let_go(weight)
+        return {}
+
+
+@register_quantizer(_METHOD)
+class _Quantizer(HfQuantizer):
+    """Takes the weights of all plain linears that stand for themselves."""
+
+    def __init__(self, quantization_config: LinearsConfig, **kwargs: Any) -> None:
+        super().__init__(quantization_config, **kwargs)
+        self._linears = quantization_config.linears
+        self._tied: set[str] = set()
+
+    def _process_model_before_weight_loading(self, model: Any, **_: Any) -> Any:
+        self._tied = tied_names(model)
+        return model
+
+    def param_needs_quantization(self, model: Any, param_name: str, **_: Any) -> bool:
+        path, _dot, last = param_name.rpartition(".")
+        if last != "weight" or param_name in self._tied:
+            return False
+        try:
+            return type(model.get_submodule(path)) is torch.nn.Linear
+        except AttributeError:
+            return False
+
+    def get_quantize_ops(self) -> _Replace:
+        return _Replace(self._linears)
+
+    def postprocess_model(self, model: Any, **_: Any) -> Any:
+        """Leave no trace: to everybody else it is a model like any other."""
+        self.remove_quantization_config(model)
+        return model
+
+    def is_serializable(self) -> bool:
+        return False
+
+    @property
+    def is_trainable(self) -> bool:
+        return False
+
+
+def _let_go(weight: torch.Tensor) -> None:
+    """Drop a tensor's pages, where the system can: it has been used, and the next ones need the room."""
+    if not sys.platform.startswith("linux") or weight.device.type != "cpu":
+        return
+    page = mmap.PAGESIZE
+    begin = -(-weight.data_ptr() // page) * page
+    end = (weight.data_ptr() + weight.nbytes) // page * page
+    if end > begin:
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _DONTNEED)
