@@ -16,14 +16,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def recover(runner: Runner) -> tuple[str, ...]:
+def recover(runner: Runner, command: str | None = None) -> tuple[str, ...]:
     """Bring back every job of the runner's journal; returns their ids, oldest first.
 
-    A job that ran is queued again and goes on as soon as lanes are open. Nothing that is done is run again.
+    A job that ran is queued again and goes on as soon as lanes are open. Nothing that is done is run again. With
+    ``command``, only the job of that command comes back, and waits to be submitted.
     """
     names: list[str] = []
     for kept in runner.journal.jobs():
+        if command is not None and kept.command != command:
+            continue
         job = Job(kept.id, kept.name, kept.created, kept.status, kept.priority, None, kept.task, kept.settings)
+        job.encoding, job.on_bad_bytes, job.command = kept.encoding, kept.on_bad_bytes, kept.command
         if kept.task:
             try:
                 job.task = tasks.make(kept.task, kept.settings)
@@ -35,7 +39,9 @@ def recover(runner: Runner) -> tuple[str, ...]:
             if record.state == State.DONE and result is not None and job.task is not None:
                 document.summary, document.progress = job.task.summary(result.value), 1.0
             job.add(document)
-        if job.status in LIVE:
+        if command is not None:
+            job.status = "ready"
+        elif job.status in LIVE:
             job.status = "queued"
         runner.jobs[job.id] = job
         names.append(job.id)
