@@ -67,19 +67,25 @@ def add_paths(
     return counts
 
 
+_SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
+
+
 class Own:
-    """Files that are Heddle's own: a journal, with all that lies beside it, and results."""
+    """Files that are Heddle's own: a journal, with all that lies beside it, and results (a folder ends in a separator)."""
 
     def __init__(self, journal: str | None, others: Sequence[str]) -> None:
         """Know the ``journal`` and the files at ``others``."""
         self._journal = _place(journal) if journal else ("", "")
         self._others = {name: folder for folder, name in map(_place, others)}
+        self._folders = {os.path.realpath(path) for path in others if path.endswith(_SEPARATORS)}
 
     def has(self, path: str) -> bool:
         """Tell whether ``path`` is one of them."""
         name = os.path.basename(path)
         if self._journal[1] and name.startswith(self._journal[1]):
             return _folder(path) == self._journal[0]
+        if self._folders and _folder(path) in self._folders:
+            return True
         return name in self._others and _folder(path) == self._others[name]
 
 

@@ -19,7 +19,7 @@ from engine.tasks.base import specification
 PROGRAM = "heddle"
 
 OUT_HELP = (
-    "result file: .jsonl, .csv or .npy. Its journal FILE.journal is kept beside it: after a kill or an interrupt the "
+    "result file: .jsonl, .csv, .npy or .md, or a folder/ for a text file a document. Its journal FILE.journal is kept beside it: after a kill or an interrupt the "
     "same command goes on, and what is done is not run again"
 )
 

@@ -31,10 +31,12 @@ from engine.store.cells import shown
 ALL_DONE, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes of ``heddle run``."""
 
+_SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
+
 JOURNAL = ".journal"
 """Put behind ``--out``: the journal lies beside the result, and the same command finds it again."""
 
-FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".npy": "npy"}
+FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".npy": "npy", ".md": "md"}
 """Formats by the ending of ``--out``."""
 
 
@@ -59,14 +61,21 @@ class Order:
 
 def journal_path(out: str) -> str | None:
     """Return where the journal of a run with the result file ``out`` is kept; None, in memory, without one."""
-    return out.rstrip(os.sep + (os.altsep or "")) + JOURNAL if out else None
+    return out.rstrip("".join(_SEPARATORS)) + JOURNAL if out else None
 
 
 def out_format(path: str) -> str:
-    """Return the export format that the ending of ``path`` names; raises UsageError for any other."""
+    """Return the export format that the ending of ``path`` names; a name that ends like a folder's gets text files.
+
+    Raises UsageError for any other.
+    """
+    if path.endswith(_SEPARATORS):
+        return "txt"
     found = FORMATS.get(os.path.splitext(path)[1].lower())
     if found is None:
-        raise UsageError(f"The result file has to end in {', '.join(FORMATS)}; {path} does not.")
+        raise UsageError(
+            f"The result file has to end in {', '.join(FORMATS)}, or, for a folder of texts, in {os.sep}; {path} does not."
+        )
     return found
 
 

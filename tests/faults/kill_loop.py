@@ -36,7 +36,7 @@ from stub_engine import PROTOCOL, vector_of  # noqa: E402
 from engine import protocol  # noqa: E402
 
 KILLS_A_PILE = 6
-EARLY = 0.06
+EARLY = 0.05
 """Share of the kills that are drawn from the start of a life, before anything is committed."""
 JOB = "job"
 PATIENCE = 120.0
@@ -227,7 +227,7 @@ class Loop:
             while alive and pile.committed() <= done:  # the first commit of a result
                 alive = life.wait(0.01)
             if alive:
-                alive = life.wait(self.random.random() * self.rate * max(1, self.kind.documents - done) * 0.8)
+                alive = life.wait(self.random.random() * self.rate * max(1, self.kind.documents - done) * 0.65)
         life.kill() if alive else life.finish()
         return alive
 
