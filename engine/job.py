@@ -195,6 +195,14 @@ class Job:
         """Let a waiting document be taken: soon, or alone and after all others if the engine died with it."""
         (self.suspects if self.documents[number].record.deaths else self.unprepared).append(number)
 
+    def drop_answered(self, newest: int) -> None:
+        """Take those that wait no more out of the ``newest`` documents in line."""
+        tail = [self.unprepared.pop() for _ in range(min(newest, len(self.unprepared)))]
+        for number in reversed(tail):
+            document = self.documents.get(number)
+            if document is not None and document.record.state == State.WAITING:
+                self.unprepared.append(number)
+
     def change(self, number: int, **fields: Any) -> Document:
         """Give a document's record new values and keep the counts in step; returns the document."""
         document = self.documents[number]

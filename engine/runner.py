@@ -279,6 +279,8 @@ class Runner(Booking):
                 records.append(document.record)
             self.kept_in(job).add_documents(records)
             answers.apply(self, job, found)
+            if found:
+                job.drop_answered(len(documents))
             self.work.notify_all()
 
     def added(self, job: Job) -> None:
@@ -333,6 +335,7 @@ class Runner(Booking):
         """Let the lanes have what a search for earlier answers has left; a job with nothing left ends."""
         with self.lock:
             job.looking -= 1
+            job.drop_answered(len(job.unprepared))
             if job.status in LIVE and self._drained(job):
                 self._end(job)
             self.settled.notify_all()

@@ -83,6 +83,35 @@ def test_a_document_with_which_the_engine_died_twice_is_quarantined_and_a_retry_
     assert (record.state, record.deaths) == ("done", 0)
 
 
+def test_the_same_question_about_the_same_files_is_answered_without_a_model(folder, tmp_path, fresh_engine):
+    pile = tmp_path / "pile"
+    pile.mkdir()
+    for number in range(300):
+        (pile / f"{number}.txt").write_text(f"text number {number}")
+    engine = fresh_engine(str(tmp_path / "session"))
+    engine.create_job("job")
+    engine.add_paths("job", [str(pile)]).result(30)
+    engine.submit("job", "embed")
+    assert set(run(engine, folder).values()) == {"done"}
+    engine.close_model().result(30)
+    before = {r.path: (r.tokens, x.vector) for r, x in engine.journal.results("job")}
+    for job, first in (("adding first", True), ("while adding", False)):
+        engine.create_job(job)
+        adding = engine.add_paths(job, [str(pile)])
+        if first:
+            adding.result(30)
+        engine.submit(job, "embed")
+        adding.result(30)
+        assert engine.wait(job, 30)
+        assert {r.path: (r.tokens, x.vector) for r, x in engine.journal.results(job)} == before
+    engine.create_job("again")
+    engine.add_paths("again", [str(pile)]).result(30)
+    engine.submit("again", "embed", again=True)
+    assert not engine.wait("again", 0.0), "it waits for a model"
+    assert engine.journal.counts("again")["waiting"] == 300
+    assert engine.journal.integrity() == "ok"
+
+
 def test_documents_of_a_folder_that_went_away_wait_and_go_on_when_it_is_back(
     folder, tmp_path, fresh_engine, monkeypatch
 ):
