@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import machine, tasks
 from engine.adding import add_paths, add_texts
+from engine.answers import look_up
 from engine.desk import Desk
 from engine.documents import encodings
 from engine.documents.read import POLICIES
@@ -49,11 +50,12 @@ if TYPE_CHECKING:
 class Engine:
     """Jobs, one model, lanes, a journal. All methods may be called from any thread."""
 
-    def __init__(self, session: str | None = None, *, shelve: bool = False) -> None:
+    def __init__(self, session: str | None = None, command: str | None = None, *, shelve: bool = False) -> None:
         """Start with no model; ``session`` is the file that outlives the process, None keeps results in memory.
 
-        All jobs of the file come back, with ``shelve`` only those that are meant to go on: the others wait in the file
-        for ``show_job``. Raises HeddleError when the session file cannot be used.
+        All jobs of the file come back; with ``command`` (question.command) only the job of that command, with ``shelve``
+        only those that are meant to go on: the others wait in the file for ``show_job``. Raises HeddleError when the
+        session file cannot be used.
         """
         machine.tune_allocator()
         self.journal = Journal(session)
@@ -61,11 +63,13 @@ class Engine:
         self.shelf = Shelf(self.runner)
         if shelve:
             self.shelf.sweep()
-        self.recovered = recover(self.runner, (lambda kept: kept.status in AWAKE) if shelve else None)
+        self.recovered = recover(self.runner, command, (lambda kept: kept.status in AWAKE) if shelve else None)
         self.loom = Loom(self.runner, self._tell)
         self.trials = Trials(self.runner)
         self._desk = Desk(self.runner, self.loom)
         self._painter = Painter(self.runner, self.loom, self.trials)
+        for note in self.journal.notes:
+            self._tell("warning", note)
         self._closing = threading.Event()
         self._watcher = Watcher(self._take_new)
         # Adding walks files, and answers must not wait for that.
@@ -119,19 +123,30 @@ class Engine:
         return self._answers.submit(lambda: look(starter_folder() if folder == "starter" else folder))
 
     # ---------------------------------------------------------------------------------------------------------------- jobs
-    def create_job(self, job: str, name: str = "") -> None:
-        """Make a new, empty pile."""
+    def create_job(self, job: str, name: str = "", command: str = "") -> None:
+        """Make a new, empty pile; ``command`` is that of ``heddle run`` (question.command)."""
         with self.runner.lock:
             if job in self.runner.jobs:
                 raise UsageError(f"There is a job {job!r} already.")
-            made = Job(job, name, time.time())
+            made = Job(job, name, time.time(), command=command)
             self.runner.jobs[job] = made
             self.journal.add_job(made.record())
 
     def add_paths(
-        self, job: str, paths: Iterable[str], *, encoding: str = "", on_bad_bytes: str = "fail"
+        self,
+        job: str,
+        paths: Iterable[str],
+        *,
+        encoding: str = "",
+        on_bad_bytes: str = "fail",
+        leave_out: Iterable[str] = (),
     ) -> Future[dict[str, int]]:
-        """Walk files and folders into the pile; the future gives ``{"added": n, "skipped": n}``."""
+        """Walk files and folders into the pile; the future gives ``{"added": n, "skipped": n}``.
+
+        Files at ``leave_out``, such as a result file that lies among the documents, are not taken, nor are those of
+        the journal. Files that the pile has from an earlier session stay as they are, unless they changed: then they
+        are read anew and wait.
+        """
         found = self._job(job)
         wanted = list(paths)
         if encoding:
@@ -140,8 +155,9 @@ class Engine:
             raise UsageError(f"Bad bytes can be met with {' or '.join(POLICIES)}, not {on_bad_bytes!r}.")
         with self.runner.lock:
             found.adding += 1
-            found.encoding, found.on_bad_bytes = encoding, on_bad_bytes
-        return self._adder.submit(add_paths, self.runner, found, wanted, self._closing.is_set)
+            found.encoding, found.on_bad_bytes, found.question = encoding, on_bad_bytes, ""
+            self.journal.update_job(job, encoding=encoding, on_bad_bytes=on_bad_bytes)
+        return self._adder.submit(add_paths, self.runner, found, wanted, self._closing.is_set, tuple(leave_out))
 
     def add_texts(self, job: str, texts: Iterable[tuple[str, str]]) -> Future[dict[str, int]]:
         """Put texts that are in memory on the pile, as (name, text); the future gives ``{"added": n, "skipped": n}``."""
@@ -161,7 +177,7 @@ class Engine:
     ) -> None:
         """Queue the job's waiting documents with a task; raises UsageError for settings that make no sense.
 
-        ``again`` asks the model also where the journal knows the answer.
+        What the journal already knows the answer to is not run, unless ``again``.
         """
         found = self._job(job)
         made = tasks.make(task, settings or {})
@@ -177,8 +193,10 @@ class Engine:
                 found.task, found.task_name, found.settings = made, task, dict(settings or {})
                 # Documents that were counted under other settings are prepared anew; results stay until run again.
                 found.forget_tokens(counts=False)
-            found.priority, found.again = priority, again
+            found.priority, found.again, found.question = priority, again, ""
+            found.looking += 1
             self.runner.start(found)
+        self._answers.submit(look_up, self.runner, found)
 
     def pause(self, job: str) -> Future[None]:
         """Finish what runs and take no more; the future is done when nothing of the job runs."""

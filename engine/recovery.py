@@ -19,15 +19,22 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def recover(runner: Runner, wanted: Callable[[JobRecord], bool] | None = None) -> tuple[str, ...]:
+def recover(
+    runner: Runner, command: str | None = None, wanted: Callable[[JobRecord], bool] | None = None
+) -> tuple[str, ...]:
     """Bring back the jobs of the runner's journal that are ``wanted``, by default all; returns their ids, oldest first.
 
-    A job that ran is queued again and goes on as soon as lanes are open. Nothing that is done is run again.
+    A job that ran is queued again and goes on as soon as lanes are open. Nothing that is done is run again. With
+    ``command``, only the job of that command comes back, and waits to be submitted.
     """
     names: list[str] = []
     for kept in runner.journal.jobs():
+        if command is not None and kept.command != command:
+            continue
         if wanted is None or wanted(kept):
-            bring_back(runner, kept)
+            job = bring_back(runner, kept)
+            if command is not None:
+                job.status = "ready"
             names.append(kept.id)
     return tuple(names)
 
@@ -35,6 +42,7 @@ def recover(runner: Runner, wanted: Callable[[JobRecord], bool] | None = None) -
 def bring_back(runner: Runner, kept: JobRecord) -> Job:
     """Bring one job of the journal into memory, unless it is there; returns it."""
     job = Job(kept.id, kept.name, kept.created, kept.status, kept.priority, None, kept.task, kept.settings)
+    job.encoding, job.on_bad_bytes, job.command = kept.encoding, kept.on_bad_bytes, kept.command
     if kept.task:
         try:
             job.task = tasks.make(kept.task, kept.settings)

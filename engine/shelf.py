@@ -88,7 +88,7 @@ class Shelf:
                 del self.runner.jobs[job]
 
     def _refuse_busy(self, job: Job) -> None:
-        if job.status in LIVE or job.under_way or job.adding or job.counting:
+        if job.status in LIVE or job.under_way or job.adding or job.counting or job.looking:
             raise UsageError(f"{job.name or 'The job'} is being worked on. Pause or stop it first.")
 
     def rename(self, job: str, name: str) -> None:
@@ -124,10 +124,11 @@ class Shelf:
         if self.journal.job(copy) is not None:
             raise UsageError(f"There is a job {copy!r} already.")
         made = Job(copy, name or kept.name, time.time(), task_name=kept.task, settings=dict(kept.settings))
+        made.encoding, made.on_bad_bytes = kept.encoding, kept.on_bad_bytes
         with self.runner.lock:
             source = self.runner.jobs.get(job)
             if source is not None:
-                made.task, made.encoding, made.on_bad_bytes = source.task, source.encoding, source.on_bad_bytes
+                made.task = source.task
                 texts = {n: d.text for n, d in source.documents.items() if d.in_memory}
             else:
                 texts = {}
