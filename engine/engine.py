@@ -334,7 +334,7 @@ class Engine:
         self.runner.stop_counting(self._job(job))
 
     def export(self, job: str, path: str, format: str) -> Future[int]:  # noqa: A002 - the protocol's word
-        """Write the job's rows to ``path`` (csv, jsonl, npy); the future gives their number or raises ExportError."""
+        """Write the job's rows to ``path`` (csv, jsonl, npy, md, txt); the future gives their number or raises ExportError."""
         self._job(job)
         return self._answers.submit(export, self.journal, job, path, format)
 

@@ -333,7 +333,7 @@ class StopCounting:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """Write the job's rows to ``path``. ``format``: csv, jsonl, npy. Reply: value {"path": str, "rows": n}."""
+    """Write the job's rows to ``path``. ``format``: csv, jsonl, npy, md, txt. Reply: value {"path": str, "rows": n}."""
 
     request: int
     job: str

@@ -136,7 +136,7 @@ class Shelf:
             self.runner.jobs[copy] = made
             self.journal.add_job(made.record(model=kept.model))
         try:
-            self.runner.add(made, self._copies(made, self.journal.documents(job), texts))
+            self.runner.add(made, list(self._copies(made, self.journal.documents(job), texts)))
         finally:
             self.runner.added(made)
         return self.facts(copy)

@@ -69,6 +69,15 @@ def test_formats_change_the_ending_and_are_remembered(qtbot, finished, tmp_path)
     assert window.dialogs.shown["export"].path.text().startswith(str(tmp_path))
 
 
+def test_a_report_and_a_folder_of_texts_are_offered(finished, tmp_path):
+    _, dialog = finished()
+    dialog.path.setText(str(tmp_path / "out.csv"))
+    dialog.formats["txt"].click()
+    assert dialog.path.text() == str(tmp_path / "out")
+    dialog.formats["md"].click()
+    assert dialog.path.text() == str(tmp_path / "out.md")
+
+
 def test_vectors_are_offered_only_where_there_are_some(finished):
     assert finished()[1].formats["npy"].isHidden()
 
