@@ -27,7 +27,14 @@ from gui.widgets.labels import wrapped
 PERIOD = 1000
 """Milliseconds between two looks at how far the jobs are (law 1: text at 1-2 Hz)."""
 
-_WIDTHS = {JobColumn.STATE: 110, JobColumn.TASK: 90, JobColumn.DOCUMENTS: 210, JobColumn.CREATED: 130}
+_WIDTHS = {
+    JobColumn.STATE: 104,
+    JobColumn.TASK: 84,
+    JobColumn.DOCUMENTS: 190,
+    JobColumn.CREATED: 124,
+    JobColumn.PRIORITY: 68,
+    JobColumn.WATCHES: 150,
+}
 _COLUMNS = 5
 """Buttons in a row."""
 
@@ -41,7 +48,7 @@ class JobsDialog(QDialog):
         self._commands, self._theme = commands, theme
         self.setWindowTitle(self.tr("Jobs"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.resize(900, 460)
+        self.resize(940, 460)
         self.table = JobsTable(theme, self)
         self.view = self._make_view()
         self._note = wrapped(
@@ -152,7 +159,9 @@ class JobsDialog(QDialog):
         shelf = self._commands.shelf
         before = self.chosen
         jobs = shelf.jobs
-        self.table.set_jobs(jobs, {facts.id: shelf.watched(facts.id) for facts in jobs})
+        watched = {facts.id: folder for facts in jobs if (folder := shelf.watched(facts.id))}
+        self.table.set_jobs(jobs, watched)
+        self.view.setColumnHidden(JobColumn.WATCHES, not watched)
         row = self.table.row_of(before.id) if before is not None else -1
         if row < 0 and jobs:
             row = min(max(0, self.view.currentIndex().row()), len(jobs) - 1)

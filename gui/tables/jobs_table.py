@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from enum import IntEnum
 from typing import Any
 
@@ -106,6 +107,9 @@ class JobsTable(QAbstractTableModel):
             return self._text(facts, column)
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return f"{self._headers[JobColumn(column)]}: {self._text(facts, column)}"
+        if role == Qt.ItemDataRole.ToolTipRole and column in (JobColumn.NAME, JobColumn.WATCHES):
+            # Qt guesses whether a tooltip is rich text, so it gets one that is, with the untrusted part escaped in it.
+            return f"<span>{html.escape(self._text(facts, column))}</span>"
         icon, colour = _LOOK.get(facts.status, ("pile", "muted"))
         if role == Qt.ItemDataRole.DecorationRole and column == JobColumn.STATE:
             return self._theme.icon(icon, colour)
