@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -26,15 +28,30 @@ FLUSH_SECONDS = 0.1
 """Rows are handed over at this pace, so that the table fills while a large folder is still being read."""
 
 
-def add_paths(runner: Runner, job: Job, paths: Sequence[str], closing: Callable[[], bool]) -> dict[str, int]:
-    """Walk ``paths`` into the pile of ``job``; returns how many documents wait and how many were not taken."""
+def add_paths(
+    runner: Runner, job: Job, paths: Sequence[str], closing: Callable[[], bool], leave_out: Sequence[str] = ()
+) -> dict[str, int]:
+    """Walk ``paths`` into the pile of ``job``; returns how many documents wait and how many were not taken.
+
+    Leaves out the journal's own files and what lies at ``leave_out``. A pile that came from the journal keeps its
+    documents: a file that it has is only read again if it changed.
+    """
     counts = {"added": 0, "skipped": 0}
     held: list[Document] = []
     flushed = time.monotonic()
+    own = Own(runner.journal.path, leave_out)
     try:
+        known = _known(runner, job)
         if job.seen is None:
             job.seen = Walk()
         for found in job.seen.walk(paths, cancelled=closing):
+            if own.has(found.path):
+                continue
+            if before := known.get(found.path):
+                _meet_again(runner, job, before.popleft(), found)
+                if not before:
+                    del known[found.path]
+                continue
             document = _document(runner, job, found)
             counts["added" if document.record.state == State.WAITING else "skipped"] += 1
             held.append(document)
@@ -43,13 +60,69 @@ def add_paths(runner: Runner, job: Job, paths: Sequence[str], closing: Callable[
                 held = []
                 flushed = time.monotonic()
     finally:
-        runner.add(job, held)
-        runner.added(job)
+        try:
+            runner.add(job, held)
+        finally:
+            runner.added(job)
     return counts
+
+
+_SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
+
+
+class Own:
+    """Files that are Heddle's own: a journal, with all that lies beside it, and results (a folder ends in a separator)."""
+
+    def __init__(self, journal: str | None, others: Sequence[str]) -> None:
+        """Know the ``journal`` and the files at ``others``."""
+        self._journal = _place(journal) if journal else ("", "")
+        self._others = {name: folder for folder, name in map(_place, others)}
+        self._folders = {os.path.realpath(path) for path in others if path.endswith(_SEPARATORS)}
+
+    def has(self, path: str) -> bool:
+        """Tell whether ``path`` is one of them."""
+        name = os.path.basename(path)
+        if self._journal[1] and name.startswith(self._journal[1]):
+            return _folder(path) == self._journal[0]
+        if self._folders and _folder(path) in self._folders:
+            return True
+        return name in self._others and _folder(path) == self._others[name]
+
+
+def _place(path: str) -> tuple[str, str]:
+    path = os.path.realpath(path)
+    return os.path.dirname(path), os.path.basename(path)
+
+
+def _folder(path: str) -> str:
+    return os.path.realpath(os.path.dirname(os.path.abspath(path)))
+
+
+def _known(runner: Runner, job: Job) -> dict[str, deque[int]]:
+    """Return the documents that a pile from the journal has, by path; a path may be there twice, as a second row."""
+    found: dict[str, deque[int]] = {}
+    if job.seen is None:
+        with runner.lock:
+            for number, document in job.documents.items():
+                found.setdefault(document.record.path, deque()).append(number)
+    return found
+
+
+def _meet_again(runner: Runner, job: Job, number: int, found: Source | Skipped) -> None:
+    """Look at a file of the pile that was found again: one that changed since is read anew."""
+    with runner.lock:
+        record = job.documents[number].record
+    if isinstance(found, Skipped):
+        return
+    job.note_device(found.path)
+    if (record.size, record.mtime_ns) != (found.size, found.mtime_ns):
+        runner.renew(job, number, _document(runner, job, found))
 
 
 def _document(runner: Runner, job: Job, found: Source | Skipped) -> Document:
     number = runner.number()
+    if isinstance(found, Source):
+        job.note_device(found.path)
     if isinstance(found, Skipped):
         return Document(Record(number, job.id, number, found.path, state=str(State.SKIPPED), reason=found.reason))
     record = Record(number, job.id, number, found.path, found.size, found.mtime_ns)
@@ -92,6 +165,8 @@ def add_texts(runner: Runner, job: Job, texts: Sequence[tuple[str, str]]) -> dic
                 held.append(Document(_with_state(record, State.SKIPPED, "empty")))
                 counts["skipped"] += 1
     finally:
-        runner.add(job, held)
-        runner.added(job)
+        try:
+            runner.add(job, held)
+        finally:
+            runner.added(job)
     return counts

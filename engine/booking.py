@@ -17,12 +17,15 @@ from engine.errors import HeddleError
 from engine.job import LIVE, Document, Job
 from engine.lanes.meter import LaneMeter
 from engine.lanes.work import Anchors, Batch, Count, Prepare, Prepared, Work
+from engine.offline import OfflineWatch
+from engine.question import key, question
 from engine.store.record import Record, Result
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from engine.encoding.batches import WorkItem
+    from engine.runner import Runner
     from engine.store.journal import Journal
     from engine.tasks.base import Answer, Outcome, TextTask, VectorTask
     from engine.trial import Scratch
@@ -46,6 +49,11 @@ class Booking:
         self.ttft: deque[float] = deque(maxlen=10_000)
         """Times to the first token of the newest answers, in seconds."""
         self._closing = False
+        self.model = ""
+        """What stands for the model in questions (question.model_key); empty while none is known."""
+        self.offline = OfflineWatch(cast("Runner", self))
+        self.alone: tuple[Job, int] | None = None
+        """The document that was in work when the engine died, and now runs with nothing beside it."""
         self._recent: deque[tuple[float, int, int]] = deque(maxlen=4096)
 
     def kept_in(self, job: Job) -> Journal | Scratch:
@@ -53,7 +61,29 @@ class Booking:
         return self.journal if job.scratch is None else job.scratch
 
     def _drained(self, job: Job) -> bool:
-        return not (job.unprepared or job.ready or job.adding or job.under_way)
+        return not (
+            job.unprepared
+            or job.suspects
+            or job.ready
+            or job.adding
+            or job.under_way
+            or job.looking
+            or job.counts[State.OFFLINE]
+        )
+
+    def use_model(self, model: str) -> None:
+        """Ask ``model`` (question.model_key) from now on; what jobs ask changes with it."""
+        with self.lock:
+            self.model = model
+            for job in self.jobs.values():
+                job.question = ""
+
+    def key_of(self, job: Job, record: Record) -> str:
+        """Return the key of the job's answer about a document; empty when it cannot be told."""
+        if job.task is None:
+            return ""
+        job.question = job.question or question(job.task, self.model, job.encoding, job.on_bad_bytes)
+        return key(job.question, job.task, record)
 
     def prepared(self, lane: int, work: Prepare, found: Sequence[Prepared], seconds: float) -> None:
         """Book what a lane found out about documents; those it did not get to wait again."""
@@ -64,12 +94,20 @@ class Booking:
                 for one in found:
                     self._prepared_one(job, one, share)
                 told = {one.document for one in found}
-                job.unprepared.extend(n for n in work.documents if n not in told and n in job.documents)
+                for number in work.documents:
+                    if number not in told and number in job.documents:
+                        job.line_up(number)
+            self.journal.flight.land(work.documents)
             self._back(lane, work, seconds)
 
     def _prepared_one(self, job: Job, one: Prepared, seconds: float) -> None:
         document = job.documents.get(one.document)
         if document is None or document.record.state != State.WAITING:
+            return
+        if one.offline and job.scratch is None:
+            job.change(one.document, state=str(State.OFFLINE), reason=one.reason)
+            self.journal.update_documents([document.record])
+            self.offline.begin()
             return
         if one.reason:
             state = State.SKIPPED if one.skipped else State.FAILED
@@ -170,7 +208,14 @@ class Booking:
             job.change(number, state=str(State.DONE), seconds=seconds, lane=lane, reason=reason)
             blob = None if outcome.vector is None else np.ascontiguousarray(outcome.vector, "<f4").tobytes()
             document.ticket = self.kept_in(job).finish(
-                document.record, Result(number, outcome.value, blob, 0 if blob is None else len(blob) // 4)
+                document.record,
+                Result(
+                    number,
+                    outcome.value,
+                    blob,
+                    0 if blob is None else len(blob) // 4,
+                    self.key_of(job, document.record),
+                ),
             )
             self._count(job, document.record, lane)
         except HeddleError as error:
@@ -297,6 +342,7 @@ class Booking:
             job.in_lanes[item.document] -= 1
             if not job.in_lanes[item.document]:
                 del job.in_lanes[item.document]
+        self.journal.flight.land({item.document for item in work.items if item.document not in job.in_lanes})
         if work.stop.asked and not self._closing:
             left = {i.document for i in work.items if i.document not in job.in_lanes and i.document in job.documents}
             self._cancel_documents(job, [n for n in left if job.documents[n].record.state == State.RUNNING])

@@ -18,6 +18,11 @@ from engine.tasks.base import specification
 
 PROGRAM = "heddle"
 
+OUT_HELP = (
+    "result file: .jsonl, .csv, .npy or .md, or a folder/ for a text file a document. Its journal FILE.journal is kept beside it: after a kill or an interrupt the "
+    "same command goes on, and what is done is not run again"
+)
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line, with one sub-command of ``run`` for every task, made from its settings."""
@@ -105,10 +110,18 @@ def _add_run_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("--slots", type=int, default=0, help="texts that a lane writes at once; 0 chooses")
     one.add_argument("--device", default="cpu", help="cpu, cuda:0, xpu:0 or mps")
     one.add_argument("--dtype", choices=DTYPES, default="auto", help="number format of the weights")
-    one.add_argument("--out", default="", metavar="FILE", help="result file: .jsonl, .csv or .npy")
+    one.add_argument("--out", default="", metavar="FILE", help=OUT_HELP)
     one.add_argument("--report", default="", metavar="FILE", help="write a report of the run as JSON")
     one.add_argument("--encoding", default="", help="encoding of files that are neither marked nor UTF-8")
     one.add_argument("--on-bad-bytes", choices=("fail", "replace"), default="fail", help="what to do about bad bytes")
+    one.add_argument(
+        "--again",
+        action="store_true",
+        help="run documents again whose answer OUT.journal, the journal beside --out, has",
+    )
+    one.add_argument(
+        "--retry-quarantined", action="store_true", help="try documents again with which the engine ended twice"
+    )
     one.add_argument("--quiet", action="store_true", help="no progress, no closing line")
 
 
@@ -202,6 +215,8 @@ def _run(options: argparse.Namespace, task: str, settings: dict[str, Any], paths
             encoding=options.encoding,
             on_bad_bytes=options.on_bad_bytes,
             quiet=options.quiet,
+            again=options.again,
+            retry_quarantined=options.retry_quarantined,
         )
     )
 

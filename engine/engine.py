@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from engine import machine, tasks
 from engine.adding import add_paths, add_texts
+from engine.answers import look_up
 from engine.desk import Desk
 from engine.documents import encodings
 from engine.documents.read import POLICIES
+from engine.documents.watch import Watcher
 from engine.errors import HeddleError, UsageError
 from engine.inspection import inspect
 from engine.job import LIVE, Job, Stop
@@ -32,6 +34,7 @@ from engine.models.starter import starter_folder
 from engine.painter import Painter
 from engine.recovery import recover
 from engine.runner import Runner
+from engine.shelf import AWAKE, Shelf
 from engine.store.export import export
 from engine.store.journal import Journal
 from engine.tasks.base import Task
@@ -41,25 +44,34 @@ if TYPE_CHECKING:
     from engine.models.load import LoadedModel
     from engine.models.load_decoder import LoadedDecoder
     from engine.protocol import ModelFacts
+    from engine.protocol_jobs import JobFacts
 
 
 class Engine:
     """Jobs, one model, lanes, a journal. All methods may be called from any thread."""
 
-    def __init__(self, session: str | None = None) -> None:
+    def __init__(self, session: str | None = None, command: str | None = None, *, shelve: bool = False) -> None:
         """Start with no model; ``session`` is the file that outlives the process, None keeps results in memory.
 
-        Raises HeddleError when the session file cannot be used.
+        All jobs of the file come back; with ``command`` (question.command) only the job of that command, with ``shelve``
+        only those that are meant to go on: the others wait in the file for ``show_job``. Raises HeddleError when the
+        session file cannot be used.
         """
         machine.tune_allocator()
         self.journal = Journal(session)
         self.runner = Runner(self.journal)
-        self.recovered = recover(self.runner)
+        self.shelf = Shelf(self.runner)
+        if shelve:
+            self.shelf.sweep()
+        self.recovered = recover(self.runner, command, (lambda kept: kept.status in AWAKE) if shelve else None)
         self.loom = Loom(self.runner, self._tell)
         self.trials = Trials(self.runner)
         self._desk = Desk(self.runner, self.loom)
         self._painter = Painter(self.runner, self.loom, self.trials)
+        for note in self.journal.notes:
+            self._tell("warning", note)
         self._closing = threading.Event()
+        self._watcher = Watcher(self._take_new)
         # Adding walks files, and answers must not wait for that.
         self._adder = ThreadPoolExecutor(1, "reader", initializer=name_this_thread, initargs=("reader",))
         # Threads that wait for lanes; answers must not queue up behind them.
@@ -111,19 +123,30 @@ class Engine:
         return self._answers.submit(lambda: look(starter_folder() if folder == "starter" else folder))
 
     # ---------------------------------------------------------------------------------------------------------------- jobs
-    def create_job(self, job: str, name: str = "") -> None:
-        """Make a new, empty pile."""
+    def create_job(self, job: str, name: str = "", command: str = "") -> None:
+        """Make a new, empty pile; ``command`` is that of ``heddle run`` (question.command)."""
         with self.runner.lock:
             if job in self.runner.jobs:
                 raise UsageError(f"There is a job {job!r} already.")
-            made = Job(job, name, time.time())
+            made = Job(job, name, time.time(), command=command)
             self.runner.jobs[job] = made
             self.journal.add_job(made.record())
 
     def add_paths(
-        self, job: str, paths: Iterable[str], *, encoding: str = "", on_bad_bytes: str = "fail"
+        self,
+        job: str,
+        paths: Iterable[str],
+        *,
+        encoding: str = "",
+        on_bad_bytes: str = "fail",
+        leave_out: Iterable[str] = (),
     ) -> Future[dict[str, int]]:
-        """Walk files and folders into the pile; the future gives ``{"added": n, "skipped": n}``."""
+        """Walk files and folders into the pile; the future gives ``{"added": n, "skipped": n}``.
+
+        Files at ``leave_out``, such as a result file that lies among the documents, are not taken, nor are those of
+        the journal. Files that the pile has from an earlier session stay as they are, unless they changed: then they
+        are read anew and wait.
+        """
         found = self._job(job)
         wanted = list(paths)
         if encoding:
@@ -132,8 +155,9 @@ class Engine:
             raise UsageError(f"Bad bytes can be met with {' or '.join(POLICIES)}, not {on_bad_bytes!r}.")
         with self.runner.lock:
             found.adding += 1
-            found.encoding, found.on_bad_bytes = encoding, on_bad_bytes
-        return self._adder.submit(add_paths, self.runner, found, wanted, self._closing.is_set)
+            found.encoding, found.on_bad_bytes, found.question = encoding, on_bad_bytes, ""
+            self.journal.update_job(job, encoding=encoding, on_bad_bytes=on_bad_bytes)
+        return self._adder.submit(add_paths, self.runner, found, wanted, self._closing.is_set, tuple(leave_out))
 
     def add_texts(self, job: str, texts: Iterable[tuple[str, str]]) -> Future[dict[str, int]]:
         """Put texts that are in memory on the pile, as (name, text); the future gives ``{"added": n, "skipped": n}``."""
@@ -142,8 +166,19 @@ class Engine:
             found.adding += 1
         return self._adder.submit(add_texts, self.runner, found, list(texts))
 
-    def submit(self, job: str, task: str, settings: dict[str, Any] | None = None, priority: int = 0) -> None:
-        """Queue the job's waiting documents with a task; raises UsageError for settings that make no sense."""
+    def submit(
+        self,
+        job: str,
+        task: str,
+        settings: dict[str, Any] | None = None,
+        priority: int = 0,
+        *,
+        again: bool = False,
+    ) -> None:
+        """Queue the job's waiting documents with a task; raises UsageError for settings that make no sense.
+
+        What the journal already knows the answer to is not run, unless ``again``.
+        """
         found = self._job(job)
         made = tasks.make(task, settings or {})
         with self.runner.lock:
@@ -158,8 +193,10 @@ class Engine:
                 found.task, found.task_name, found.settings = made, task, dict(settings or {})
                 # Documents that were counted under other settings are prepared anew; results stay until run again.
                 found.forget_tokens(counts=False)
-            found.priority = priority
+            found.priority, found.again, found.question = priority, again, ""
+            found.looking += 1
             self.runner.start(found)
+        self._answers.submit(look_up, self.runner, found)
 
     def pause(self, job: str) -> Future[None]:
         """Finish what runs and take no more; the future is done when nothing of the job runs."""
@@ -195,6 +232,63 @@ class Engine:
             self._job(job).priority = priority
             self.journal.update_job(job, priority=priority)
             self.runner.work.notify_all()
+
+    # ------------------------------------------------------------------------------------------------------- jobs as a whole
+    def list_jobs(self) -> Future[tuple[JobFacts, ...]]:
+        """List all jobs of the journal, oldest first, whether they are in memory or not."""
+        return self._answers.submit(self.shelf.list)
+
+    def show_job(self, job: str) -> Future[JobFacts]:
+        """Bring a job of the journal into memory; its rows come with the next snapshots."""
+        return self._answers.submit(self.shelf.show, job)
+
+    def put_away(self, job: str) -> None:
+        """Take a job out of memory; raises UsageError while it runs."""
+        self.shelf.put_away(job)
+        self._watcher.forget(job)
+
+    def rename_job(self, job: str, name: str) -> Future[None]:
+        """Give a job another name; the future raises UsageError for an empty one."""
+        return self._answers.submit(self.shelf.rename, job, name)
+
+    def delete_job(self, job: str) -> Future[None]:
+        """Delete a job; ``restore_job`` brings it back until the next start. The future raises UsageError if it runs."""
+        self._watcher.forget(job)
+        return self._answers.submit(self.shelf.delete, job)
+
+    def restore_job(self, job: str) -> Future[JobFacts]:
+        """Undo ``delete_job``."""
+        return self._answers.submit(self.shelf.restore, job)
+
+    def duplicate_job(self, job: str, copy: str, name: str = "") -> Future[JobFacts]:
+        """Make the job ``copy`` with the same documents, none of them done, and the same task."""
+        return self._adder.submit(self.shelf.duplicate, job, copy, name)
+
+    def run_first(self, job: str, documents: Iterable[int]) -> int:
+        """Let waiting documents run before the others of their pile; returns how many of them still waited."""
+        return self.shelf.run_first(self._job(job), documents)
+
+    def watch_folder(self, job: str, folder: str) -> None:
+        """Add new files of ``folder`` to the pile once they stop growing; "" ends it."""
+        found = self._job(job)
+        if not folder:
+            self._watcher.forget(job)
+            return
+        with self.runner.lock:
+            known = [document.record.path for document in found.documents.values()]
+        self._watcher.watch(job, folder, known)
+
+    def _take_new(self, job: str, paths: list[str]) -> None:
+        """Take files that a watch found; a job that had finished goes on with them."""
+        found = self.runner.jobs.get(job)
+        if found is None or self._closing.is_set():
+            self._watcher.forget(job)
+            return
+        with self.runner.lock:
+            found.adding += 1
+            if found.status == "finished" and found.task is not None:
+                self.runner.start(found)
+        self._adder.submit(add_paths, self.runner, found, paths, self._closing.is_set)
 
     def inspect(self, job: str, document: int, limit: int = 100_000) -> Future[dict[str, Any]]:
         """Give text and result of one document, as protocol.Inspect tells."""
@@ -240,7 +334,7 @@ class Engine:
         self.runner.stop_counting(self._job(job))
 
     def export(self, job: str, path: str, format: str) -> Future[int]:  # noqa: A002 - the protocol's word
-        """Write the job's rows to ``path`` (csv, jsonl, npy); the future gives their number or raises ExportError."""
+        """Write the job's rows to ``path`` (csv, jsonl, npy, md, txt); the future gives their number or raises ExportError."""
         self._job(job)
         return self._answers.submit(export, self.journal, job, path, format)
 
@@ -292,6 +386,7 @@ class Engine:
         """Stop taking work, drop what is in flight, end within about ``seconds``; False if a thread did not end."""
         begin = time.monotonic()
         self._closing.set()
+        self._watcher.close()
         self.loom.begin_closing()
         self.runner.close()
         clean = self.loom.close(max(0.1, seconds - (time.monotonic() - begin)))

@@ -12,21 +12,31 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from engine import machine
+from engine import machine, tasks
+from engine.documents.document import State
 from engine.engine import Engine
 from engine.errors import ExportError, HeddleError, UsageError
+from engine.job import LIVE
 from engine.lanes.plan import Plan
 from engine.metrics.snapshot import DocumentRow, JobState, Snapshot
+from engine.models.fingerprint import fingerprint
 from engine.protocol import plain
+from engine.question import command, model_key, question
 from engine.store.cells import shown
 
 ALL_DONE, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes of ``heddle run``."""
 
-FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".npy": "npy"}
+_SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
+
+JOURNAL = ".journal"
+"""Put behind ``--out``: the journal lies beside the result, and the same command finds it again."""
+
+FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".npy": "npy", ".md": "md"}
 """Formats by the ending of ``--out``."""
 
 
@@ -44,13 +54,28 @@ class Order:
     encoding: str = ""
     on_bad_bytes: str = "fail"
     quiet: bool = False
+    again: bool = False
+    """Run documents whose answer is known, too."""
+    retry_quarantined: bool = False
+
+
+def journal_path(out: str) -> str | None:
+    """Return where the journal of a run with the result file ``out`` is kept; None, in memory, without one."""
+    return out.rstrip("".join(_SEPARATORS)) + JOURNAL if out else None
 
 
 def out_format(path: str) -> str:
-    """Return the export format that the ending of ``path`` names; raises UsageError for any other."""
+    """Return the export format that the ending of ``path`` names; a name that ends like a folder's gets text files.
+
+    Raises UsageError for any other.
+    """
+    if path.endswith(_SEPARATORS):
+        return "txt"
     found = FORMATS.get(os.path.splitext(path)[1].lower())
     if found is None:
-        raise UsageError(f"The result file has to end in {', '.join(FORMATS)}; {path} does not.")
+        raise UsageError(
+            f"The result file has to end in {', '.join(FORMATS)}, or, for a folder of texts, in {os.sep}; {path} does not."
+        )
     return found
 
 
@@ -68,10 +93,15 @@ def run(order: Order, *, output: TextIO | None = None, errors: TextIO | None = N
             raise UsageError(f"There is no file or folder {shown(path)}.")
     _check_folders(order)
     began = time.monotonic()
+    task = tasks.make(order.task, order.settings)
+    model = model_key(fingerprint(order.model), order.plan.dtype)
+    asked = question(task, model or f"{order.model}/{order.plan.dtype}", order.encoding, order.on_bad_bytes)
     with _main_thread_collection(), _interrupts() as interrupted:
-        engine = Engine()
+        engine = Engine(journal_path(order.out), command(asked, order.paths))
         try:
-            return _run(engine, order, interrupted, began, rows_to, words_to)
+            engine.runner.use_model(model)
+            job, adding = _take_up(engine, order, command(asked, order.paths), words_to)
+            return _run(engine, job, adding, order, interrupted, began, rows_to, words_to)
         finally:
             engine.close(5.0)
 
@@ -83,54 +113,136 @@ def _check_folders(order: Order) -> None:
             raise UsageError(f"The folder {shown(folder)} does not exist; make it first.")
 
 
-def _run(engine: Engine, order: Order, interrupted: list[int], began: float, output: TextIO, errors: TextIO) -> int:
-    job = uuid.uuid4().hex
-    engine.set_plan(order.plan).result()
-    engine.create_job(job, "pile")
-    # Settings are checked before anything is loaded; the lanes start as soon as they are open.
-    adding = engine.add_paths(job, order.paths, encoding=order.encoding, on_bad_bytes=order.on_bad_bytes)
-    engine.submit(job, order.task, order.settings)
-    opening = engine.open_model(order.model)
+def _take_up(engine: Engine, order: Order, asked: str, errors: TextIO) -> tuple[str, Future[dict[str, int]]]:
+    """Return the command's job, as the journal has it or new, submitted, and the future of its files' being added.
+
+    A different command on the same journal is a new job in it: nothing of the old one is lost, and the old command goes
+    on with its own. What is done is not run again; what failed or was cancelled is tried again.
+    """
+    errors.writelines(f"{note}\n" for note in engine.journal.notes)
+    here = [order.out, order.report] + ([os.path.splitext(order.out)[0] + ".index.csv"] if order.out else [])
+    options: dict[str, Any] = {
+        "encoding": order.encoding,
+        "on_bad_bytes": order.on_bad_bytes,
+        "leave_out": [path for path in here if path],
+    }
+    if not engine.recovered:
+        others = len(engine.journal.jobs())
+        if others and not order.quiet:
+            errors.write(
+                f"A new job: the journal beside {shown(order.out)} keeps {others} of other commands as well.\n"
+            )
+        job = uuid.uuid4().hex
+        engine.create_job(job, "pile", asked)
+        # Settings are checked before anything is loaded.
+        adding = engine.add_paths(job, order.paths, **options)
+        engine.submit(job, order.task, order.settings, again=order.again)
+        return job, adding
+    (job,) = engine.recovered[:1]
+    adding = engine.add_paths(job, order.paths, **options)
+    adding.result()  # files that changed are met before a lane reads them
+    counts = engine.journal.counts(job)
+    if not order.quiet:
+        errors.write(f"Going on: {counts['done']:,} of {sum(counts.values()):,} documents are done.\n")
+    states = {State.FAILED, State.CANCELLED}
+    if order.again:
+        states = set(State)
+    elif order.retry_quarantined:
+        states.add(State.QUARANTINED)
+    with engine.runner.lock:
+        documents = engine.runner.jobs[job].documents
+        numbers = [number for number, document in documents.items() if document.record.state in states]
+    if numbers:
+        engine.retry(job, numbers)
+    engine.submit(job, order.task, order.settings, again=order.again)
+    return job, adding
+
+
+def _needs_lanes(engine: Engine, job: str) -> bool:
+    """Tell whether something is there that the journal has no answer to."""
+    with engine.runner.lock:
+        found = engine.runner.jobs[job]
+        return not found.looking and bool(found.unprepared or found.suspects)
+
+
+def _waits_offline(state: JobState) -> bool:
+    """Tell whether all that is left is on a disk or share that is not there."""
+    left = state.counts["waiting"] + state.counts["running"]
+    return state.status in LIVE and not state.adding and not left and state.counts["offline"] > 0
+
+
+def _run(
+    engine: Engine,
+    job: str,
+    adding: Future[dict[str, int]],
+    order: Order,
+    interrupted: list[int],
+    began: float,
+    output: TextIO,
+    errors: TextIO,
+) -> int:
+    opening: Future[Any] | None = None
     watch = _Watch(engine, errors, quiet=order.quiet)
-    while not (opening.done() and adding.done() and engine.wait(job, 0.0)):
+    while not ((opening is None or opening.done()) and engine.wait(job, 0.0)):
         if interrupted:
             engine.cancel_open()
             engine.cancel(job)
             break
-        if opening.done() and opening.exception() is not None:
+        if opening is None and _needs_lanes(engine, job):
+            engine.set_plan(order.plan).result()
+            opening = engine.open_model(order.model)
+        if adding.done() and adding.exception() is not None:
+            adding.result()
+        if opening is not None and opening.done() and opening.exception() is not None:
             opening.result()
         state = watch.look()
-        if state is not None and state.status == "paused" and opening.done():
+        if state is not None and state.status == "paused" and (opening is None or opening.done()):
+            break
+        if state is not None and _waits_offline(state):
+            engine.pause(job).result(5.0)
             break
         engine.wait(job, 0.1)
         engine.collect_garbage()
     if interrupted:
         engine.wait(job, 5.0)
-    try:
-        adding.result(timeout=10.0 if interrupted else None)
-    except TimeoutError:  # a very slow disk: the rows that are there are written
-        errors.write("Not all files were looked at.\n")
     state = watch.look(final=True)
     assert state is not None
+    if state.adding:  # a very slow disk: the rows that are there are written
+        errors.write("Not all files were looked at.\n")
     with contextlib.suppress(HeddleError) if interrupted else contextlib.nullcontext():
         _write(engine, job, order, watch.rows, output, errors)
     if order.report:
         _save_json(order.report, report(watch.last, state, order, engine, time.monotonic() - began))
     if interrupted:
-        errors.write("Interrupted.\n")
+        errors.write("Interrupted. The same command goes on.\n" if order.out else "Interrupted.\n")
         return INTERRUPTED
+    if state.counts["offline"]:
+        errors.write(
+            f"{state.counts['offline']:,} documents wait: their disk or share is not there. "
+            "Connect it and give the same command again.\n"
+        )
+        return SOME_FAILED
     if state.status == "paused":
         errors.write(f"{state.message or 'The job was paused.'}\n")
         return SOME_FAILED
+    if state.counts["quarantined"]:
+        errors.write(
+            f"{state.counts['quarantined']:,} documents are quarantined: the engine ended twice with them in work. "
+            "--retry-quarantined tries them again.\n"
+        )
     if not sum(state.counts.values()):
         errors.write("No documents were found in what was given.\n")
         return WRONG_USAGE
-    return SOME_FAILED if state.counts["failed"] else ALL_DONE
+    return SOME_FAILED if state.counts["failed"] or state.counts["quarantined"] else ALL_DONE
 
 
 def _write(
     engine: Engine, job: str, order: Order, rows: dict[int, DocumentRow], output: TextIO, errors: TextIO
 ) -> None:
+    with engine.runner.lock:
+        answered = engine.runner.jobs[job].answered
+    if answered and not order.quiet:
+        errors.write(f"{answered:,} documents were answered by an earlier run.\n")
     if order.out:
         count = engine.export(job, order.out, out_format(order.out)).result()
         if not order.quiet:

@@ -1,6 +1,6 @@
 """The engine as a process of its own: commands in on standard input, events out on what was standard output.
 
-Started by the window as ``python -m engine.host --session FILE``. Ends when its input closes, so it never outlives the
+Started by the window as ``python -m engine.host --session FILE --shelve``. Ends when its input closes, so it never outlives the
 window; a window that reads slowly makes snapshots rarer but never holds up a lane.
 """
 
@@ -23,6 +23,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from engine import __version__, protocol
+from engine import protocol_jobs as jobs
 from engine.errors import Cancelled, HeddleError
 from engine.metrics.threads import name_this_thread
 from engine.protocol import Command, Event, Frames, Reply, encode
@@ -107,7 +108,7 @@ class Host:
             protocol.AddPaths: lambda c: self.engine.add_paths(
                 c.job, c.paths, encoding=c.encoding, on_bad_bytes=c.on_bad_bytes
             ),
-            protocol.Submit: lambda c: self.engine.submit(c.job, c.task, c.settings, c.priority),
+            protocol.Submit: lambda c: self.engine.submit(c.job, c.task, c.settings, c.priority, again=c.again),
             protocol.Pause: lambda c: self.engine.pause(c.job),
             protocol.Resume: lambda c: self.engine.resume(c.job),
             protocol.Cancel: lambda c: self.engine.cancel(c.job),
@@ -120,6 +121,15 @@ class Host:
             protocol.StopTrial: lambda _: self.engine.stop_trial(),
             protocol.CountTokens: lambda c: self.engine.count_tokens(c.job, c.task, c.settings),
             protocol.StopCounting: lambda c: self.engine.stop_counting(c.job),
+            jobs.ListJobs: lambda _: self.engine.list_jobs(),
+            jobs.ShowJob: lambda c: self.engine.show_job(c.job),
+            jobs.PutAway: lambda c: self.engine.put_away(c.job),
+            jobs.RenameJob: lambda c: self.engine.rename_job(c.job, c.name),
+            jobs.DeleteJob: lambda c: self.engine.delete_job(c.job),
+            jobs.RestoreJob: lambda c: self.engine.restore_job(c.job),
+            jobs.DuplicateJob: lambda c: self.engine.duplicate_job(c.job, c.copy, c.name),
+            jobs.RunFirst: lambda c: self.engine.run_first(c.job, c.documents),
+            jobs.WatchFolder: lambda c: self.engine.watch_folder(c.job, c.folder),
             protocol.Export: lambda c: self.engine.export(c.job, c.path, c.format),
         }
 
@@ -157,9 +167,10 @@ class Host:
             self.outbox.send(Reply(command.request, ok=False, error=f"The engine could not do this: {error}"))
 
     def end(self, reason: str, seconds: float = 2.0) -> None:
-        """Begin the orderly end."""
-        self.reason, self.grace = reason, seconds
-        self.ending.set()
+        """Begin the orderly end; the first reason counts."""
+        if not self.ending.is_set():
+            self.reason, self.grace = reason, seconds
+            self.ending.set()
 
     def serve(self) -> None:
         """Send a snapshot ten times a second until the end begins; runs on the main thread."""
@@ -180,6 +191,10 @@ def _value(command: Command, result: Any) -> dict[str, Any]:
         return {key: protocol.plain(item) for key, item in result.items()}
     if isinstance(result, int):
         return {"path": command.path, "rows": result} if isinstance(command, protocol.Export) else {"count": result}
+    if isinstance(result, jobs.JobFacts):
+        return {"job": protocol.plain(result)}
+    if isinstance(command, jobs.ListJobs):
+        return {"jobs": [protocol.plain(item) for item in result]}
     if isinstance(result, tuple):
         return {"models": [protocol.plain(item) for item in result]}
     if isinstance(command, protocol.SetPlan):
@@ -247,6 +262,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the engine host until it is told to end; returns the exit code."""
     parser = argparse.ArgumentParser("engine.host", description="Heddle's engine, as the window starts it.")
     parser.add_argument("--session", help="file that keeps jobs and results if the engine dies")
+    parser.add_argument(
+        "--shelve", action="store_true", help="leave finished jobs in the file until somebody asks for them"
+    )
     parser.add_argument("--parent", type=int, help="process id after whose end the engine ends as well")
     options = parser.parse_args(arguments)
     _prepare_process()
@@ -260,7 +278,7 @@ def main(arguments: list[str] | None = None) -> int:
     from engine.tasks.base import specification
 
     try:
-        engine = Engine(options.session)
+        engine = Engine(options.session, shelve=options.shelve)
     except HeddleError as error:
         log.error("%s", error)
         outbox.send(protocol.Bye(str(error)))

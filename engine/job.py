@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.documents.document import State
+from engine.documents.offline import device_of
 from engine.encoding.batches import BatchQueue
 from engine.metrics.snapshot import DocumentRow, JobRows, JobState
 from engine.store.record import JobRecord, Record
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from engine.tasks.base import Answer, Task
     from engine.trial import Scratch
 
-OPEN = frozenset({str(State.WAITING), str(State.RUNNING)})
+OPEN = frozenset({str(State.WAITING), str(State.RUNNING), str(State.OFFLINE)})
 """States of documents that still need work."""
 
 LIVE = ("queued", "running")
@@ -59,6 +61,8 @@ class Document:
     """The answer in the making."""
     parts_done: int = 0
     parts: int = 0
+    fresh: bool = False
+    """Whether somebody asked for it to be run again, so that no earlier answer will do."""
     ticket: int = 0
     """The journal's ticket of the document's end; the row is told as done once that is committed."""
 
@@ -109,6 +113,20 @@ class Job:
     documents: dict[int, Document] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(map(str, State), 0))
     unprepared: deque[int] = field(default_factory=deque)
+    suspects: deque[int] = field(default_factory=deque)
+    """Documents that were in work when the engine died; each runs alone, after all others."""
+    looking: int = 0
+    """Searches for earlier answers that are under way; lanes take nothing before they have ended."""
+    again: bool = False
+    """Whether earlier answers must not be used."""
+    answered: int = 0
+    """Documents that the journal answered, without a lane."""
+    question: str = ""
+    """What is asked, as a key (question.question); empty until it is needed."""
+    command: str = ""
+    """The command of ``heddle run`` that the job belongs to (question.command)."""
+    devices: dict[str, int] = field(default_factory=dict)
+    """The file system that each folder was on when files in it were added."""
     ready: BatchQueue = field(default_factory=BatchQueue)
     under_way: int = 0
     in_lanes: Counter[int] = field(default_factory=Counter)
@@ -139,7 +157,17 @@ class Job:
     def record(self, *, model: str = "") -> JobRecord:
         """Return the job as the journal keeps it."""
         return JobRecord(
-            self.id, self.name, self.created, self.task_name, self.settings, self.priority, self.status, model
+            self.id,
+            self.name,
+            self.created,
+            self.task_name,
+            self.settings,
+            self.priority,
+            self.status,
+            model,
+            self.encoding,
+            self.on_bad_bytes,
+            self.command,
         )
 
     def add(self, document: Document) -> None:
@@ -151,7 +179,29 @@ class Job:
         if record.state in OPEN:
             self.bytes_open += record.size
         if record.state == State.WAITING:
-            self.unprepared.append(record.id)
+            self.line_up(record.id)
+
+    def device(self, path: str) -> int | None:
+        """Return the file system that the folder of ``path`` was on when it was added, None when that is not known."""
+        return self.devices.get(os.path.dirname(path))
+
+    def note_device(self, path: str) -> None:
+        """Remember the file system that the folder of ``path`` is on."""
+        folder = os.path.dirname(path)
+        if folder not in self.devices and (device := device_of(folder or ".")) is not None:
+            self.devices[folder] = device
+
+    def line_up(self, number: int) -> None:
+        """Let a waiting document be taken: soon, or alone and after all others if the engine died with it."""
+        (self.suspects if self.documents[number].record.deaths else self.unprepared).append(number)
+
+    def drop_answered(self, newest: int) -> None:
+        """Take those that wait no more out of the ``newest`` documents in line."""
+        tail = [self.unprepared.pop() for _ in range(min(newest, len(self.unprepared)))]
+        for number in reversed(tail):
+            document = self.documents.get(number)
+            if document is not None and document.record.state == State.WAITING:
+                self.unprepared.append(number)
 
     def change(self, number: int, **fields: Any) -> Document:
         """Give a document's record new values and keep the counts in step; returns the document."""
@@ -185,12 +235,13 @@ class Job:
         self.anchors, self.anchors_taken, self.prefix = None, False, None
         self.tokens_total = self.tokens_done
         self.unprepared.clear()
+        self.suspects.clear()
         for number, document in self.documents.items():
             if document.record.state in (State.WAITING, State.RUNNING):
                 document.start_over()
                 document.parts = 0
                 self.change(number, state=State.WAITING, lane=-1, **({"tokens": -1} if counts else {}))
-                self.unprepared.append(number)
+                self.line_up(number)
 
     def clock(self, *, running: bool) -> None:
         """Start or stop the job's own clock, which stands still while the job is paused."""

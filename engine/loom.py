@@ -17,8 +17,10 @@ from engine.lanes.footprint import KV_SHARE, SLOTS
 from engine.lanes.plan import QUANTISED, Plan
 from engine.metrics.snapshot import ModelState
 from engine.metrics.threads import name_this_thread
+from engine.models.fingerprint import fingerprint
 from engine.models.folder import look
 from engine.models.starter import starter_folder
+from engine.question import model_key
 
 if TYPE_CHECKING:
     from engine.lanes.pool import LanePool
@@ -79,6 +81,7 @@ class Loom:
                 raise Cancelled("The load was cancelled.")
             place = starter_folder() if folder == "starter" else folder
             self._unload()
+            self.runner.use_model(model_key(fingerprint(place), self._plan.dtype if dtype == "auto" else dtype))
             self.model = ModelState(status="loading", folder=place, name=place.replace("\\", "/").rsplit("/", 1)[-1])
             wanted = self._plan.dtype if dtype == "auto" else dtype
             if (facts := look(place)).usable:

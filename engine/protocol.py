@@ -18,6 +18,7 @@ from typing import Any
 
 from engine.lanes.plan import Plan
 from engine.metrics.snapshot import DocumentRow, Snapshot
+from engine.protocol_jobs import JobCommand
 
 T = typing.TypeVar("T")
 
@@ -187,13 +188,17 @@ class AddPaths:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Start the job: queue its waiting documents with a task. Settings are the task's own, by name."""
+    """Start the job: queue its waiting documents with a task. Settings are the task's own, by name.
+
+    ``again`` asks the model also where the journal knows the answer to the same question.
+    """
 
     request: int
     job: str
     task: str
     settings: dict[str, Any] = field(default_factory=dict)
     priority: int = 0
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +333,7 @@ class StopCounting:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """Write the job's rows to ``path``. ``format``: csv, jsonl, npy. Reply: value {"path": str, "rows": n}."""
+    """Write the job's rows to ``path``. ``format``: csv, jsonl, npy, md, txt. Reply: value {"path": str, "rows": n}."""
 
     request: int
     job: str
@@ -368,6 +373,7 @@ Command = (
     | StopCounting
     | Export
     | Shutdown
+    | JobCommand
 )
 
 

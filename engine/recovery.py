@@ -11,32 +11,50 @@ from engine.errors import HeddleError
 from engine.job import LIVE, OPEN, Document, Job
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.runner import Runner
+    from engine.store.record import JobRecord
 
 log = logging.getLogger(__name__)
 
 
-def recover(runner: Runner) -> tuple[str, ...]:
-    """Bring back every job of the runner's journal; returns their ids, oldest first.
+def recover(
+    runner: Runner, command: str | None = None, wanted: Callable[[JobRecord], bool] | None = None
+) -> tuple[str, ...]:
+    """Bring back the jobs of the runner's journal that are ``wanted``, by default all; returns their ids, oldest first.
 
-    A job that ran is queued again and goes on as soon as lanes are open. Nothing that is done is run again.
+    A job that ran is queued again and goes on as soon as lanes are open. Nothing that is done is run again. With
+    ``command``, only the job of that command comes back, and waits to be submitted.
     """
     names: list[str] = []
     for kept in runner.journal.jobs():
-        job = Job(kept.id, kept.name, kept.created, kept.status, kept.priority, None, kept.task, kept.settings)
-        if kept.task:
-            try:
-                job.task = tasks.make(kept.task, kept.settings)
-            except HeddleError as error:
-                log.warning("job %s cannot go on: %s", kept.id, error)
-                job.status, job.message = "paused", str(error)
-        for record, result in runner.journal.results(kept.id, vectors=False):
-            document = Document(record, note=record.reason if record.state in OPEN else "")
-            if record.state == State.DONE and result is not None and job.task is not None:
-                document.summary, document.progress = job.task.summary(result.value), 1.0
-            job.add(document)
-        if job.status in LIVE:
-            job.status = "queued"
-        runner.jobs[job.id] = job
-        names.append(job.id)
+        if command is not None and kept.command != command:
+            continue
+        if wanted is None or wanted(kept):
+            job = bring_back(runner, kept)
+            if command is not None:
+                job.status = "ready"
+            names.append(kept.id)
     return tuple(names)
+
+
+def bring_back(runner: Runner, kept: JobRecord) -> Job:
+    """Bring one job of the journal into memory, unless it is there; returns it."""
+    job = Job(kept.id, kept.name, kept.created, kept.status, kept.priority, None, kept.task, kept.settings)
+    job.encoding, job.on_bad_bytes, job.command = kept.encoding, kept.on_bad_bytes, kept.command
+    if kept.task:
+        try:
+            job.task = tasks.make(kept.task, kept.settings)
+        except HeddleError as error:
+            log.warning("job %s cannot go on: %s", kept.id, error)
+            job.status, job.message = "paused", str(error)
+    for record, result in runner.journal.results(kept.id, vectors=False):
+        document = Document(record, note=record.reason if record.state in OPEN else "")
+        if record.state == State.DONE and result is not None and job.task is not None:
+            document.summary, document.progress = job.task.summary(result.value), 1.0
+        job.add(document)
+    if job.status in LIVE:
+        job.status = "queued"
+    with runner.lock:
+        return runner.jobs.setdefault(job.id, job)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+import os
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine import answers
 from engine.booking import Booking
 from engine.documents.document import State
 from engine.job import LIVE, Document, Job, Stop
 from engine.lanes.meter import LaneMeter
 from engine.lanes.work import Anchors, Batch, Count, Prepare, Work
+from engine.store.record import DOCUMENT_COLUMNS
 from engine.tasks.base import writes
 
 if TYPE_CHECKING:
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
     from engine.store.journal import Journal
     from engine.store.record import Record
     from engine.tasks.base import Task
+
+log = logging.getLogger(__name__)
 
 PREPARE_DOCUMENTS = 32
 """Documents that a lane reads and tokenizes at once."""
@@ -90,6 +96,8 @@ class Runner(Booking):
             self._closing = True
             for job in self.jobs.values():
                 job.stop.asked = True
+            self.journal.flight.land_all()  # what is cut off now is to blame for nothing
+            self.offline.close()
             self.close_lanes()
 
     def take(self, lane: int, generation: int, *, most: int | None = None, wait: bool = True) -> Work | None:
@@ -108,6 +116,7 @@ class Runner(Booking):
                     )
                     if not isinstance(found, Count):
                         found.job.under_way += 1
+                        self._note_flight(found)
                     return found
                 if not wait:
                     return None
@@ -120,9 +129,13 @@ class Runner(Booking):
     def _next(self, lane: int, most: int | None = None) -> Work | None:
         if self.journal.problem or self.journal.backlog > BACKLOG:
             return None
+        if self.alone is not None and (found := self._next_alone(lane, most)) is not None:
+            return found
+        if self.alone is not None:
+            return None
         order = sorted(self.jobs.values(), key=lambda job: (-job.priority, job.created))
         for job in order:
-            if job.status not in LIVE or job.task is None:
+            if job.status not in LIVE or job.task is None or job.looking:
                 continue
             found = self._next_of(job, lane, most)
             if found is not None:
@@ -132,7 +145,42 @@ class Runner(Booking):
                 return found
             if self._drained(job):
                 self._end(job)
+        return self._next_suspect(order)
+
+    def _next_suspect(self, order: Sequence[Job]) -> Work | None:
+        """Return a document that was in work when the engine died, once nothing else is: it gets the engine to itself.
+
+        If the engine dies again, nobody else is blamed, and all that could be done is done.
+        """
+        if any(job.under_way for job in order):
+            return None
+        for job in order:
+            while job.status in LIVE and job.task is not None and not job.looking and job.suspects:
+                number = job.suspects.popleft()
+                document = job.documents.get(number)
+                if document is not None and document.record.state == State.WAITING:
+                    log.info("document %d was in work when the engine died; it runs alone", number)
+                    self.alone = job, number
+                    job.status = "running"
+                    job.clock(running=True)
+                    return Prepare(job, job.stop, (number,))
         return None
+
+    def _next_alone(self, lane: int, most: int | None) -> Work | None:
+        """Return the next piece of the document that runs alone, one piece at a time; None also when it has ended."""
+        assert self.alone is not None
+        job, _ = self.alone
+        if job.under_way:
+            return None
+        if job.status in LIVE and (found := self._batch_of(job, lane, most)) is not None:
+            return found
+        self.alone = None
+        return self._next(lane, most)
+
+    def _note_flight(self, work: Prepare | Anchors | Batch) -> None:
+        if work.job.scratch is None and not isinstance(work, Anchors):
+            numbers = work.documents if isinstance(work, Prepare) else {item.document for item in work.items}
+            self.journal.flight.take(numbers)
 
     def _next_count(self) -> Count | None:
         """Return documents to be counted, once there is nothing to run."""
@@ -142,6 +190,8 @@ class Runner(Booking):
             while job.uncounted and len(chunk) < PREPARE_DOCUMENTS and size < PREPARE_BYTES:
                 document = job.documents.get(number := job.uncounted.popleft())
                 if document is not None and document.record.state == State.WAITING and document.record.tokens < 0:
+                    if document.record.deaths:  # it may be what the engine died of
+                        continue
                     chunk.append(number)
                     size += document.record.size
             if chunk:
@@ -153,8 +203,7 @@ class Runner(Booking):
 
     def _next_of(self, job: Job, lane: int, most: int | None = None) -> Work | None:
         assert job.task is not None
-        lanes = max(1, len(self.lanes))
-        ahead = self._budget * LOOK_AHEAD * lanes
+        ahead = self._budget * LOOK_AHEAD * max(1, len(self.lanes))
         if job.unprepared and (job.ready.tokens < ahead):
             chunk: list[int] = []
             size = 0
@@ -173,6 +222,10 @@ class Runner(Booking):
             if texts:
                 return Anchors(job, job.stop, tuple(texts))
             job.anchors = np.zeros((0, 0), np.float32)
+        return self._batch_of(job, lane, most)
+
+    def _batch_of(self, job: Job, lane: int, most: int | None) -> Batch | None:
+        lanes = max(1, len(self.lanes))
         if job.anchors is None or not job.ready:
             return None
         more = bool(job.unprepared) or job.adding > 0
@@ -180,13 +233,17 @@ class Runner(Booking):
         while job.ready and not items:  # items of documents that were taken off the pile are dropped here
             fair = most if most is None or more else min(most, -(-len(job.ready) // lanes))
             taken = job.ready.take(self._budget, lanes=lanes, padded=self._padded, more_to_come=more, most=fair)
-            items = [item for item in taken if item.document in job.documents]
+            items = [item for item in taken if self._wanted(job, item.document)]
         if not items:
             return None
         for item in items:
             job.in_lanes[item.document] += 1
             job.change(item.document, state=str(State.RUNNING), lane=lane)
         return Batch(job, job.stop, tuple(items))
+
+    def _wanted(self, job: Job, number: int) -> bool:
+        document = job.documents.get(number)
+        return document is not None and document.record.state in (State.WAITING, State.RUNNING)
 
     # ------------------------------------------------------------------------------------------------------- piles and texts
     def text_of(self, job: Job, number: int, *, keep: bool = False) -> tuple[Record, str | None, bool] | None:
@@ -204,8 +261,12 @@ class Runner(Booking):
                 self.text_cached -= len(text)
             return document.record, text, document.in_memory
 
-    def add(self, job: Job, documents: Iterable[Document]) -> None:
-        """Put documents at the end of a pile, in order, and wake the lanes if the job runs."""
+    def add(self, job: Job, documents: Sequence[Document]) -> None:
+        """Put documents at the end of a pile, in order, and wake the lanes if the job runs.
+
+        Waits for the disk while it looks for earlier answers to what the job asks.
+        """
+        found = answers.find(self, job, documents) if job.status in LIVE else {}
         with self.lock:
             records: list[Record] = []
             for document in documents:
@@ -217,6 +278,9 @@ class Runner(Booking):
                 job.add(document)
                 records.append(document.record)
             self.kept_in(job).add_documents(records)
+            answers.apply(self, job, found)
+            if found:
+                job.drop_answered(len(documents))
             self.work.notify_all()
 
     def added(self, job: Job) -> None:
@@ -228,12 +292,54 @@ class Runner(Booking):
             self.settled.notify_all()
             self.work.notify_all()
 
+    def renew(self, job: Job, number: int, document: Document) -> None:
+        """Put a document that was read anew in the place of an older state of its file; what runs is left alone."""
+        with self.lock:
+            held = job.documents.get(number)
+            if held is None or held.record.state == State.RUNNING:
+                return
+            fresh = document.record
+            held.start_over()
+            held.summary, held.note = "", document.note
+            same = {"id", "job", "position", "path"}
+            changes = {name: getattr(fresh, name) for name in DOCUMENT_COLUMNS if name not in same}
+            waited = held.record.state == State.WAITING
+            job.change(number, **changes)
+            if held.record.state == State.WAITING and not waited:
+                job.line_up(number)
+            self.kept_in(job).update_documents([held.record])
+
     # ------------------------------------------------------------------------------------------------------- what users ask
     def number(self) -> int:
         """Return the next document id."""
         with self.lock:
             self._next_document += 1
             return self._next_document - 1
+
+    def online(self, job: str, folder: str) -> None:
+        """Let the documents of ``folder`` that were offline wait for a lane again."""
+        with self.lock:
+            found = self.jobs.get(job)
+            if found is None:
+                return
+            back: list[Record] = []
+            for number, document in found.documents.items():
+                if document.record.state == State.OFFLINE and os.path.dirname(document.record.path) == folder:
+                    found.change(number, state=str(State.WAITING), reason=document.note)
+                    found.line_up(number)
+                    back.append(document.record)
+            self.kept_in(found).update_documents(back)
+            self.work.notify_all()
+
+    def looked_up(self, job: Job) -> None:
+        """Let the lanes have what a search for earlier answers has left; a job with nothing left ends."""
+        with self.lock:
+            job.looking -= 1
+            job.drop_answered(len(job.unprepared))
+            if job.status in LIVE and self._drained(job):
+                self._end(job)
+            self.settled.notify_all()
+            self.work.notify_all()
 
     def start(self, job: Job) -> None:
         """Queue a job that has a task; whatever waits in it will run."""
@@ -259,12 +365,14 @@ class Runner(Booking):
         with self.lock:
             job.stop.asked = True
             job.unprepared.clear()
+            job.suspects.clear()
             job.ready.clear()
             job.anchors_taken = job.anchors is not None
             gone = [
                 n
                 for n, d in job.documents.items()
-                if d.record.state == State.WAITING or (d.record.state == State.RUNNING and n not in job.in_lanes)
+                if d.record.state in (State.WAITING, State.OFFLINE)
+                or (d.record.state == State.RUNNING and n not in job.in_lanes)
             ]
             self._cancel_documents(job, gone)
             job.status = "cancelled"
@@ -274,7 +382,11 @@ class Runner(Booking):
             self.settled.notify_all()
 
     def retry(self, job: Job, numbers: Iterable[int]) -> int:
-        """Make documents wait again, those named or all that failed or were cancelled; returns how many."""
+        """Make documents wait again, those named or all that failed or were cancelled; returns how many.
+
+        What was done is run again whatever the journal knows of it, and a document that was quarantined gets a clean
+        slate.
+        """
         with self.lock:
             wanted = list(numbers) or [
                 n for n, d in job.documents.items() if d.record.state in (State.FAILED, State.CANCELLED)
@@ -285,9 +397,10 @@ class Runner(Booking):
                 if document is None or document.record.state in (State.WAITING, State.RUNNING):
                     continue
                 document.start_over()
-                document.summary = ""
-                job.change(number, state=str(State.WAITING), reason=document.note, seconds=0.0, lane=-1, tokens=-1)
-                job.unprepared.append(number)
+                document.summary, document.fresh = "", document.record.state == State.DONE
+                cleared = {"reason": document.note, "seconds": 0.0, "lane": -1, "tokens": -1, "deaths": 0}
+                job.change(number, state=str(State.WAITING), **cleared)
+                job.line_up(number)
                 again.append(document.record)
             self.kept_in(job).update_documents(again)
             if again and job.task is not None and job.status in ("finished", "cancelled"):

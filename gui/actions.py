@@ -54,6 +54,31 @@ class Actions(QObject):
         )
         self.new_pile = make(_Entry("new_pile", t("&New pile"), "Ctrl+N", "new-pile", t("Begin another pile")))
         self.next_pile = make(_Entry("next_pile", t("Ne&xt pile"), "Ctrl+PgDown", "pile", t("Show the next pile")))
+        self.jobs = make(_Entry("jobs", t("&Jobs…"), "Ctrl+J", "jobs", t("List all piles, past and present")))
+        self.rename = make(_Entry("rename", t("Re&name pile…"), "F2", "rename", t("Give the pile another name")))
+        self.duplicate = make(
+            _Entry(
+                "duplicate",
+                t("&Duplicate pile"),
+                "Ctrl+D",
+                "duplicate",
+                t("Run the same documents with other settings"),
+            )
+        )
+        self.watch = make(
+            _Entry(
+                "watch", t("&Watch a folder…"), "Ctrl+Shift+W", "watch", t("Add new files of a folder by themselves")
+            )
+        )
+        self.put_away = make(
+            _Entry("put_away", t("Put &away"), "Ctrl+W", "away", t("Close the pile; it stays in the list of jobs"))
+        )
+        self.delete = make(
+            _Entry("delete", t("D&elete pile"), "Ctrl+Shift+Backspace", "remove", t("Delete the pile and its results"))
+        )
+        self.undo_delete = make(
+            _Entry("undo_delete", t("&Undo delete"), "Ctrl+Z", "undo", t("Bring the deleted pile back"))
+        )
         self.export = make(_Entry("export", t("&Export…"), "Ctrl+E", "export", t("Write the results to a file")))
         self.close = make(_Entry("close", t("&Close"), "Ctrl+Q", "power", t("Close Heddle")))
 
@@ -72,6 +97,11 @@ class Actions(QObject):
         self.retry_selected = make(
             _Entry(
                 "retry_selected", t("Retry se&lected"), "Ctrl+Shift+R", "retry", t("Run the selected documents again")
+            )
+        )
+        self.run_first = make(
+            _Entry(
+                "run_first", t("Run selected &first"), "Ctrl+Shift+Up", "sooner", t("Let them run before the others")
             )
         )
         self.remove_selected = make(
@@ -121,9 +151,11 @@ class Actions(QObject):
             [
                 self.new_pile,
                 self.next_pile,
+                self.jobs,
                 None,
                 self.add_files,
                 self.add_folder,
+                self.watch,
                 self.sample,
                 None,
                 self.export,
@@ -142,10 +174,17 @@ class Actions(QObject):
                 None,
                 self.retry_failed,
                 self.retry_selected,
+                self.run_first,
                 None,
                 self.remove_selected,
                 self.clear,
                 self.copy_paths,
+                None,
+                self.rename,
+                self.duplicate,
+                self.put_away,
+                self.delete,
+                self.undo_delete,
                 None,
                 self.start_engine,
             ],
@@ -179,6 +218,12 @@ class Actions(QObject):
                 (a, ("start" if paused else "pause") if a is self.pause else i, r) for a, i, r in self._icons
             ]
             self.pause.setIcon(self._theme.icon("start" if paused else "pause"))
+
+    def set_watch(self, *, watching: bool) -> None:
+        """Make the watch action the way to end it while a folder is watched."""
+        text = self.tr("Stop &watching the folder") if watching else self.tr("&Watch a folder…")
+        if self.watch.text() != text:
+            self.watch.setText(text)
 
     def dress(self) -> None:
         """Draw the icons in the colours of the theme."""

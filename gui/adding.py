@@ -58,8 +58,7 @@ class Adder(QObject):
         """Open the sample pile on a pile of its own, with its task filled in."""
         job = self._session.job
         if job is None or job.count() or job.state.adding:
-            job = self._session.new_pile(self.tr("Sample pile"))
-        job.sample = True
+            self._session.new_pile(self.tr("Sample pile"))
         try:
             mails = str(asset_path("samples", "mails"))
             with open(asset_path("samples", "task.json"), encoding="utf-8") as file:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import runpy
 import signal
@@ -27,7 +26,8 @@ from gui.single_instance import SingleInstance
 from gui.theme import Theme
 from gui.words import prepare_locale
 
-log = logging.getLogger("gui")
+JOURNAL = "journal.sqlite"
+"""Name of the file in the data folder that keeps all jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def options(arguments: list[str]) -> Options:
     parser = argparse.ArgumentParser(prog="heddle-desktop", description="Runs a local model over a pile of documents.")
     parser.add_argument("paths", nargs="*", help="files and folders to begin with")
     parser.add_argument("--sample", action="store_true", help="open the sample pile")
-    parser.add_argument("--data-dir", default="", help="folder for settings and sessions")
+    parser.add_argument("--data-dir", default="", help="folder for settings, jobs and logs")
     parser.add_argument("--version", action="version", version=f"Heddle {__version__}")
     found = parser.parse_args(arguments)
     folder = found.data_dir
@@ -77,10 +77,7 @@ def build(
     patience: Patience | None = None,
 ) -> MainWindow:
     """Return the window with its engine client, nothing started; ``command`` replaces the engine's (for tests)."""
-    folder = os.path.join(options.data_dir, "sessions")
-    os.makedirs(folder, exist_ok=True)
-    session_file = os.path.join(folder, f"{os.getpid()}.sqlite")
-    program, arguments = command or engine_command(session_file)
+    program, arguments = command or engine_command(os.path.join(options.data_dir, JOURNAL))
     client = EngineClient(program, arguments, patience=patience)
     session = Session(client, settings)
     window = MainWindow(session, theme, settings)
@@ -96,27 +93,7 @@ def build(
         QTimer.singleShot(0, window, window.make_live)
 
     window.shown_first.connect(begin)
-    window.closed.connect(lambda: forget_session(session_file))
     return window
-
-
-def forget_session(path: str) -> None:
-    """Remove a session file and its companions after a clean end; what cannot be removed is left."""
-    for tail in ("", "-wal", "-shm", "-journal"):
-        try:
-            os.unlink(path + tail)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            log.info("session file left behind: %s", error)
-
-
-def forget_orphans(folder: str) -> None:
-    """Remove the session files of windows that did not end well; this folder's lock is ours, so none of them lives."""
-    own = f"{os.getpid()}.sqlite"
-    for name in os.listdir(folder):
-        if ".sqlite" in name and not name.startswith(own):
-            forget_session(os.path.join(folder, name.partition(".sqlite")[0] + ".sqlite"))
 
 
 def _engine_host(arguments: list[str]) -> int:
@@ -151,10 +128,10 @@ def main(arguments: list[str] | None = None) -> int:
     single.called.connect(lambda paths: _come_forward(window, paths))
     _close_on_signals(window)
     window.closed.connect(app.quit)
-    window.shown_first.connect(lambda: forget_orphans(os.path.join(chosen.data_dir, "sessions")))
+    window.dialogs.trace = faults.trace
     if faults.earlier:
-        note = window.tr("Heddle ended unexpectedly last time. What it left is in {path}.")
-        window.session.notice("warning", note.format(path=faults.earlier))
+        note = window.tr("Heddle ended unexpectedly last time. Help > Report a problem holds what it left.")
+        window.session.notice("warning", note)
     window.show()
     code = app.exec()
     single.close()

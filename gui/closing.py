@@ -1,4 +1,4 @@
-"""The end of the window: ask when something would be lost, then end the engine within two seconds."""
+"""The end of the window: ask while something is under way, then end the engine within two seconds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QCloseEvent
-from PySide6.QtWidgets import QMessageBox, QPushButton, QWidget
+from PySide6.QtWidgets import QMessageBox, QWidget
 
 from gui.session import Session
 
@@ -16,7 +16,6 @@ class Closing(QObject):
 
     begun = Signal()
     done = Signal()
-    export = Signal()
 
     def __init__(self, session: Session, window: QWidget) -> None:
         """Close ``window``."""
@@ -52,11 +51,10 @@ class Closing(QObject):
             self.done.emit()
 
     def _ask(self) -> bool:
-        """Ask if something would be lost; returns whether there is something to ask."""
+        """Ask while something is under way; returns whether there is something to ask. Nothing is lost either way."""
         jobs = self._session.jobs.values()
-        busy = [job for job in jobs if job.busy or job.state.status == "paused" or job.state.adding]
-        unsaved = [job for job in jobs if job.unsaved and not job.sample]
-        if not busy and not unsaved:
+        adding = any(job.state.adding for job in jobs)
+        if not adding and not any(job.busy for job in jobs):
             return False
         if self.question is not None:
             self.question.raise_()
@@ -66,34 +64,21 @@ class Closing(QObject):
         box.setTextFormat(Qt.TextFormat.PlainText)
         box.setWindowTitle(self.tr("Close Heddle?"))
         box.setIcon(QMessageBox.Icon.Question)
-        if busy:
-            box.setText(self.tr("A pile is still being worked on."))
-            box.setInformativeText(self.tr("Stopping now ends it where it is. Results that are not exported are lost."))
-            leave = box.addButton(self.tr("&Stop and close"), QMessageBox.ButtonRole.DestructiveRole)
+        if adding:
+            box.setText(self.tr("Files are still being added."))
+            box.setInformativeText(self.tr("Those that are not on the pile yet would have to be added again."))
         else:
-            done = sum(job.count("done") for job in unsaved)
-            box.setText(self.tr("%Ln documents have results that are not exported.", "", done))
-            box.setInformativeText(self.tr("Closing now loses them."))
-            leave = box.addButton(self.tr("C&lose without exporting"), QMessageBox.ButtonRole.DestructiveRole)
-        export: QPushButton | None = None
-        if unsaved:
-            export = box.addButton(self.tr("&Export…"), QMessageBox.ButtonRole.ActionRole)
+            box.setText(self.tr("A pile is still being worked on."))
+            box.setInformativeText(self.tr("It stops now and goes on by itself at the next start. Nothing is lost."))
+        leave = box.addButton(self.tr("&Stop and close"), QMessageBox.ButtonRole.AcceptRole)
         cancel = box.addButton(self.tr("&Cancel"), QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(cancel)
         box.setEscapeButton(cancel)
         leave.clicked.connect(self.now)
-        if export is not None:
-            export.clicked.connect(self._export)
         box.finished.connect(self._answered)
         self.question = box
         box.open()
         return True
-
-    def _export(self) -> None:
-        unsaved = next((job for job in self._session.jobs.values() if job.unsaved and not job.sample), None)
-        if unsaved is not None:
-            self._session.select(unsaved.id)
-            self.export.emit()
 
     def _answered(self) -> None:
         self.question = None

@@ -15,24 +15,34 @@ from typing import TextIO
 from PySide6.QtCore import QMessageLogContext, QObject, QtMsgType, Signal, qInstallMessageHandler
 
 from gui.dialogs.texts import TextDialog
+from gui.engine_client import ENGINE_LOG
 
 log = logging.getLogger("gui")
 
+TRACE = 20_000
+"""Characters of an earlier crash that a report holds at most."""
+
 
 def start_logging(folder: str) -> None:
-    """Log to ``window.log`` in ``folder``: three files of a megabyte at most; Qt's own messages go there as well."""
-    handler = logging.handlers.RotatingFileHandler(
-        os.path.join(folder, "window.log"),
-        maxBytes=1_000_000,
-        backupCount=2,
-        encoding="utf-8",
-        errors="backslashreplace",
-    )
+    """Log to ``window.log`` in ``folder``, what the engine says to ``engine.log``; Qt's own messages go there as well.
+
+    Each is three files of a megabyte at most. No text of a document is written by anybody.
+    """
+    handler = _rotating(os.path.join(folder, "window.log"))
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
+    engine = logging.getLogger(ENGINE_LOG)
+    engine.addHandler(_rotating(os.path.join(folder, "engine.log")))  # its lines have their time already
+    engine.propagate = False
     qInstallMessageHandler(_qt_message)
+
+
+def _rotating(path: str) -> logging.Handler:
+    return logging.handlers.RotatingFileHandler(
+        path, maxBytes=1_000_000, backupCount=2, encoding="utf-8", errors="backslashreplace"
+    )
 
 
 def _qt_message(kind: QtMsgType, context: QMessageLogContext, text: str) -> None:
@@ -59,6 +69,16 @@ class FaultLog:
             self.earlier = ""
         self._file: TextIO = open(path, "w", encoding="utf-8")  # noqa: SIM115 - open as long as the process
         faulthandler.enable(self._file)
+
+    def trace(self) -> str:
+        """Return what the earlier crash left, "" without one: lines of code and threads, no values."""
+        if not self.earlier:
+            return ""
+        try:
+            with open(self.earlier, encoding="utf-8", errors="backslashreplace") as file:
+                return file.read(TRACE)
+        except OSError as error:
+            return f"{self.earlier} cannot be read: {error}"
 
     def close(self) -> None:
         """Let go of the file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -29,6 +30,11 @@ from engine.protocol import (
 from gui.engine_process import Patience, cause_of_death, environment
 
 OnReply = Callable[[Reply], None]
+
+ENGINE_LOG = "engine process"
+"""Name of the logger that gets the lines of the engine's standard error."""
+
+_engine_log = logging.getLogger(ENGINE_LOG)
 
 LOG_LINES = 200
 """How many lines of the engine's standard error are kept."""
@@ -268,7 +274,10 @@ class EngineClient(QObject):
             return
         text = self._half_line + bytes(self._process.readAllStandardError().data()).decode("utf-8", "replace")
         *lines, self._half_line = text.split("\n")
-        self._log.extend(line.rstrip("\r") for line in lines)
+        for line in lines:
+            line = line.rstrip("\r")
+            self._log.append(line)
+            _engine_log.info("%s", line)
 
     def _take(self, message: Any) -> None:
         if isinstance(message, Picture):

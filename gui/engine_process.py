@@ -32,13 +32,13 @@ class Patience:
     backoff: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
-def engine_command(session: str) -> tuple[str, list[str]]:
-    """Return program and arguments of the engine process of this window.
+def engine_command(journal: str) -> tuple[str, list[str]]:
+    """Return program and arguments of the engine process of this window, which keeps its jobs in the file ``journal``.
 
     A frozen build is its own engine (see gui.app). ``-P`` keeps the current folder, which may be anybody's, off the
     module path; the folder of the package is passed on by ``environment``.
     """
-    tail = ["--session", session, "--parent", str(os.getpid())]
+    tail = ["--session", journal, "--shelve", "--parent", str(os.getpid())]
     if getattr(sys, "frozen", False):
         return sys.executable, ["--engine-host", *tail]
     return sys.executable, ["-P", "-m", "engine.host", *tail]

@@ -109,7 +109,8 @@ class Layout:
         window.splitDockWidget(docks["task"], docks["hardware"], Qt.Orientation.Vertical)
         side = [docks["model"], docks["task"], docks["hardware"]]
         live, result = (LIVE_LOW, RESULT_LOW) if low else (LIVE, RESULT)
-        window.resizeDocks(side, [164, 230, 218], Qt.Orientation.Vertical)
+        # The task has the most to fill in; the model has said all it has to say in five lines.
+        window.resizeDocks(side, [152, 288, 218], Qt.Orientation.Vertical)
         window.resizeDocks(side, [SIDE] * 3, Qt.Orientation.Horizontal)
         window.resizeDocks([docks["live"]], [live], Qt.Orientation.Vertical)
         self._inner.resizeDocks([docks["result"]], [result], Qt.Orientation.Vertical)

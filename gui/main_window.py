@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QAbstractScrollArea, QDialog, QMainWindow, QWidget
+from PySide6.QtWidgets import QAbstractScrollArea, QCheckBox, QMainWindow, QWidget
 
 from engine.metrics.snapshot import Snapshot
 from gui import progress, words
@@ -12,8 +12,10 @@ from gui.actions import Actions
 from gui.adding import Adder
 from gui.awake import Awake
 from gui.closing import Closing, question
+from gui.dialogs.opener import Dialogs
 from gui.drops import local_paths
 from gui.escape import shown
+from gui.job_commands import JobCommands
 from gui.layout import Layout
 from gui.notify import Notifier
 from gui.panels.hardware import HardwarePanel
@@ -24,6 +26,7 @@ from gui.panels.task import TaskPanel
 from gui.rehearsal import Rehearsal
 from gui.session import Session
 from gui.settings import Settings
+from gui.shelf import Shelf
 from gui.status_line import StatusLine
 from gui.tab_order import lead_tabs
 from gui.theme import Theme
@@ -84,8 +87,11 @@ class MainWindow(QMainWindow):
         self.awake = Awake(self)
         self.notifier = Notifier(self)
         self.closing = Closing(session, self)
+        self.shelf = Shelf(session, self)
+        self.commands = JobCommands(self.shelf, session, self.task_panel, self)
+        self.commands.start, self.commands.export = self.start, self.export
+        self.dialogs = Dialogs(session, self.commands, theme, self)
         self.live: QWidget | None = None
-        self._dialogs: dict[str, QDialog] = {}
         self._ticks = 0
         self._painted = False
         self._connect()
@@ -122,14 +128,25 @@ class MainWindow(QMainWindow):
             (a.start_engine, session.client.start),
             (a.find, self.pile_panel.go_to_search),
             (a.reset_layout, self.arrangement.reset),
-            (a.log, self._show_log),
-            (a.report, self._show_report),
-            (a.about, self._show_about),
+            (a.log, self.dialogs.log),
+            (a.report, self.dialogs.report),
+            (a.about, self.dialogs.about),
+            (a.jobs, self.dialogs.jobs),
+            (a.run_first, lambda: session.run_first(self.pile_panel.selected)),
+            (a.undo_delete, self.shelf.undo_delete),
         ):
             action.triggered.connect(lambda _checked=False, does=does: does())
+        for action, does in (
+            (a.rename, self.commands.rename),
+            (a.duplicate, self.commands.duplicate),
+            (a.put_away, self.commands.put_away),
+            (a.delete, self.commands.delete),
+            (a.watch, self.commands.watch),
+        ):
+            action.triggered.connect(lambda _checked=False, does=does: does(session.current))
         for mode, action in a.themes.items():
             action.triggered.connect(lambda _checked=False, mode=mode: self._set_theme(mode))
-        self.pile_panel.set_row_actions([a.retry_selected, a.remove_selected, a.copy_paths])
+        self.pile_panel.set_row_actions([a.run_first, a.retry_selected, a.remove_selected, a.copy_paths])
         self.pile_panel.document_chosen.connect(self.result_panel.show_document)
         self.pile_panel.selection_changed.connect(self.refresh_actions)
         self.result_panel.retry.connect(lambda document: session.retry([document]))
@@ -147,7 +164,7 @@ class MainWindow(QMainWindow):
         session.ticked.connect(self._apply)
         self.closing.begun.connect(self._put_away)
         self.closing.done.connect(self.closed)
-        self.closing.export.connect(self.export)
+        self.shelf.changed.connect(self.refresh_actions)
         self.arrangement.docks["live"].visibilityChanged.connect(lambda _visible: self._watch_live())
 
     def _order_tabs(self) -> None:
@@ -198,14 +215,22 @@ class MainWindow(QMainWindow):
         a.pause.setEnabled(idle and (busy or status == "paused"))
         a.stop.setEnabled(idle and (busy or status == "paused"))
         a.export.setEnabled(job is not None and job.count() > 0 and bool(job.state.task))
-        a.retry_failed.setEnabled(idle and job is not None and job.count("failed", "cancelled") > 0)
+        a.retry_failed.setEnabled(idle and job is not None and job.count("failed", "cancelled", "quarantined") > 0)
         chosen = self.pile_panel.view.selectionModel().hasSelection()
-        for action in (a.retry_selected, a.remove_selected, a.copy_paths):
+        for action in (a.run_first, a.retry_selected, a.remove_selected, a.copy_paths):
             action.setEnabled(chosen)
         a.show_prompt.setEnabled(self.result_panel.document >= 0)
         a.try_on.setEnabled(self.result_panel.document >= 0 and self.rehearsal.trying < 0)
         a.clear.setEnabled(idle and job is not None and job.count() > 0)
         a.next_pile.setEnabled(len(self.session.jobs) > 1)
+        for action in (a.rename, a.watch):
+            action.setEnabled(job is not None)
+        a.duplicate.setEnabled(job is not None and job.count() > 0)
+        movable = job is not None and not (busy or job.state.adding or job.count("running"))
+        a.put_away.setEnabled(movable)
+        a.delete.setEnabled(movable)
+        a.undo_delete.setEnabled(bool(self.shelf.deleted))
+        a.set_watch(watching=bool(job is not None and self.shelf.watched(job.id)))
         a.start_engine.setEnabled(not self.session.client.alive)
 
     def _show_counts(self) -> None:
@@ -233,14 +258,16 @@ class MainWindow(QMainWindow):
         if job.count("waiting") or job.state.adding or job.state.status == "paused":
             self.session.start(task, values)
             return
-        question(
+        anyway = QCheckBox(self.tr("Ask the &model again also where the answer is known"))
+        box = question(
             self,
             self.tr("Run again?"),
             self.tr("Nothing is waiting. Run %Ln documents again?", "", job.count("done", "failed", "cancelled")),
-            self.tr("Their results are replaced. Export them first to keep them."),
+            self.tr("Their results are replaced. Duplicate the pile or export it first to keep them."),
             self.tr("&Run again"),
-            lambda: self.session.start(task, values, again=True),
+            lambda: self.session.start(task, values, again=True, anyway=anyway.isChecked()),
         )
+        box.setCheckBox(anyway)
 
     def _pause_or_resume(self) -> None:
         job = self.session.job
@@ -289,41 +316,9 @@ class MainWindow(QMainWindow):
         self._theme.set_mode(mode)
         self._settings.set_text("theme", mode)
 
-    # ------------------------------------------------------------------------------------------------------------ dialogs
     def export(self) -> None:
         """Open the export dialog."""
-        from gui.dialogs.export import ExportDialog
-
-        self._open("export", lambda: ExportDialog(self.session, self))
-
-    def _show_log(self) -> None:
-        from gui.dialogs.texts import TextDialog
-
-        lines = self.session.client
-        title, note = self.tr("Engine log"), self.tr("The last lines that the engine wrote.")
-        self._open("log", lambda: TextDialog(title, note, lambda: "\n".join(lines.log_lines), self, live=True))
-
-    def _show_report(self) -> None:
-        from gui.dialogs.texts import TextDialog, report
-
-        title = self.tr("Report a problem")
-        note = self.tr("Copy this into a report. Texts of documents are not in it; look through it all the same.")
-        self._open("report", lambda: TextDialog(title, note, lambda: report(self.session), self))
-
-    def _show_about(self) -> None:
-        from gui.dialogs.texts import AboutDialog
-
-        self._open("about", lambda: AboutDialog(self.session, self))
-
-    def _open(self, name: str, make) -> None:  # noqa: ANN001 - a function without arguments that makes a dialog
-        """Show a dialog, or bring forward the one that is open; none of them blocks."""
-        dialog = self._dialogs.get(name)
-        if dialog is None:
-            dialog = self._dialogs[name] = make()
-            dialog.destroyed.connect(lambda: self._dialogs.pop(name, None))
-        dialog.open() if name == "export" else dialog.show()
-        dialog.raise_()
-        dialog.activateWindow()
+        self.dialogs.export()
 
     # ------------------------------------------------------------------------------------------------------------- events
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
@@ -371,8 +366,7 @@ class MainWindow(QMainWindow):
         self.awake.hold(False)
         self.notifier.close()
         self._timer.stop()
-        for dialog in list(self._dialogs.values()):
-            dialog.close()
+        self.dialogs.close()
         self.awake.close()
 
     # --------------------------------------------------------------------------------------------------------- live panel

@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QApplication, QSystemTrayIcon, QWidget
 
 from gui import words
-from gui.session import Job
+from gui.job import Job
 
 
 class Notifier(QObject):

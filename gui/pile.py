@@ -77,6 +77,7 @@ class Pile:
                 last = row.position
                 self.order.append(number)
                 change.added.append(number)
+                self._names[number] = natural(row.name)  # now, a few at a time: all at once when somebody sorts is slow
             records[number] = row
         if not in_order:
             self.order.sort(key=lambda number: records[number].position)
@@ -96,12 +97,9 @@ class Pile:
         records = self.records
         return sorted(numbers, key=lambda n: key(records[n]), reverse=descending)
 
-    def name_key(self, row: DocumentRow) -> tuple[Any, ...]:
-        """Return the natural sort key of a row's name; names never change, so it is made once."""
-        key = self._names.get(row.id)
-        if key is None:
-            key = self._names[row.id] = natural(row.name)
-        return key
+    def sorted_by_name(self, numbers: list[int], *, descending: bool) -> list[int]:
+        """Return ``numbers`` sorted by name, "mail 2" before "mail 10"; equal ones stay in pile order."""
+        return sorted(numbers, key=self._names.__getitem__, reverse=descending)
 
     def _haystack(self, number: int) -> str:
         text = self._haystacks.get(number)

@@ -6,7 +6,8 @@ from PySide6.QtCore import QCoreApplication
 
 from engine.metrics.snapshot import Meters
 from gui import words
-from gui.session import Job, Session
+from gui.job import Job
+from gui.session import Session
 
 _GAP = "   |   "
 
@@ -19,7 +20,7 @@ def share(job: Job | None) -> float:
     """Return the share of documents that need no more work, 0 for an empty pile."""
     if job is None or not job.count():
         return 0.0
-    return 1 - job.count("waiting", "running") / job.count()
+    return 1 - job.count("waiting", "running", "offline") / job.count()
 
 
 def sentence(job: Job | None, meters: Meters) -> str:
@@ -37,6 +38,8 @@ def sentence(job: Job | None, meters: Meters) -> str:
         ("skipped", _tr("{n} skipped")),
         ("failed", _tr("{n} failed")),
         ("cancelled", _tr("{n} cancelled")),
+        ("quarantined", _tr("{n} quarantined")),
+        ("offline", _tr("{n} offline")),
     ):
         if counts.get(state, 0):
             parts.append(text.format(n=words.number(counts[state])))
@@ -67,7 +70,7 @@ def obstacle(session: Session, task: str) -> str:
         return _tr("Add files or a folder to begin.")
     if job.busy:
         return _tr("The pile is being worked on.")
-    if not (job.count("waiting", "done", "failed", "cancelled") or job.state.adding):
+    if not (job.count("waiting", "done", "failed", "cancelled", "quarantined", "offline") or job.state.adding):
         return _tr("No document of this pile can be read.")
     if session.model.status not in ("ready", "loading"):
         return _tr("Open a model to begin.")

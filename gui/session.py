@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
 from engine.lanes.plan import Plan
-from engine.metrics.snapshot import JobState, Meters, ModelState, Notice, Snapshot
+from engine.metrics.snapshot import Meters, ModelState, Notice, Snapshot
 from engine.protocol import (
     AddPaths,
     Cancel,
@@ -33,46 +34,16 @@ from engine.protocol import (
     Submit,
     restore,
 )
+from engine.protocol_jobs import JobFacts, RunFirst, ShowJob
+from gui import words
 from gui.engine_client import EngineClient, EngineState
-from gui.pile import Change, Pile
+from gui.escape import shown
+from gui.job import Job, job_of, new_job
+from gui.pile import Change
 from gui.settings import Settings
-from gui.words import BUSY, STATES
 
 STARTER = "starter"
 """The name under which the engine knows the model that came with Heddle."""
-
-
-@dataclass(slots=True)
-class Job:
-    """A pile as the window knows it.
-
-    ``asked`` counts commands under way, that a second click would give twice; ``interrupted`` are paths whose adding
-    the engine did not survive; ``unsaved`` says that results came since the last export.
-    """
-
-    id: str
-    name: str
-    state: JobState
-    pile: Pile = field(default_factory=Pile)
-    asked: int = 0
-    settled: bool = True
-    creating: bool = False
-    interrupted: list[tuple[str, ...]] = field(default_factory=list)
-    unsaved: bool = False
-    sample: bool = False
-
-    @property
-    def busy(self) -> bool:
-        """Whether lanes work for it or will by themselves."""
-        return self.state.status in BUSY
-
-    def count(self, *states: str) -> int:
-        """Return how many documents are in one of ``states``; with none named, all."""
-        return sum(self.state.counts.get(state, 0) for state in states or STATES)
-
-
-def _new_state(job: str, name: str) -> JobState:
-    return JobState(job, name, "ready", False, 0, "", {}, 0, 0, 0.0, -1.0)
 
 
 class Session(QObject):
@@ -108,6 +79,9 @@ class Session(QObject):
         self._waiting: list[Snapshot] = []
         self._looked_up = ""
         self._cancelling = False
+        self._preferred = ""
+        self._resumed: set[str] = set()
+        self._away: set[str] = set()
         client.hello.connect(self._welcome)
         client.snapshot.connect(self._waiting.append)
         client.state_changed.connect(self._engine_state)
@@ -121,17 +95,32 @@ class Session(QObject):
             if self.plan != Plan():
                 self.client.send(SetPlan, self._tell_failure, plan=self.plan)
             self.open_model(self.settings.text("model", STARTER) or STARTER)
-        self._restore_lost(set(hello.recovered))
+        self._resumed = set(hello.recovered)
+        self._restore_lost(self._resumed)
         self.hello.emit()
 
     def _restore_lost(self, recovered: set[str]) -> None:
-        """Tell a new engine about piles, and paths still being added, that the session file did not keep."""
+        """Have a new engine open what is open here; piles and paths that the journal did not keep are told again."""
         for job in self.jobs.values():
             if job.id not in recovered and not job.creating:
+                self._open_again(job)
+            else:
+                self._add_again(job)
+
+    def _open_again(self, job: Job) -> None:
+        def answered(reply: Reply) -> None:
+            if not self.client.alive:
+                return  # the next engine is asked
+            if not reply.ok:
                 self._create(job)
-            again, job.interrupted = job.interrupted, []
-            for paths in again:
-                self._add(job, paths)
+            self._add_again(job)
+
+        self.client.send(ShowJob, answered, job=job.id)
+
+    def _add_again(self, job: Job) -> None:
+        again, job.interrupted = job.interrupted, []
+        for paths in again:
+            self._add(job, paths)
 
     def _engine_state(self, state: str) -> None:
         if state == EngineState.RESTARTING:  # the model went with the engine; the next one opens it again
@@ -159,6 +148,7 @@ class Session(QObject):
                     self.rows_changed.emit(job, change)
             self.jobs_changed.emit()
             self._announce_finished()
+            self._announce_resumed()
             if notices:
                 self.noticed.emit(notices)
         if self.newest is not None:
@@ -166,14 +156,14 @@ class Session(QObject):
 
     def _merge(self, snapshot: Snapshot, changes: dict[str, Change]) -> None:
         for state in snapshot.jobs:
+            if state.id in self._away:
+                continue
             job = self.jobs.get(state.id)
             if job is None:
                 job = self.jobs[state.id] = Job(state.id, state.name, state)
-                if not self.current:
+                if not self.current or state.id == self._preferred:
                     self.select(state.id)
-            elif job.state.counts.get("done", 0) < state.counts.get("done", 0):
-                job.unsaved = True
-            job.state = state
+            job.state, job.name = state, state.name
         for rows in snapshot.rows:
             job = self.jobs.get(rows.job)
             if job is not None:
@@ -209,6 +199,19 @@ class Session(QObject):
                 job.settled = True
                 if job.state.status == "finished":
                     self.finished.emit(job.id)
+
+    def _announce_resumed(self) -> None:
+        """Say in a line what goes on that an engine before this one had begun."""
+        resumed, self._resumed = self._resumed, set()
+        said = [
+            self.tr("Resumed '{name}': {done} of {all} done.").format(
+                name=shown(job.name), done=words.number(job.count("done")), all=words.number(job.count())
+            )
+            for job in self.jobs.values()
+            if job.id in resumed and job.busy
+        ]
+        if said:
+            self.notice("info", " ".join(said))
 
     def notice(self, level: str, text: str) -> None:
         """Show a sentence of the window's own beside the engine's notices."""
@@ -302,15 +305,39 @@ class Session(QObject):
 
     def select(self, job: str) -> None:
         """Show another pile."""
+        self._preferred = ""
         if job != self.current:
             self.current = job
             self.current_changed.emit()
 
+    def prefer(self, job: str) -> None:
+        """Show a job as soon as the engine tells of it, unless the user chooses another one first."""
+        self._preferred = job
+
+    def adopt(self, facts: JobFacts, *, select: bool) -> None:
+        """Take in a job that the engine has opened; its rows come with the snapshots."""
+        self._away.discard(facts.id)
+        if facts.id not in self.jobs:
+            self.jobs[facts.id] = job_of(facts)
+        if select:
+            self.select(facts.id)
+        self.jobs_changed.emit()
+
+    def forget(self, job: str) -> None:
+        """Show a job no more; the engine has put it away."""
+        self._away.add(job)
+        if self.jobs.pop(job, None) is not None and job == self.current:
+            self.select(next(reversed(self.jobs), ""))
+        self.jobs_changed.emit()
+
     def new_pile(self, name: str = "") -> Job:
         """Make an empty pile and show it."""
         number = uuid.uuid4().hex
-        name = name or self.tr("Pile {number}").format(number=len(self.jobs) + 1)
-        job = self.jobs[number] = Job(number, name, _new_state(number, name))
+        if not name:
+            count = self.settings.json("piles", 0) + 1  # a name of its own among all piles ever
+            self.settings.set_json("piles", count)
+            name = self.tr("Pile {number}").format(number=count)
+        job = self.jobs[number] = new_job(number, name)
         self._create(job)
         self.select(number)
         self.jobs_changed.emit()
@@ -329,7 +356,8 @@ class Session(QObject):
     def add_paths(self, paths: Sequence[str]) -> None:
         """Add files and folders to the pile that is shown, making one when there is none."""
         if paths:
-            self._add(self.job or self.new_pile(), tuple(paths))
+            name = os.path.basename(paths[0].rstrip("/\\"))
+            self._add(self.job or self.new_pile(name), tuple(paths))
 
     def _add(self, job: Job, paths: tuple[str, ...]) -> None:
         def answered(reply: Reply) -> None:
@@ -340,14 +368,17 @@ class Session(QObject):
 
         self.client.send(AddPaths, answered, job=job.id, paths=paths)
 
-    def start(self, task: str, settings: dict[str, Any], *, again: bool = False) -> None:
-        """Start the shown pile; ``again`` runs the documents that are done once more, with the new task."""
+    def start(self, task: str, settings: dict[str, Any], *, again: bool = False, anyway: bool = False) -> None:
+        """Start the shown pile; ``again`` runs the documents that are done once more, with the new task.
+
+        ``anyway`` asks the model also where the journal knows the answer to the same question.
+        """
         job = self.job
         if job is None:
             return
         # Rows may lag behind the counts; the engine leaves alone what waits or runs.
         done = [n for n, row in job.pile.records.items() if row.state != "skipped"] if again else []
-        self._ask(job, Submit, task=task, settings=settings)
+        self._ask(job, Submit, task=task, settings=settings, again=anyway)
         if done:
             self._ask(job, Retry, documents=tuple(done))
 
@@ -371,6 +402,10 @@ class Session(QObject):
         """Take documents off the pile: those named, or all that do not run."""
         self._ask(self.job, RemoveDocuments, documents=tuple(documents))
 
+    def run_first(self, documents: Iterable[int]) -> None:
+        """Let waiting documents run before the others of the shown pile."""
+        self._ask(self.job, RunFirst, documents=tuple(documents))
+
     def _ask(self, job: Job | None, kind: Callable[..., Any], **fields: Any) -> None:
         if job is None:
             return
@@ -393,10 +428,4 @@ class Session(QObject):
         job = self.job
         if job is None:
             return
-
-        def answered(reply: Reply) -> None:
-            if reply.ok:
-                job.unsaved = False
-            then(reply)
-
-        self.client.send(Export, answered, job=job.id, path=path, format=format)
+        self.client.send(Export, then, job=job.id, path=path, format=format)

@@ -81,6 +81,8 @@ _STATE_ROLE = {
     "failed": "error",
     "skipped": "warning",
     "cancelled": "muted",
+    "quarantined": "error",
+    "offline": "warning",
 }
 _SIZES = (16, 20, 32, 40)
 """Pixel sizes that are drawn of every icon: 16 and 20 at 100 % and at 200 %."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication, QLocale
 
-STATES = ("waiting", "running", "done", "failed", "skipped", "cancelled")
+STATES = ("waiting", "running", "done", "failed", "skipped", "cancelled", "quarantined", "offline")
 """The states of a document, in the order of the filter buttons (values of the engine's documents.State)."""
 
 BUSY = ("queued", "running")
@@ -17,6 +17,8 @@ _ENGINE_WORDS = (
     QT_TRANSLATE_NOOP("engine", "failed"),
     QT_TRANSLATE_NOOP("engine", "skipped"),
     QT_TRANSLATE_NOOP("engine", "cancelled"),
+    QT_TRANSLATE_NOOP("engine", "quarantined"),
+    QT_TRANSLATE_NOOP("engine", "offline"),
     QT_TRANSLATE_NOOP("engine", "adding"),
     QT_TRANSLATE_NOOP("engine", "ready"),
     QT_TRANSLATE_NOOP("engine", "queued"),

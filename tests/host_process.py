@@ -21,7 +21,13 @@ ROOT = Path(__file__).resolve().parent.parent
 class HostProcess:
     """Starts ``python -m engine.host`` and keeps what it said."""
 
-    def __init__(self, *arguments: str, code: str = "", environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        code: str = "",
+        environment: dict[str, str] | None = None,
+        stderr: int = subprocess.PIPE,
+    ) -> None:
         command = (
             [sys.executable, "-c", code, *arguments] if code else [sys.executable, "-m", "engine.host", *arguments]
         )
@@ -30,7 +36,7 @@ class HostProcess:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": paths, **(environment or {})},
         )
@@ -105,7 +111,7 @@ class HostProcess:
     def errors(self) -> str:
         if self.process.poll() is None:
             self.process.kill()
-        return self.process.stderr.read().decode(errors="replace")[-2000:]
+        return "" if self.process.stderr is None else self.process.stderr.read().decode(errors="replace")[-2000:]
 
     def end(self) -> None:
         if self.process.poll() is None:
@@ -114,6 +120,7 @@ class HostProcess:
         self._selector.close()
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             try:
-                stream.close()
+                if stream is not None:
+                    stream.close()
             except BrokenPipeError:
                 continue

@@ -15,6 +15,10 @@ class State(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     CANCELLED = "cancelled"
+    QUARANTINED = "quarantined"
+    """Was in work when the engine died, twice; it is not tried again unless somebody asks."""
+    OFFLINE = "offline"
+    """Its disk or share is not there; it goes on when that is back."""
 
 
 @dataclass(frozen=True, slots=True)

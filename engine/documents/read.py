@@ -9,6 +9,7 @@ import stat
 
 from engine.documents import encodings, signatures
 from engine.documents.document import Source, Text
+from engine.documents.offline import is_offline
 from engine.documents.walk import not_regular, why_not
 from engine.errors import DocumentError, UsageError
 
@@ -38,15 +39,28 @@ class NotADocument(DocumentError):
     """A file that is no text, or holds none: its row is skipped, not failed."""
 
 
-def read(source: Source, *, encoding: str = "", on_bad_bytes: str = "fail", size_limit: int = SIZE_LIMIT) -> Text:
+class Offline(DocumentError):
+    """A file whose disk or share is not there; it can be read when that is back."""
+
+
+def read(
+    source: Source,
+    *,
+    encoding: str = "",
+    on_bad_bytes: str = "fail",
+    size_limit: int = SIZE_LIMIT,
+    device: int | None = None,
+) -> Text:
     """Return the text of ``source``; the file is opened for reading only, and only if it is a regular file.
 
-    ``encoding`` is the one chosen for the job ("" = none), ``on_bad_bytes`` one of POLICIES, ``size_limit`` in bytes.
+    ``encoding`` is the one chosen for the job ("" = none), ``on_bad_bytes`` one of POLICIES, ``size_limit`` in bytes;
+    ``device`` is the file system that the file's folder was on when it was added, if that is known.
     Raises NotADocument for a file to skip (empty, not text, not a regular file), DocumentError for one that fails
-    (missing, changed since it was added, too large, bytes that cannot be decoded), UsageError for an unknown encoding
+    (missing, changed since it was added, too large, bytes that cannot be decoded), Offline when the disk or share of
+    the file is not there, UsageError for an unknown encoding
     or policy.
     """
-    return decode(_bytes(source, size_limit), encoding=encoding, on_bad_bytes=on_bad_bytes)
+    return decode(_bytes(source, size_limit, device), encoding=encoding, on_bad_bytes=on_bad_bytes)
 
 
 def decode(data: bytes, *, encoding: str = "", on_bad_bytes: str = "fail") -> Text:
@@ -68,7 +82,7 @@ def decode(data: bytes, *, encoding: str = "", on_bad_bytes: str = "fail") -> Te
 
 
 # ------------------------------------------------------------------------------------------------------------ the bytes
-def _bytes(source: Source, limit: int) -> bytes:
+def _bytes(source: Source, limit: int, device: int | None) -> bytes:
     """All bytes of the file, if it is still the one that was added."""
     try:
         _check(source, os.stat(source.path))
@@ -86,6 +100,8 @@ def _bytes(source: Source, limit: int) -> bytes:
                 data = file.read(source.size)
             _check(source, os.fstat(file.fileno()))
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and is_offline(source.path, error, device):
+            raise Offline("source offline: its folder is not there; it goes on when that is back") from error
         if isinstance(error, (FileNotFoundError, NotADirectoryError)):
             raise DocumentError("missing: the file is gone") from error
         raise DocumentError(why_not(error, source.path)) from error

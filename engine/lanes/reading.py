@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.documents.document import Source
-from engine.documents.read import NotADocument, read
+from engine.documents.read import NotADocument, Offline, read
 from engine.errors import Cancelled, DocumentError
 from engine.lanes.work import Count, Prepared
 
@@ -73,7 +73,7 @@ def read_and_count(runner: Runner, work: Prepare | Count, found: list[Prepared],
         except NotADocument as error:
             found.append(Prepared(number, reason=str(error), skipped=True))
         except DocumentError as error:
-            found.append(Prepared(number, reason=str(error)))
+            found.append(Prepared(number, reason=str(error), offline=isinstance(error, Offline)))
         except Exception as error:
             log.warning("document %d could not be read: %s", number, said(error))
             log.debug("it happened here", exc_info=True)
@@ -104,7 +104,7 @@ def _read(runner: Runner, job: Job, number: int, *, keep: bool) -> Document | No
     record, text, in_memory = held
     source = Source(record.path, record.size, record.mtime_ns)
     if text is None or not (in_memory or _unchanged(source)):
-        fresh = read(source, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes)
+        fresh = read(source, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes, device=job.device(record.path))
         if record.sha256 and fresh.sha256 != record.sha256:
             raise DocumentError("changed since it was added")
         text = fresh.text

@@ -60,3 +60,5 @@ class Prepared:
     coverage: float = 1.0
     reason: str = ""
     skipped: bool = False
+    offline: bool = False
+    """Whether its disk or share is not there, so that it can be tried again later."""

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import sys
+import time
 
 
 def free_bytes(path: str) -> int | None:
@@ -45,3 +46,13 @@ def sync_folder(path: str) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def aside_name(path: str, why: str) -> str:
+    """Return a name that is free beside ``path``: ``X.damaged-20260731-142530``, with a number behind it if need be."""
+    base = f"{path}.{why}-{time.strftime('%Y%m%d-%H%M%S')}"
+    name, number = base, 1
+    while any(os.path.lexists(name + end) for end in ("", "-wal", "-shm")):
+        number += 1
+        name = f"{base}-{number}"
+    return name

@@ -19,8 +19,10 @@ from engine.store.cells import cell, clean, is_utf8, json_escape, path_text, sho
 from engine.store.journal import Journal
 from engine.store.record import Record, Result
 from engine.store.replacement import replacing
+from engine.store.report import write_markdown
+from engine.store.texts import write_texts
 
-FORMATS = ("csv", "jsonl", "npy")
+FORMATS = ("csv", "jsonl", "npy", "md", "txt")
 """What ``export`` can write."""
 
 _BOM = b"\xef\xbb\xbf"
@@ -40,6 +42,8 @@ def export(journal: Journal, job: str, path: str, format: str) -> int:  # noqa: 
     ``csv``: for spreadsheets; UTF-8 with BOM, RFC 4180, results flattened to columns, no vectors, text that can
     neither compute nor reorder a line. ``jsonl``: a row as ``jsonl_row`` makes it on each line. ``npy``: the vectors of
     done documents as float32 ``[n, dimension]``, and beside it ``X.index.csv`` with row, path and sha256.
+    ``md``: a report with a table, and long results below it. ``txt``: ``path`` is a folder that gets a text file for
+    each done document and an index.
 
     The files are written whole or not at all. Raises ExportError when that fails (what was there is intact), UsageError
     for an unknown job or format and for vectors of a job that has none, HeddleError when the journal cannot be read.
@@ -58,6 +62,11 @@ def export(journal: Journal, job: str, path: str, format: str) -> int:  # noqa: 
         index = (stem if extension.lower() == ".npy" else path) + ".index.csv"
         with replacing(path, index) as (vectors, index_file):
             return _write_npy(vectors, index_file, _rows(journal, job, path, index, vectors=True))
+    if format == "md":
+        with replacing(path) as (file,):
+            return write_markdown(file, record, lambda: _rows(journal, job, path))
+    if format == "txt":
+        return write_texts(path, journal.results(job))
     raise UsageError(f"Unknown export format {format!r}; choose one of {', '.join(FORMATS)}.")
 
 

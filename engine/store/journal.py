@@ -18,10 +18,12 @@ from engine.store.file import connect
 from engine.store.record import (
     DOCUMENT_COLUMNS,
     JOB_COLUMNS,
+    RESULT_COLUMNS,
     JobRecord,
     Record,
     Result,
     Row,
+    checksum,
     document_from,
     document_row,
     job_from,
@@ -49,12 +51,23 @@ _ADD_DOCUMENT = _insert("document", DOCUMENT_COLUMNS)
 _CHANGE_DOCUMENT = f"UPDATE document SET {' = ?, '.join(DOCUMENT_COLUMNS[2:])} = ? WHERE id = ? AND job = ?"
 # A document that was taken off the pile while it ran keeps no result.
 _PUT_RESULT = (
-    "INSERT OR REPLACE INTO result (document, json, vector) SELECT ?, ?, ? "
+    f"INSERT OR REPLACE INTO result ({', '.join(RESULT_COLUMNS)}) SELECT {', '.join('?' * len(RESULT_COLUMNS))} "
     f"WHERE EXISTS (SELECT 1 FROM document WHERE id = ? AND state = '{State.DONE}')"
 )
 _DROP_RESULT = "DELETE FROM result WHERE document = ?"
 _REMOVE_DOCUMENT = "DELETE FROM document WHERE id = ? AND job = ?"
+_REMOVE_JOB = "DELETE FROM job WHERE id = ?"
+_FATAL = 2
+"""A document that was in work so many times when the engine died is not tried again by itself."""
+_OPEN = f"state IN ('{State.WAITING}', '{State.RUNNING}', '{State.OFFLINE}')"
+_DIED = f"UPDATE document SET deaths = deaths + 1, state = '{State.RUNNING}' WHERE id = ? AND {_OPEN}"
+_QUARANTINE = (
+    f"UPDATE document SET state = '{State.QUARANTINED}', lane = -1, reason = ? WHERE deaths >= {_FATAL} AND {_OPEN}"
+)
+_QUARANTINED = "the engine ended twice while this document was in work; it is set aside until you retry it"
 _RECOVER = f"UPDATE document SET state = '{State.WAITING}', lane = -1 WHERE state = '{State.RUNNING}'"
+_BACK_ONLINE = f"UPDATE document SET state = '{State.WAITING}', reason = '' WHERE state = '{State.OFFLINE}'"
+_KNOW = "INSERT OR REPLACE INTO fact (name, value) VALUES (?, ?)"
 
 _JOBS = f"SELECT {', '.join(JOB_COLUMNS)} FROM job"
 _DOCUMENTS = ", ".join(f"document.{name}" for name in DOCUMENT_COLUMNS)
@@ -64,12 +77,20 @@ _PILE_ORDER = (
 )
 _DOCUMENT_PAGE = f"SELECT {_DOCUMENTS} FROM document {_PILE_ORDER}"
 _RESULT_PAGE = (
-    f"SELECT {_DOCUMENTS}, result.document, result.json, %s "
+    f"SELECT {_DOCUMENTS}, result.document, result.json, %s, result.key "
     f"FROM document LEFT JOIN result ON result.document = document.id {_PILE_ORDER}"
+)
+_ANSWERS = (
+    f"SELECT {_DOCUMENTS}, result.document, result.json, result.vector, result.key FROM result "
+    "JOIN document ON document.id = result.document WHERE result.key IN (%s) AND result.key <> ''"
 )
 _MISFITS = (
     "SELECT id, state, result.document IS NOT NULL AS has FROM document LEFT JOIN result ON result.document = id "
     f"WHERE has <> (state = '{State.DONE}')"
+)
+_CHECKSUMS = (
+    "SELECT document, json, vector, key, crc FROM result "
+    f"WHERE crc IS NOT NULL AND document > ? ORDER BY document LIMIT {_PAGE}"
 )
 
 
@@ -81,18 +102,27 @@ class Journal:
     for before them, and raise HeddleError while the disk refuses those writes (``problem``). After ``close`` all of
     them raise HeddleError.
 
-    ``recovered`` is the number of documents that were running when the file was last written and wait again now.
+    ``recovered`` is the number of documents that were in work when the process before died and wait again now,
+    ``quarantined`` the number of those that were so for the second time and do not. ``notes`` are sentences for the
+    user about what opening did: a migration, a damaged file that was set aside. ``flight`` takes note of what is in
+    work.
     """
 
     def __init__(self, path: str | None = None) -> None:
-        """Open or create the journal; raises HeddleError for a file that is foreign, damaged or of a newer version."""
+        """Open or create the journal.
+
+        Raises JournalBusy when it is open elsewhere, HeddleError for a file that is foreign or of a newer version.
+        """
         self.path = path
-        self._connection, self._reader = connect(path)
+        opened = connect(path)
+        self._connection, self._reader = opened.writer, opened.reader
+        self.flight, self.notes = opened.hold, tuple(opened.notes)
         self._write_gate = threading.Lock()
         self._read_gate = self._write_gate if self._reader is self._connection else threading.Lock()
         try:
-            self.recovered = self._connection.execute(_RECOVER).rowcount
+            self.recovered, self.quarantined = self._take_over()
         except sqlite3.Error as error:
+            self.flight.release(keep=True)
             self._disconnect()
             raise HeddleError(f"The journal {shown(path or '')} cannot be used: {error}. Check its disk.") from error
         self._writer = Writer(self._connection, self._write_gate, path)
@@ -131,6 +161,29 @@ class Journal:
             self._disconnect()
         return self._writer.backlog
 
+    def _take_over(self) -> tuple[int, int]:
+        """Put back what a dead process had in work; returns how many documents wait again, and how many must not.
+
+        What it had in work is counted against the documents once, whatever kills this process before its list is gone.
+        """
+        connection, flight = self._connection, self.flight
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            counted = connection.execute("SELECT value FROM fact WHERE name = 'flight'").fetchone()
+            if flight.token and counted != (flight.token,):
+                connection.executemany(_DIED, [(number,) for number in flight.left])
+                connection.execute(_KNOW, ("flight", flight.token))
+            quarantined = connection.execute(_QUARANTINE, (_QUARANTINED,)).rowcount
+            recovered = connection.execute(_RECOVER).rowcount
+            connection.execute(_BACK_ONLINE)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        flight.begin()
+        return recovered, quarantined
+
     # --------------------------------------------------------------------------------------------------------- writes
     def add_job(self, job: JobRecord) -> int:
         """Queue a new job; returns its ticket."""
@@ -144,6 +197,10 @@ class Journal:
         sets = ", ".join(f"{name} = ?" for name in changes)
         values = (*(job_value(name, value) for name, value in changes.items()), job)
         return self._queue((f"UPDATE job SET {sets} WHERE id = ?", (values,) if changes else ()))
+
+    def remove_job(self, job: str) -> int:
+        """Queue the removal of a job with its documents and results; returns the ticket."""
+        return self._queue((_REMOVE_JOB, ((job,),)))
 
     def add_documents(self, records: Iterable[Record]) -> int:
         """Queue new documents, in order; returns the ticket of the last."""
@@ -225,13 +282,32 @@ class Journal:
 
     def result(self, document: int) -> Result | None:
         """Return the result of one document, or None when it has none."""
-        rows = self._read("SELECT document, json, vector FROM result WHERE document = ?", document)
+        rows = self._read("SELECT document, json, vector, key FROM result WHERE document = ?", document)
         return result_from(rows[0]) if rows else None
+
+    def answers(self, keys: Sequence[str]) -> dict[str, tuple[Record, Result]]:
+        """Return the results that have one of ``keys``, by key, each with the document that it was made of."""
+        found: dict[str, tuple[Record, Result]] = {}
+        self._writer.settle()
+        width = len(DOCUMENT_COLUMNS)
+        for chunk in _chunks(list(keys)):
+            query = _ANSWERS % ", ".join("?" * len(chunk))
+            for row in self._fetch(query, *chunk):
+                result = result_from(row[width:])
+                found[result.key] = document_from(row[:width]), result
+        return found
 
     def counts(self, job: str) -> dict[str, int]:
         """Return how many documents of the job are in each state; every state is there, at 0 if need be."""
         rows = self._read("SELECT state, COUNT(*) FROM document WHERE job = ? GROUP BY state", job)
         return {str(state): 0 for state in State} | {row[0]: row[1] for row in rows}
+
+    def counts_by_job(self) -> dict[str, dict[str, int]]:
+        """Return how many documents of every job are in each state that occurs."""
+        counts: dict[str, dict[str, int]] = {}
+        for job, state, number in self._read("SELECT job, state, COUNT(*) FROM document GROUP BY job, state"):
+            counts.setdefault(job, {})[state] = number
+        return counts
 
     def last_document_id(self) -> int:
         """Return the largest document id in the journal, 0 when it is empty."""
@@ -245,6 +321,9 @@ class Journal:
             f"document {document} is {state} and has {'a' if has else 'no'} result"
             for document, state, has in self._fetch(_MISFITS)
         ]
+        for *row, crc in self._iterate(_CHECKSUMS):
+            if crc != checksum(*row):
+                lines.append(f"the result of document {row[0]} is not what was written")
         return "\n".join(lines) or "ok"
 
     def _read(self, query: str, *values: Any) -> list[Row]:
@@ -261,6 +340,13 @@ class Journal:
             name = "in memory" if self.path is None else shown(self.path)
             raise HeddleError(f"The journal {name} cannot be read: {error}. Check its disk.") from error
 
+    def _iterate(self, query: str) -> Iterator[Row]:
+        """Walk a query whose last condition is ``document > ?``, a page at a time."""
+        document = -1
+        while rows := self._fetch(query, document):
+            yield from rows
+            document = rows[-1][0]
+
     def _pages(self, query: str, job: str) -> Iterator[Row]:
         position = document = -1
         while rows := self._fetch(query, job, position, document):
@@ -273,6 +359,7 @@ class Journal:
             self._reader.close()
         with self._write_gate:
             self._connection.close()
+        self.flight.release()
 
 
 def _change(record: Record) -> Row:

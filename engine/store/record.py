@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import zlib
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -22,7 +23,8 @@ class JobRecord:
     """A job: its pile is the documents that name it.
 
     ``created`` in seconds since the epoch; ``settings`` are the task's own, by name; ``status`` is a status of
-    ``snapshot.JobState``; ``model`` is the folder of the model, or empty.
+    ``snapshot.JobState``; ``model`` is the folder of the model, or empty. ``encoding`` and ``on_bad_bytes`` are how its
+    files are read; ``command`` tells a command of ``heddle run`` from others, and is empty for the window's jobs.
     """
 
     id: str
@@ -33,6 +35,9 @@ class JobRecord:
     priority: int = 0
     status: str = "ready"
     model: str = ""
+    encoding: str = ""
+    on_bad_bytes: str = "fail"
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class Record:
     ``id`` is chosen by the engine and unique in the journal; ``position`` is the order of adding; ``path`` is the name
     as ``os.fsdecode`` gives it; ``state`` a value of ``documents.State``. The rest is as in ``snapshot.DocumentRow``:
     ``tokens`` and ``lane`` are -1 until known, ``coverage`` and ``unknown_share`` run from 0 to 1, ``seconds`` is the
-    time the lane took.
+    time the lane took. ``deaths`` counts how often the engine ended while the document was in work.
     """
 
     id: int
@@ -61,23 +66,27 @@ class Record:
     coverage: float = 1.0
     seconds: float = 0.0
     lane: int = -1
+    deaths: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a task made of one document: ``value`` is a JSON object, ``vector`` little-endian float32 or None.
 
-    ``dimension`` is the number of floats in ``vector``, 0 without one.
+    ``dimension`` is the number of floats in ``vector``, 0 without one. ``key`` is by what another job finds the answer
+    to the same question about the same content (question.key), empty when it must not.
     """
 
     document: int
     value: dict[str, Any]
     vector: bytes | None = None
     dimension: int = 0
+    key: str = ""
 
 
 JOB_COLUMNS = tuple(f.name for f in fields(JobRecord))
 DOCUMENT_COLUMNS = tuple(f.name for f in fields(Record))
+RESULT_COLUMNS = ("document", "json", "vector", "key", "crc")
 
 
 def job_value(name: str, value: Any) -> Any:
@@ -121,6 +130,7 @@ def document_row(record: Record) -> Row:
         record.coverage,
         record.seconds,
         record.lane,
+        record.deaths,
     )
 
 
@@ -132,7 +142,7 @@ def document_from(row: Row) -> Record:
 
 
 def result_row(record: Record, result: Result) -> Row:
-    """Return a result as (document, JSON text, vector).
+    """Return a result in the order of RESULT_COLUMNS.
 
     Raises DocumentError when the result holds a NaN or an infinity (the model overflowed: no JSON and no use), and
     ValueError when the parts do not belong together.
@@ -148,13 +158,18 @@ def result_row(record: Record, result: Result) -> Row:
         raise _not_a_number(record) from error
     if not finite:
         raise _not_a_number(record)
-    return record.id, text, result.vector
+    return record.id, text, result.vector, result.key, checksum(record.id, text, result.vector, result.key)
 
 
 def result_from(row: Row) -> Result:
-    """Build the result of a row (document, JSON text, vector)."""
-    document, text, vector = row
-    return Result(document, json.loads(text), vector, len(vector or b"") // 4)
+    """Build the result of a row (document, JSON text, vector, key)."""
+    document, text, vector, key = row
+    return Result(document, json.loads(text), vector, len(vector or b"") // 4, key)
+
+
+def checksum(document: int, text: str, vector: bytes | None, key: str) -> int:
+    """Return the CRC-32 of a result's row: SQLite's pages have no checksum that would tell a flipped bit."""
+    return zlib.crc32(vector or b"", zlib.crc32(f"{document} {key} {text}".encode()))
 
 
 def json_text(value: Any) -> str:

@@ -48,7 +48,7 @@ def replacing(*paths: str) -> Iterator[list[BinaryIO]]:
     except BaseException as error:
         written = _remove(temporary)
         if isinstance(error, OSError):
-            raise ExportError(_sentence(paths[0], error, written)) from error
+            raise ExportError(sentence(paths[0], error, written)) from error
         raise
 
 
@@ -118,7 +118,8 @@ def _second_name(target: str) -> str | None:
     return name
 
 
-def _sentence(path: str, error: OSError, written: int) -> str:
+def sentence(path: str, error: OSError, written: int) -> str:
+    """Return what to tell when writing ``path`` failed after ``written`` bytes: the reason and what to do."""
     folder = shown(os.path.dirname(os.path.abspath(path)))
     if error.errno in _FULL:
         need = f"more than {size_text(written)} needed, {free_text(path)}"

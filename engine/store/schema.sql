@@ -1,19 +1,24 @@
--- Heddle's journal, layout 1. Written in one transaction into a new file; later layouts are reached by migrations.
+-- Heddle's journal, layout 2. Written in one transaction into a new file; older files come here by migrations/*.sql.
 -- 1214538860 is 0x4864646C, "Hddl": it tells a journal from any other SQLite file.
+-- Columns are only ever added at the end of a table, and tables at the end of this file: an old file that was migrated
+-- and a new one are then the same, and what is salvaged from a damaged old file can be read with this schema.
 BEGIN;
 
 PRAGMA application_id = 1214538860;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 CREATE TABLE job (
-    id       TEXT PRIMARY KEY,
-    name     TEXT NOT NULL,
-    created  REAL NOT NULL,               -- seconds since the epoch
-    task     TEXT NOT NULL,
-    settings TEXT NOT NULL,               -- JSON object
-    priority INTEGER NOT NULL,
-    status   TEXT NOT NULL,
-    model    TEXT NOT NULL
+    id           TEXT PRIMARY KEY,
+    name         TEXT NOT NULL,
+    created      REAL NOT NULL,               -- seconds since the epoch
+    task         TEXT NOT NULL,
+    settings     TEXT NOT NULL,               -- JSON object
+    priority     INTEGER NOT NULL,
+    status       TEXT NOT NULL,
+    model        TEXT NOT NULL,
+    encoding     TEXT NOT NULL DEFAULT '',    -- chosen for files that are neither marked nor UTF-8
+    on_bad_bytes TEXT NOT NULL DEFAULT 'fail',
+    command      TEXT NOT NULL DEFAULT ''     -- sha256 of the command that the job belongs to, empty for the window's
 ) STRICT;
 
 -- A path is what the operating system gave, byte for byte: names need not be UTF-8.
@@ -33,7 +38,8 @@ CREATE TABLE document (
     unknown_share REAL NOT NULL,
     coverage      REAL NOT NULL,
     seconds       REAL NOT NULL,
-    lane          INTEGER NOT NULL
+    lane          INTEGER NOT NULL,
+    deaths        INTEGER NOT NULL DEFAULT 0  -- how often the engine ended while this document was in work
 ) STRICT;
 
 CREATE INDEX document_in_pile_order ON document (job, position, id);
@@ -42,7 +48,17 @@ CREATE INDEX document_in_pile_order ON document (job, position, id);
 CREATE TABLE result (
     document INTEGER PRIMARY KEY REFERENCES document (id) ON DELETE CASCADE,
     json     TEXT NOT NULL,
-    vector   BLOB                         -- little-endian float32, or NULL
+    vector   BLOB,                            -- little-endian float32, or NULL
+    key      TEXT NOT NULL DEFAULT '',        -- sha256 of question and content, by which another job finds the answer
+    crc      INTEGER                          -- CRC-32 of the row (record.checksum); NULL for results of layout 1
+) STRICT;
+
+CREATE INDEX result_by_key ON result (key) WHERE key <> '';
+
+-- What the journal knows of itself, by name.
+CREATE TABLE fact (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
 ) STRICT;
 
 COMMIT;

@@ -49,10 +49,12 @@ class ExportDialog(QDialog):
         for name, text in (
             ("csv", self.tr("&CSV, for spreadsheets")),
             ("jsonl", self.tr("JSON &Lines, everything that is known of each document")),
+            ("md", self.tr("&Markdown, a report to read, with a table")),
+            ("txt", self.tr("&Text files in a folder, one for each result")),
             ("npy", self.tr("&NumPy, the vectors, with an index beside them")),
         ):
             button = QRadioButton(text)
-            button.setVisible(name != "npy" or vectors)
+            button.setVisible(name not in ("npy", "txt") or vectors == (name == "npy"))
             button.toggled.connect(self._format_changed)
             self._group.addButton(button)
             self.formats[name] = button
@@ -90,20 +92,25 @@ class ExportDialog(QDialog):
         """The chosen format."""
         return next(name for name, button in self.formats.items() if button.isChecked())
 
+    @property
+    def _ending(self) -> str:
+        """How the name of the file ends; text files go into a folder, whose name has no ending."""
+        return "" if self.format == "txt" else f".{self.format}"
+
     def _format_changed(self, checked: bool) -> None:
         if not checked:
             return
         self._forget_problem()
         path = self.path.text()
         if path:
-            self.path.setText(f"{os.path.splitext(path)[0]}.{self.format}")
+            self.path.setText(os.path.splitext(path)[0] + self._ending)
             return
         folder = self._session.settings.text("export_folder") or os.path.expanduser("~")
         job = self._session.job
         name = (
             "".join(c if c.isalnum() or c in " -_" else "-" for c in (job.name if job is not None else "")) or "heddle"
         )
-        self.path.setText(os.path.join(folder, f"{name}.{self.format}"))
+        self.path.setText(os.path.join(folder, name + self._ending))
 
     def _path_edited(self) -> None:
         self._forget_problem()
@@ -116,7 +123,7 @@ class ExportDialog(QDialog):
     def _browse(self) -> None:
         dialog = QFileDialog(self, self.tr("Export to"), os.path.dirname(self.path.text()))
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix(self.format)
+        dialog.setDefaultSuffix(self._ending[1:])
         dialog.selectFile(os.path.basename(self.path.text()))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.fileSelected.connect(self._browsed)

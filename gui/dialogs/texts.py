@@ -128,10 +128,11 @@ def versions(session: Session) -> list[tuple[str, str]]:
     return lines
 
 
-def report(session: Session) -> str:
+def report(session: Session, trace: str = "") -> str:
     """Return what a report of a problem should hold: versions, machine, model, plan, counts and the engine's log.
 
-    Document names and texts are left out, but for what the engine wrote to its log.
+    ``trace`` is what an earlier crash left. Document names and texts are left out, but for what the engine wrote to its
+    log.
     """
     lines = [f"Heddle {__version__} on {platform.platform()}", f"argv: {sys.argv[:1]}"]
     lines += [f"{name} {version}" for name, version in versions(session)]
@@ -145,5 +146,7 @@ def report(session: Session) -> str:
     lines.append(f"plan {plan}")
     lines.append(f"engine {session.client.state}, {meters}")
     lines += [f"job {job.state.status} {job.state.task} {job.state.counts}" for job in session.jobs.values()]
+    if trace:
+        lines += ["", "earlier crash:", trace]
     lines += ["", "engine log:", *session.client.log_lines]
     return "\n".join(lines)

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui.pile import Change
+from gui.pile import Change, Pile
 from gui.session import Session
 from gui.tables.pile_delegate import NameDelegate, ProgressDelegate
 from gui.tables.pile_table import OPTIONAL, Column, PileTable
@@ -168,9 +168,8 @@ class PilePanel(QWidget):
 
     def _switch(self) -> None:
         job = self._session.job
-        if job is not None:
-            self._kept = (set(), -1, 0)
-            self.table.set_pile(job.pile)
+        self._kept = (set(), -1, 0)
+        self.table.set_pile(job.pile if job is not None else Pile())
         self.counts()
         self._show_page()
 

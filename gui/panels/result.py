@@ -227,7 +227,7 @@ class ResultPanel(QWidget):
         if row.encoding:
             facts.append(row.encoding)
         self._about.setText("  ·  ".join(facts))
-        self._retry.setVisible(row.state in ("failed", "cancelled"))
+        self._retry.setVisible(row.state in ("failed", "cancelled", "quarantined"))
 
     def _show_result(self, result: dict[str, Any] | None, error: str) -> None:
         self.view.show_result(self._row, result, error)

@@ -88,9 +88,15 @@ class ResultView(QWidget):
                 "failed": self.tr("This document failed"),
                 "skipped": self.tr("This document was skipped"),
                 "cancelled": self.tr("This document was cancelled"),
+                "quarantined": self.tr("The engine ended twice while it had this document"),
+                "offline": self.tr("Its folder is not there now"),
             }.get(state, "")
             if state == "failed":
                 reason = self.tr("{reason} When the cause is gone, press Retry.").format(reason=_sentence(reason))
+            elif state == "quarantined":
+                reason = self.tr("The rest goes on without it. Retry runs it once more.")
+            elif state == "offline":
+                reason = self.tr("It goes on by itself when the folder is back.")
             return state if title else "", state, title, reason
         if isinstance(result.get("text"), str):
             if state == "running":

@@ -46,7 +46,12 @@ class Column(IntEnum):
 
 OPTIONAL = (Column.SIZE, Column.ENCODING, Column.COVERAGE, Column.UNKNOWN, Column.LANE)
 
-_STATE_ORDER = {state: at for at, state in enumerate(("failed", "running", "waiting", "done", "skipped", "cancelled"))}
+_STATE_ORDER = {
+    state: at
+    for at, state in enumerate(
+        ("quarantined", "failed", "offline", "running", "waiting", "done", "skipped", "cancelled")
+    )
+}
 _RIGHT = (Column.TOKENS, Column.SECONDS, Column.SIZE, Column.COVERAGE, Column.UNKNOWN, Column.LANE)
 
 
@@ -83,7 +88,7 @@ class PileTable(QAbstractTableModel):
         }
         self._keys: dict[int, Callable[[DocumentRow], Any]] = {
             Column.STATE: lambda row: _STATE_ORDER.get(row.state, len(_STATE_ORDER)),
-            Column.NAME: self._name_key,
+            Column.NAME: lambda row: row.name,
             Column.TOKENS: lambda row: row.tokens,
             Column.PROGRESS: lambda row: row.progress,
             Column.SECONDS: lambda row: row.seconds,
@@ -163,14 +168,13 @@ class PileTable(QAbstractTableModel):
         if self._stale and self._clock() >= self._not_before:
             self._rebuild()
 
-    def _name_key(self, row: DocumentRow) -> Any:
-        return self._pile.name_key(row)  # of the pile that is shown now
-
     def _wanted(self) -> list[int]:
         numbers = self._pile.select(self._state, self._needle)
         if self._sort is None:
             return numbers
         column, descending = self._sort
+        if column == Column.NAME:
+            return self._pile.sorted_by_name(numbers, descending=descending)
         return self._pile.sorted(numbers, self._keys[column], descending=descending)
 
     def _take(self, order: list[int]) -> None:
@@ -274,7 +278,7 @@ class PileTable(QAbstractTableModel):
             case Column.PROGRESS:
                 return words.percent(row.progress)
             case Column.SECONDS:
-                return words.seconds(row.seconds) if row.seconds > 0 else ""
+                return words.seconds(row.seconds) if row.seconds >= 0.005 else ""
             case Column.RESULT:
                 return shown(row.summary or row.reason)
             case Column.SIZE:

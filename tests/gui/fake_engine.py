@@ -34,6 +34,7 @@ from engine.metrics.snapshot import (  # noqa: E402
     ThreadTime,
     TrialState,
 )
+from engine.protocol_jobs import JobFacts  # noqa: E402
 
 LABELS = ("delivery", "billing", "technical problem", "praise", "cancellation", "job application")
 STRANGE = (
@@ -52,7 +53,7 @@ STRANGE = (
     "=SUM(A1).csv",
     "quote\"'`;.txt",
 )
-STATES = ("waiting", "running", "done", "failed", "skipped", "cancelled")
+STATES = ("waiting", "running", "done", "failed", "skipped", "cancelled", "quarantined", "offline")
 
 
 class Job:
@@ -65,6 +66,24 @@ class Job:
         self.reset = True
         self.elapsed = 0.0
         self.settings: dict = {}
+        self.created = time.time()
+        self.priority = 0
+        self.open = True
+        self.deleted = False
+
+    def facts(self) -> JobFacts:
+        return JobFacts(
+            self.id,
+            self.name,
+            self.created,
+            self.task,
+            self.settings,
+            self.status,
+            self.priority,
+            "",
+            self.counts(),
+            self.open,
+        )
 
     def set(self, number: int, **fields) -> None:
         self.rows[number] = dataclasses.replace(self.rows[number], **fields)
@@ -121,7 +140,9 @@ class FakeEngine:
             self.next_id = kept["next_id"]
             for item in kept["jobs"]:
                 job = Job(item["id"], item["name"])
-                job.status, job.task = item["status"], item["task"]
+                job.status, job.task, job.settings = item["status"], item["task"], item["settings"]
+                job.created, job.priority = item["created"], item["priority"]
+                job.open = not self.o.shelve or job.status in ("queued", "running", "paused")
                 job.rows = {row[0]: DocumentRow(*row) for row in item["rows"]}
                 for number in job.numbers("running"):
                     job.set(number, state="waiting", progress=0.0)
@@ -136,9 +157,13 @@ class FakeEngine:
                     "name": j.name,
                     "status": j.status,
                     "task": j.task,
+                    "settings": j.settings,
+                    "created": j.created,
+                    "priority": j.priority,
                     "rows": [p.plain(r) for r in j.rows.values()],
                 }
                 for j in self.jobs.values()
+                if not j.deleted
             ]
             temporary = self.o.session + ".new"
             Path(temporary).write_text(json.dumps({"next_id": self.next_id, "jobs": jobs}), "utf-8")
@@ -182,7 +207,16 @@ class FakeEngine:
             Plan("cpu", 2, 1, "float32"),
             {"torch": "2.13.0", "transformers": "5.23.0"},
         )
-        self.send(p.Hello(self.o.version, "0.1.0", os.getpid(), machine, tasks(), tuple(self.jobs)))
+        self.send(
+            p.Hello(
+                self.o.version,
+                "0.1.0",
+                os.getpid(),
+                machine,
+                tasks(),
+                tuple(j.id for j in self.jobs.values() if j.open),
+            )
+        )
         if self.o.garbage:
             sys.stdout.buffer.write(b"\x00\x00\x00\x05hello")
             sys.stdout.buffer.flush()
@@ -395,6 +429,63 @@ class FakeEngine:
         return {"count": len(gone)}
 
     def on_SetPriority(self, c):
+        self.jobs[c.job].priority = c.priority
+        return {}
+
+    def on_ListJobs(self, c):
+        return {"jobs": [p.plain(j.facts()) for j in self.jobs.values() if not j.deleted]}
+
+    def on_ShowJob(self, c):
+        job = self.jobs.get(c.job)
+        if job is None or job.deleted:
+            self.send(p.Reply(c.request, False, error=f"There is no job {c.job!r}."))
+            return None
+        job.open = job.reset = True
+        job.changed = set(job.rows)
+        return {"job": p.plain(job.facts())}
+
+    def on_PutAway(self, c):
+        self.jobs[c.job].open = False
+        return {}
+
+    def on_RenameJob(self, c):
+        self.jobs[c.job].name = c.name
+        return {}
+
+    def on_DeleteJob(self, c):
+        job = self.jobs[c.job]
+        if job.status in ("queued", "running"):
+            self.send(p.Reply(c.request, False, error="It is being worked on. Pause or stop it first."))
+            return None
+        job.deleted, job.open = True, False
+        return {}
+
+    def on_RestoreJob(self, c):
+        self.jobs[c.job].deleted = False
+        return {"job": p.plain(self.jobs[c.job].facts())}
+
+    def on_DuplicateJob(self, c):
+        source, job = self.jobs[c.job], Job(c.copy, c.name)
+        job.task, job.settings = source.task, source.settings
+        for row in source.rows.values():
+            number = self.next_id
+            self.next_id += 1
+            state = row.state if row.state == "skipped" else "waiting"
+            fresh = DocumentRow(number, number, row.name, row.path, row.size, state, encoding=row.encoding)
+            job.rows[number] = fresh
+            job.changed.add(number)
+        self.jobs[c.copy] = job
+        return {"job": p.plain(job.facts())}
+
+    def on_RunFirst(self, c):
+        job = self.jobs[c.job]
+        first = [n for n in c.documents if job.rows[n].state == "waiting"]
+        job.rows = {n: job.rows[n] for n in (*first, *job.rows)}
+        return {"count": len(first)}
+
+    def on_WatchFolder(self, c):
+        if c.folder:
+            self.on_AddPaths(p.AddPaths(0, c.job, (c.folder,)))
         return {}
 
     def on_Inspect(self, c):
@@ -492,6 +583,7 @@ class FakeEngine:
         return {"path": c.path, "rows": len(rows)}
 
     def on_Shutdown(self, c):
+        self.save()
         self.send(p.Reply(c.request, True))
         self.send(p.Bye("asked to"))
         os._exit(0)
@@ -503,7 +595,8 @@ class FakeEngine:
         self.recent = [r for r in self.recent if r[0] > now - 5] + [(now, self.documents, self.tokens)]
         span = max(now - self.recent[0][0], 0.1)
         told, room, more = [], 2000, False
-        for job in self.jobs.values():
+        opened = [job for job in self.jobs.values() if job.open]
+        for job in opened:
             numbers = sorted(job.changed)[:room]
             room -= len(numbers)
             job.changed.difference_update(numbers)
@@ -512,11 +605,11 @@ class FakeEngine:
                 told.append(JobRows(job.id, tuple(job.rows[n] for n in numbers), tuple(job.removed), job.reset))
                 job.removed, job.reset = [], False
         states = []
-        for j in self.jobs.values():
+        for j in opened:
             counts = j.counts()
             left, done = counts["waiting"] + counts["running"], counts["done"] + counts["failed"]
             eta = j.elapsed * left / done if done > 10 and j.status == "running" else -1.0
-            states.append(JobState(j.id, j.name, j.status, j.adding, 0, j.task, counts, 0, 0, j.elapsed, eta))
+            states.append(JobState(j.id, j.name, j.status, j.adding, j.priority, j.task, counts, 0, 0, j.elapsed, eta))
         notices, self.notices = tuple(self.notices), []
         busy = any(j.status == "running" for j in self.jobs.values())
         return Snapshot(
@@ -656,6 +749,7 @@ def main() -> None:
     a.add_argument("--session", default="")
     a.add_argument("--parent", type=int, default=0)
     a.add_argument("--keep", action="store_true")
+    a.add_argument("--shelve", action="store_true")
     a.add_argument("--rows", type=int, default=20)
     a.add_argument("--per-tick", type=int, default=4)
     a.add_argument("--open", default="starter")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import psutil
 import pytest
 from window_helpers import FAKE
 
-from gui.app import forget_orphans, options
+from gui.app import options
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -75,25 +76,24 @@ def test_without_a_data_folder_it_is_the_users_own(monkeypatch, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_window_and_engine_in_good_order(program, tmp_path, number):
     process = program()
-    sessions = tmp_path / "data" / "sessions"
-    wait_until(lambda: list(sessions.glob("*.sqlite")))
+    journal = tmp_path / "data" / "journal.sqlite"
+    wait_until(journal.exists)
     (engine,) = engines(process)
     process.send_signal(number)
     assert process.wait(10) == 0
     assert not engine.is_running()
-    assert list(sessions.iterdir()) == []
+    assert journal.exists()
     assert b"Traceback" not in process.stderr.read()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_a_second_start_gives_its_paths_to_the_first_and_exits_0(program, tmp_path):
     first = program()
-    sessions = tmp_path / "data" / "sessions"
-    wait_until(lambda: list(sessions.glob("*.sqlite")))
+    journal = tmp_path / "data" / "journal.sqlite"
+    wait_until(journal.exists)
     second = program("/given/folder")
     assert second.wait(20) == 0
-    kept = next(sessions.glob("*.sqlite"))
-    wait_until(lambda: b"/given/folder/" in kept.read_bytes())
+    wait_until(lambda: b"/given/folder/" in journal.read_bytes())
     assert first.poll() is None
     first.terminate()
     assert first.wait(10) == 0
@@ -102,27 +102,32 @@ def test_a_second_start_gives_its_paths_to_the_first_and_exits_0(program, tmp_pa
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_a_killed_window_leaves_no_engine_and_the_next_start_works(program, tmp_path):
     first = program()
-    sessions = tmp_path / "data" / "sessions"
-    wait_until(lambda: list(sessions.glob("*.sqlite")))
+    journal = tmp_path / "data" / "journal.sqlite"
+    wait_until(journal.exists)
     (engine,) = engines(first)
     first.kill()
     wait_until(lambda: not engine.is_running() or engine.status() == psutil.STATUS_ZOMBIE)
-    left = set(sessions.iterdir())
-    assert left
-    second = program("--sample")
-    wait_until(lambda: any(f not in left for f in sessions.glob("*.sqlite")))
-    wait_until(lambda: not left & set(sessions.iterdir()))
+    # The lock and the socket of the killed window are still there, and neither stops the next one.
+    assert (tmp_path / "data" / "heddle.lock").exists()
+    second = program("/given/folder")
+    wait_until(lambda: b"/given/folder/" in journal.read_bytes())
     second.terminate()
     assert second.wait(10) == 0
 
 
-def test_orphans_are_forgotten_and_the_own_session_is_kept(tmp_path):
-    own = tmp_path / f"{os.getpid()}.sqlite"
-    for name in ("1.sqlite", "1.sqlite-wal", "1.sqlite-shm", "notes.txt"):
-        (tmp_path / name).write_text("x", "utf-8")
-    own.write_text("x", "utf-8")
-    forget_orphans(str(tmp_path))
-    assert {p.name for p in tmp_path.iterdir()} == {own.name, "notes.txt"}
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_pile_of_a_killed_window_is_there_after_the_next_start(program, tmp_path):
+    first = program("/given/folder")
+    journal = tmp_path / "data" / "journal.sqlite"
+    wait_until(lambda: journal.exists() and b"/given/folder/" in journal.read_bytes())
+    first.kill()
+    first.wait(10)
+    before = json.loads(journal.read_text("utf-8"))["jobs"]
+    second = program()
+    wait_until(lambda: engines(second))
+    second.terminate()
+    assert second.wait(10) == 0
+    assert json.loads(journal.read_text("utf-8"))["jobs"] == before
 
 
 def test_the_window_imports_neither_torch_nor_transformers_nor_charts_before_it_is_shown():
@@ -135,7 +140,7 @@ def test_the_window_imports_neither_torch_nor_transformers_nor_charts_before_it_
 
 def test_the_log_and_the_crash_file_are_in_the_data_folder(program, tmp_path):
     process = program()
-    wait_until(lambda: list((tmp_path / "data").glob("sessions/*.sqlite")))
+    wait_until((tmp_path / "data" / "journal.sqlite").exists)
     process.terminate()
     process.wait(10)
-    assert {"window.log", "crash.log", "window.ini"} <= {p.name for p in (tmp_path / "data").iterdir()}
+    assert {"window.log", "engine.log", "crash.log", "window.ini"} <= {p.name for p in (tmp_path / "data").iterdir()}

@@ -1,4 +1,4 @@
-"""Closing asks when something would be lost, then ends window and engine."""
+"""Closing asks while something is under way, then ends window and engine."""
 
 from __future__ import annotations
 
@@ -69,27 +69,17 @@ def test_asking_twice_shows_one_question(qtbot, make_window):
     wait_for(qtbot, lambda: window.closing.question is None)
 
 
-def test_results_that_are_not_exported_are_asked_for(qtbot, make_window, tmp_path):
+def test_results_that_are_not_exported_are_kept_and_not_asked_for(qtbot, make_window):
     window = started(qtbot, make_window, "--per-tick", "60")
     wait_for(qtbot, lambda: window.session.job.state.status == "finished")
-    window.close()
-    box = window.closing.question
-    assert "not exported" in box.text()
-    press(box, "Cancel")
-    wait_for(qtbot, lambda: window.closing.question is None)
-    replies = []
-    window.session.export(str(tmp_path / "out.csv"), "csv", replies.append)
-    wait_for(qtbot, lambda: replies)
     with qtbot.waitSignal(window.closed, timeout=5000):
         window.close()
 
 
-def test_the_sample_pile_is_never_missed(qtbot, make_window):
-    window = make_window("--rows", 6, "--per-tick", 6)
-    window.actions_.sample.trigger()
-    wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 6)
-    window.start()
-    wait_for(qtbot, lambda: window.session.job.state.status == "finished")
+def test_a_paused_pile_is_not_asked_for(qtbot, make_window):
+    window = started(qtbot, make_window)
+    window.session.pause()
+    wait_for(qtbot, lambda: window.session.job.state.status == "paused")
     with qtbot.waitSignal(window.closed, timeout=5000):
         window.close()
 

@@ -17,7 +17,7 @@ def finished(qtbot, make_window):
         wait_for(qtbot, lambda: window.session.job.state.status == "finished")
         wait_for(qtbot, window.actions_.export.isEnabled)
         window.actions_.export.trigger()
-        return window, window._dialogs["export"]
+        return window, window.dialogs.shown["export"]
 
     return make
 
@@ -27,7 +27,7 @@ def test_a_csv_is_written_and_said(qtbot, finished, tmp_path):
     assert dialog.format == "csv"
     dialog.path.setText(str(tmp_path / "out.csv"))
     dialog.write.click()
-    wait_for(qtbot, lambda: "export" not in window._dialogs)
+    wait_for(qtbot, lambda: "export" not in window.dialogs.shown)
     assert (tmp_path / "out.csv").exists()
     assert any("Exported 8 documents" in text for text in window.messages.texts)
 
@@ -40,7 +40,7 @@ def test_a_failed_export_shows_its_sentence_and_can_be_tried_again(qtbot, finish
     assert "disk is full" in dialog.message.text()
     assert dialog.write.isEnabled()
     dialog.write.click()
-    wait_for(qtbot, lambda: "export" not in window._dialogs)
+    wait_for(qtbot, lambda: "export" not in window.dialogs.shown)
     assert (tmp_path / "out.csv").exists()
 
 
@@ -53,7 +53,7 @@ def test_a_file_that_is_there_is_replaced_only_after_a_second_press(qtbot, finis
     assert "already" in dialog.message.text()
     assert target.read_text("utf-8") == "mine"
     dialog.write.click()
-    wait_for(qtbot, lambda: "export" not in window._dialogs)
+    wait_for(qtbot, lambda: "export" not in window.dialogs.shown)
     assert target.read_text("utf-8") != "mine"
 
 
@@ -63,10 +63,19 @@ def test_formats_change_the_ending_and_are_remembered(qtbot, finished, tmp_path)
     dialog.formats["jsonl"].click()
     assert dialog.path.text() == str(tmp_path / "out.jsonl")
     dialog.write.click()
-    wait_for(qtbot, lambda: "export" not in window._dialogs)
+    wait_for(qtbot, lambda: "export" not in window.dialogs.shown)
     window.actions_.export.trigger()
-    assert window._dialogs["export"].format == "jsonl"
-    assert window._dialogs["export"].path.text().startswith(str(tmp_path))
+    assert window.dialogs.shown["export"].format == "jsonl"
+    assert window.dialogs.shown["export"].path.text().startswith(str(tmp_path))
+
+
+def test_a_report_and_a_folder_of_texts_are_offered(finished, tmp_path):
+    _, dialog = finished()
+    dialog.path.setText(str(tmp_path / "out.csv"))
+    dialog.formats["txt"].click()
+    assert dialog.path.text() == str(tmp_path / "out")
+    dialog.formats["md"].click()
+    assert dialog.path.text() == str(tmp_path / "out.md")
 
 
 def test_vectors_are_offered_only_where_there_are_some(finished):

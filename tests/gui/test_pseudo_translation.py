@@ -31,7 +31,7 @@ from gui.tables.pile_table import Column
 BRACKETS = re.compile(r"«[^«»]*»")
 
 DATA = re.compile(
-    r"\d{3}-mail-[a-z-]+\.txt|/some/folder|/\S+\.(sqlite|csv|ini)"  # documents and files
+    r"\d{3}-mail-[a-z-]+\.txt|(/some/)?pile-of-mails|/\S+\.(sqlite|csv|ini)"  # documents and files
     r"|all-MiniLM-L6-v2( \(starter\))?|multilingual-e5-small|writer-0\.5b|broken-shards|/models/\S+|BertModel|xlm-roberta|bert|qwen2"  # models
     r"|delivery|billing|technical problem|praise|cancellation|job application|parcels|money"  # the user's labels
     r"|float32|bf16|int8|int4|cuda:0|cpu|utf-8|cp1252|Test processor|Test GPU|AVX2"  # the machine's own names
@@ -143,7 +143,7 @@ def test_an_empty_window(window):
 def test_a_window_before_a_run(qtbot, brackets, make_window):
     window = make_window("--open", "cache")
     window.task_panel.preset("generate", {"prompt": "{text}"})
-    window.session.add_paths(["/some/folder"])
+    window.session.add_paths(["/some/pile-of-mails"])
     wait_for(qtbot, lambda: not window.task_panel.counts.isHidden())
     records = window.session.job.pile.records
     window.pile_panel.choose(next(n for n in records if n % 2 == 0))
@@ -158,7 +158,7 @@ def test_a_window_before_a_run(qtbot, brackets, make_window):
 
 
 def test_a_window_at_work_and_after(qtbot, window):
-    window.session.add_paths(["/some/folder"])
+    window.session.add_paths(["/some/pile-of-mails"])
     wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 60)
     window.task_panel.preset("classify", {"labels": "delivery: parcels\nbilling: money"})
     window.start()
@@ -188,14 +188,15 @@ def test_every_kind_of_setting_and_its_problems(qtbot, window):
 
 
 def test_dialogs_and_questions(qtbot, window):
-    window.session.add_paths(["/some/folder"])
+    window.session.add_paths(["/some/pile-of-mails"])
     wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 60)
     window.session.start("embed", {})
     wait_for(qtbot, lambda: window.session.job.state.status == "finished")
-    for action in (window.actions_.export, window.actions_.about, window.actions_.log, window.actions_.report):
+    a = window.actions_
+    for action in (a.export, a.about, a.log, a.report, a.jobs):
         action.trigger()
-    check(window, *window._dialogs.values())
-    dialog = window._dialogs["export"]
+    check(window, *window.dialogs.shown.values())
+    dialog = window.dialogs.shown["export"]
     dialog.path.setText("")
     dialog.write.click()
     check(dialog)
@@ -204,6 +205,11 @@ def test_dialogs_and_questions(qtbot, window):
     window.start()
     check(window.findChild(QWidget, "question"))
     window.findChild(QWidget, "question").escapeButton().click()
+    window.commands.rename(window.session.current)
+    check(window.findChild(QWidget, "rename"))
+    window.findChild(QWidget, "rename").reject()
+    window.session.retry(list(window.session.job.pile.records))
+    wait_for(qtbot, lambda: window.session.job.busy)
     window.close()
     check(window.closing.question)
     window.closing.question.escapeButton().click()

@@ -20,8 +20,8 @@ from gui import awake as awake_module
 from gui import progress
 from gui.awake import Awake
 from gui.collector import Collector
+from gui.job import Job
 from gui.panels.result_view import ResultView
-from gui.session import Job
 from gui.single_instance import SingleInstance
 from gui.theme import DARK, LIGHT, Colours
 from gui.widgets.chips import Chips

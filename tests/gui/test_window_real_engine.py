@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
+import logging.handlers
 import os
 import signal
 import sys
@@ -147,11 +149,11 @@ def test_exports_hold_every_document(qtbot, window, folder, tmp_path):
     wait_for(qtbot, lambda: status(window) == "finished")
     for name in ("csv", "jsonl"):
         window.export()
-        dialog = window._dialogs["export"]
+        dialog = window.dialogs.shown["export"]
         dialog.formats[name].setChecked(True)
         dialog.path.setText(str(tmp_path / f"out.{name}"))
         dialog.write.click()
-        wait_for(qtbot, lambda: "export" not in window._dialogs)
+        wait_for(qtbot, lambda: "export" not in window.dialogs.shown)
     data = (tmp_path / "out.csv").read_bytes()
     assert data.startswith(b"\xef\xbb\xbf")
     assert len(list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"))))) == 11
@@ -166,7 +168,7 @@ def test_a_failed_export_says_why_and_succeeds_elsewhere(qtbot, window, folder, 
     window.start()
     wait_for(qtbot, lambda: status(window) == "finished")
     window.export()
-    dialog = window._dialogs["export"]
+    dialog = window.dialogs.shown["export"]
     dialog.path.setText(str(tmp_path / "no" / "such" / "folder" / "out.csv"))
     dialog.write.click()
     wait_for(qtbot, dialog.message.isVisible)
@@ -175,7 +177,7 @@ def test_a_failed_export_says_why_and_succeeds_elsewhere(qtbot, window, folder, 
     dialog.path.textEdited.emit(dialog.path.text())
     dialog.write.click()
     wait_for(qtbot, (tmp_path / "out.csv").exists)
-    wait_for(qtbot, lambda: "export" not in window._dialogs)
+    wait_for(qtbot, lambda: "export" not in window.dialogs.shown)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -218,6 +220,45 @@ def test_closing_in_the_middle_ends_window_and_engine(qtbot, window, large):
     took = time.monotonic() - begin
     assert not any(p.is_running() for p in family)
     print(f"closing in the middle took {took:.2f} s")
+
+
+def test_a_pile_goes_on_in_the_next_window_without_loss(qtbot, window, make_window, large, tmp_path):
+    working(qtbot, window, large)
+    with qtbot.waitSignal(window.closed, timeout=10_000):
+        window.closing.now()
+    second = make_window(ready=False, patience=PATIENCE, command=engine_command(str(tmp_path / "session.sqlite")))
+    qtbot.waitUntil(lambda: any(text.startswith("Resumed") for text in second.messages.texts), timeout=60_000)
+    qtbot.waitUntil(lambda: status(second) == "finished" and counts(second)["done"] == 1500, timeout=120_000)
+    assert sum(counts(second).values()) == 1500
+    wait_for(qtbot, lambda: len(rows(second)) == 1500)
+
+
+def test_the_logs_hold_no_text_of_a_document(qtbot, window, folder, tmp_path, monkeypatch):
+    from gui.crash import start_logging
+
+    monkeypatch.setattr("gui.crash.qInstallMessageHandler", lambda handler: handler)  # the tests have their own
+    root, engine_log = logging.getLogger(), logging.getLogger("engine process")
+    before = list(root.handlers), root.level, engine_log.propagate
+    start_logging(str(tmp_path))
+    try:
+        (folder / "nobody-may-read.txt").write_text("a secret word: xylographer", "utf-8")
+        (folder / "broken.txt").write_bytes(b"xylographer \xff\xfe\x00 broken")
+        drop(window, str(folder))
+        wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 13)
+        window.start()
+        wait_for(qtbot, lambda: status(window) == "finished")
+        os.kill(window.session.client.pid, signal.SIGTERM)
+        wait_for(qtbot, lambda: window.session.client.state == "restarting")
+    finally:
+        for logger in (root, engine_log):
+            for handler in [h for h in logger.handlers if isinstance(h, logging.handlers.RotatingFileHandler)]:
+                logger.removeHandler(handler)
+                handler.close()
+        root.setLevel(before[1])
+        engine_log.propagate = before[2]
+    written = "".join((tmp_path / name).read_text("utf-8") for name in ("window.log", "engine.log"))
+    assert "ended: terminated" in written
+    assert "xylographer" not in written
 
 
 def test_two_piles_run_one_after_another_and_keep_their_rows(qtbot, window, folder, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.documents.document import State
 from engine.errors import DocumentError, HeddleError
 from engine.store import writer
 from engine.store.journal import Journal
@@ -121,7 +122,8 @@ def test_counts_name_every_state(journal):
     journal.add_documents(record(number) for number in range(1, 6))
     journal.finish(*done(1))
     journal.finish(record(2, state="failed", reason="not text"), None)
-    assert journal.counts("job") == {"waiting": 3, "running": 0, "done": 1, "failed": 1, "skipped": 0, "cancelled": 0}
+    some = {"waiting": 3, "done": 1, "failed": 1}
+    assert journal.counts("job") == dict.fromkeys(map(str, State), 0) | some
     assert journal.last_document_id() == 5
 
 

@@ -194,21 +194,6 @@ def test_a_newer_layout_that_is_still_in_the_log_is_refused(path, tmp_path):
         Journal(str(away / "session.heddle"))
 
 
-def test_damaged_pages_are_refused_untouched(path, tmp_path):
-    filled(path)
-    file = tmp_path / "session.heddle"
-    data = bytearray(file.read_bytes())
-    data[4096:12288] = b"\xa5" * 8192
-    file.write_bytes(data)
-    refused(path, tmp_path, "damaged")
-
-
-def test_a_log_without_its_file_is_never_replayed_into_a_new_one(path, tmp_path):
-    filled(path)
-    os.replace(path, f"{path}-wal")
-    refused(path, tmp_path, "Move the log away")
-
-
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(HeddleError, match="nowhere"):
         Journal(str(tmp_path / "nowhere" / "session.heddle"))

@@ -1,0 +1,50 @@
+"""A job as the window knows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engine.metrics.snapshot import JobState
+from engine.protocol_jobs import JobFacts
+from gui.pile import Pile
+from gui.words import BUSY, STATES
+
+
+@dataclass(slots=True)
+class Job:
+    """A pile that is open in the window.
+
+    ``asked`` counts commands under way, that a second click would give twice; ``interrupted`` are paths whose adding
+    the engine did not survive.
+    """
+
+    id: str
+    name: str
+    state: JobState
+    pile: Pile = field(default_factory=Pile)
+    asked: int = 0
+    settled: bool = True
+    creating: bool = False
+    interrupted: list[tuple[str, ...]] = field(default_factory=list)
+
+    @property
+    def busy(self) -> bool:
+        """Whether lanes work for it or will by themselves."""
+        return self.state.status in BUSY
+
+    def count(self, *states: str) -> int:
+        """Return how many documents are in one of ``states``; with none named, all."""
+        return sum(self.state.counts.get(state, 0) for state in states or STATES)
+
+
+def new_job(number: str, name: str) -> Job:
+    """Return an empty job that the engine has not heard of yet."""
+    return Job(number, name, JobState(number, name, "ready", False, 0, "", {}, 0, 0, 0.0, -1.0))
+
+
+def job_of(facts: JobFacts) -> Job:
+    """Return a job of the journal, whose rows are still to come."""
+    state = JobState(
+        facts.id, facts.name, facts.status, False, facts.priority, facts.task, dict(facts.counts), 0, 0, 0.0, -1.0
+    )
+    return Job(facts.id, facts.name, state)

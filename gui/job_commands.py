@@ -1,0 +1,117 @@
+"""What the user can do with a job as a whole, from the menu for the pile that is shown and from the list for any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QWidget
+
+from engine.protocol_jobs import JobFacts
+from gui.escape import shown
+from gui.session import Session
+from gui.shelf import Shelf
+
+if TYPE_CHECKING:
+    from gui.panels.task import TaskPanel
+
+
+class JobCommands(QObject):
+    """Asks what has to be asked (a name, a folder) without blocking, and tells the shelf."""
+
+    def __init__(self, shelf: Shelf, session: Session, task: TaskPanel, window: QWidget) -> None:
+        """Work on ``shelf``; a job that is opened fills in its task in ``task``; dialogs belong to ``window``."""
+        super().__init__(window)
+        self.shelf, self._session, self._task, self._window = shelf, session, task, window
+        self.start: Callable[[], None] = lambda: None
+        """Starts the pile that is shown, or asks whether to run it again."""
+        self.export: Callable[[], None] = lambda: None
+        """Asks where to export the pile that is shown."""
+        shelf.shown_again.connect(self._fill_in)
+
+    def _fill_in(self, facts: JobFacts) -> None:
+        if facts.task:
+            self._task.preset(facts.task, facts.settings)
+
+    @property
+    def current(self) -> str:
+        """The id of the pile that is shown, "" for none."""
+        return self._session.current
+
+    def open(self, job: str) -> None:
+        """Show a job in the window, with its results and its task."""
+        self.shelf.show(job)
+
+    def resume(self, job: str) -> None:
+        """Go on with a paused job."""
+        self._then(job, self._session.resume)
+
+    def run_again(self, job: str) -> None:
+        """Show a job and ask whether to run it again."""
+        self._then(job, self.start)
+
+    def export_results(self, job: str) -> None:
+        """Show a job and ask where to export it to."""
+        self._then(job, self.export)
+
+    def _then(self, job: str, does: Callable[[], None]) -> None:
+        """Do something with a job as soon as it is the one that is shown."""
+        if self.current == job:
+            does()
+            return
+
+        def shown_now(facts: JobFacts) -> None:
+            self.shelf.shown_again.disconnect(shown_now)
+            if facts.id == job:
+                does()
+
+        self.shelf.shown_again.connect(shown_now)
+        self.shelf.show(job)
+
+    def rename(self, job: str, parent: QWidget | None = None) -> None:
+        """Ask for another name."""
+        facts = self.shelf.facts(job)
+        if facts is None:
+            return
+        dialog = QInputDialog(parent or self._window)
+        dialog.setObjectName("rename")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setWindowTitle(self.tr("Rename"))
+        dialog.setLabelText(self.tr("Name of the pile:"))
+        dialog.setTextValue(shown(facts.name))
+        dialog.setTextEchoMode(QLineEdit.EchoMode.Normal)
+        dialog.textValueSelected.connect(lambda name: self.shelf.rename(job, name))
+        dialog.open()
+
+    def duplicate(self, job: str) -> None:
+        """Make another job of the same documents and fill in its task, to be changed."""
+        self.shelf.duplicate(job)
+
+    def delete(self, job: str) -> None:
+        """Delete a job; it can be undone, so nothing is asked."""
+        self.shelf.delete(job)
+
+    def put_away(self, job: str) -> None:
+        """Close a job in the window."""
+        self.shelf.put_away(job)
+
+    def watch(self, job: str) -> None:
+        """Ask for a folder to watch, or end watching."""
+        if self.shelf.watched(job):
+            self.shelf.watch(job, "")
+            return
+        dialog = QFileDialog(self._window, self.tr("Watch a folder"), self._session.settings.text("last_folder"))
+        dialog.setObjectName("watch")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        dialog.fileSelected.connect(lambda folder: self.shelf.watch(job, folder))
+        dialog.open()
+
+    def may_change(self, facts: JobFacts | None) -> bool:
+        """Return whether a job can be deleted or put away: nothing works for it."""
+        if facts is None or facts.status in ("queued", "running"):
+            return False
+        job = self._session.jobs.get(facts.id)
+        return job is None or not (job.state.adding or job.count("running"))
