@@ -183,6 +183,7 @@ def _run(
 ) -> int:
     opening: Future[Any] | None = None
     watch = _Watch(engine, errors, quiet=order.quiet)
+    trouble = ""
     while not ((opening is None or opening.done()) and engine.wait(job, 0.0)):
         if interrupted:
             engine.cancel_open()
@@ -196,6 +197,9 @@ def _run(
         if opening is not None and opening.done() and opening.exception() is not None:
             opening.result()
         state = watch.look()
+        if engine.journal.problem != trouble:
+            trouble = engine.journal.problem
+            errors.write(f"\n{trouble}\n" if trouble else "The journal can be written again.\n")
         if state is not None and state.status == "paused" and (opening is None or opening.done()):
             break
         if state is not None and _waits_offline(state):
