@@ -16,7 +16,7 @@ from engine.documents.read import NotADocument, read
 from engine.documents.walk import Walk
 from engine.errors import DocumentError
 from engine.job import Document
-from engine.store.record import Record
+from engine.store.record import DOCUMENT_COLUMNS, Record
 
 if TYPE_CHECKING:
     from engine.job import Job
@@ -116,7 +116,23 @@ def _meet_again(runner: Runner, job: Job, number: int, found: Source | Skipped) 
         return
     job.note_device(found.path)
     if (record.size, record.mtime_ns) != (found.size, found.mtime_ns):
-        runner.renew(job, number, _document(runner, job, found))
+        _renew(runner, job, number, _document(runner, job, found))
+
+
+def _renew(runner: Runner, job: Job, number: int, document: Document) -> None:
+    """Put a document that was read anew in the place of an older state of its file; what runs is left alone."""
+    with runner.lock:
+        held = job.documents.get(number)
+        if held is None or held.record.state == State.RUNNING:
+            return
+        held.start_over()
+        held.summary, held.note = "", document.note
+        waited = held.record.state == State.WAITING
+        same = {"id", "job", "position", "path"}
+        job.change(number, **{name: getattr(document.record, name) for name in DOCUMENT_COLUMNS if name not in same})
+        if held.record.state == State.WAITING and not waited:
+            job.line_up(number)
+        runner.kept_in(job).update_documents([held.record])
 
 
 def _document(runner: Runner, job: Job, found: Source | Skipped) -> Document:

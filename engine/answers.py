@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.booking import warning
 from engine.documents.document import State
 from engine.errors import HeddleError
+from engine.store.record import Result
 
 if TYPE_CHECKING:
     from engine.job import Document, Job
     from engine.runner import Runner
-    from engine.store.record import Record, Result
+    from engine.store.record import Record
 
 log = logging.getLogger(__name__)
 
-Answers = dict[int, tuple["Record", "Result"]]
+Answers = dict[int, tuple["Record", Result]]
 """By document: what was found, the document that it was made of and the result."""
 
 
-def find(runner: Runner, job: Job, documents: Iterable[Document]) -> Answers:
+def find(runner: Runner, job: Job, documents: Iterable[Document], *, settled: bool = False) -> Answers:
     """Return the answers that the journal has for waiting documents; none if the job wants to be run anyway.
 
-    Waits for the disk, so it is called without the runner's lock.
+    Waits for the disk, unless that was ``settled`` before, so it is called without the runner's lock.
     """
     if job.again or job.task is None or job.scratch is not None:
         return {}
@@ -38,7 +38,7 @@ def find(runner: Runner, job: Job, documents: Iterable[Document]) -> Answers:
     if not keys:
         return {}
     try:
-        found = runner.journal.answers(list(keys))
+        found = runner.journal.answers(list(keys), settled=settled)
     except HeddleError as error:
         log.warning("earlier answers cannot be looked up: %s", error)
         return {}
@@ -61,9 +61,10 @@ def apply(runner: Runner, job: Job, answers: Answers) -> None:
         document.start_over()
         document.summary, document.progress = summary, 1.0
         known = {name: getattr(source, name) for name in ("tokens", "unknown_share", "coverage")}
-        job.change(number, state=str(State.DONE), seconds=0.0, lane=-1, **known)
-        job.change(number, reason=warning(document))
-        document.ticket = runner.kept_in(job).finish(document.record, replace(result, document=number))
+        reason = warning(document.note, source)
+        job.change(number, state=str(State.DONE), seconds=0.0, lane=-1, reason=reason, **known)
+        copy = Result(number, result.value, result.vector, result.dimension, result.key)
+        document.ticket = runner.kept_in(job).finish(document.record, copy)
         job.answered += 1
 
 
@@ -76,7 +77,8 @@ def look_up(runner: Runner, job: Job) -> None:
         with runner.lock:
             waiting = [document for document in job.documents.values() if document.record.state == State.WAITING]
         for start in range(0, len(waiting), 1_000):
-            found = find(runner, job, waiting[start : start + 1_000])
+            # What was written meanwhile is this job's own, and need not be seen.
+            found = find(runner, job, waiting[start : start + 1_000], settled=start > 0)
             with runner.lock:
                 apply(runner, job, found)
     finally:

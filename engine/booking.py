@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.documents.document import State
 from engine.errors import HeddleError
-from engine.job import LIVE, Document, Job
+from engine.job import LIVE, Job
 from engine.lanes.meter import LaneMeter
 from engine.lanes.work import Anchors, Batch, Count, Prepare, Prepared, Work
 from engine.offline import OfflineWatch
@@ -204,7 +204,7 @@ class Booking:
             seconds += document.record.seconds
             document.start_over()
             document.summary, document.progress = outcome.summary, 1.0
-            reason = warning(document)
+            reason = warning(document.note, document.record)
             job.change(number, state=str(State.DONE), seconds=seconds, lane=lane, reason=reason)
             blob = None if outcome.vector is None else np.ascontiguousarray(outcome.vector, "<f4").tobytes()
             document.ticket = self.kept_in(job).finish(
@@ -372,10 +372,9 @@ UNKNOWN_LIMIT = 0.1
 """Share of unknown tokens above which a row warns (law 12)."""
 
 
-def warning(document: Document) -> str:
-    """Return what a row that is done should tell all the same, or nothing."""
-    record = document.record
-    notes = [document.note] if document.note else []
+def warning(note: str, record: Record) -> str:
+    """Return what a row that is done should tell all the same, or nothing: its ``note``, coverage, unknown tokens."""
+    notes = [note] if note else []
     if record.coverage < 0.9995:
         notes.append(f"only {record.coverage:.0%} of the text was used")
     if record.unknown_share > UNKNOWN_LIMIT:

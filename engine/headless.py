@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import os
 import shutil
 import signal
@@ -16,16 +15,16 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from engine import machine, tasks
+from engine import tasks
 from engine.documents.document import State
 from engine.engine import Engine
-from engine.errors import ExportError, HeddleError, UsageError
+from engine.errors import HeddleError, UsageError
 from engine.job import LIVE
 from engine.lanes.plan import Plan
 from engine.metrics.snapshot import DocumentRow, JobState, Snapshot
 from engine.models.fingerprint import fingerprint
-from engine.protocol import plain
 from engine.question import command, model_key, question
+from engine.run_report import report, save
 from engine.store.cells import shown
 
 ALL_DONE, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -183,6 +182,7 @@ def _run(
 ) -> int:
     opening: Future[Any] | None = None
     watch = _Watch(engine, errors, quiet=order.quiet)
+    trouble = ""
     while not ((opening is None or opening.done()) and engine.wait(job, 0.0)):
         if interrupted:
             engine.cancel_open()
@@ -196,6 +196,9 @@ def _run(
         if opening is not None and opening.done() and opening.exception() is not None:
             opening.result()
         state = watch.look()
+        if engine.journal.problem != trouble:
+            trouble = engine.journal.problem
+            errors.write(f"\n{trouble}\n" if trouble else "The journal can be written again.\n")
         if state is not None and state.status == "paused" and (opening is None or opening.done()):
             break
         if state is not None and _waits_offline(state):
@@ -212,7 +215,7 @@ def _run(
     with contextlib.suppress(HeddleError) if interrupted else contextlib.nullcontext():
         _write(engine, job, order, watch.rows, output, errors)
     if order.report:
-        _save_json(order.report, report(watch.last, state, order, engine, time.monotonic() - began))
+        save(order.report, report(watch.last, state, order.settings, engine, time.monotonic() - began))
     if interrupted:
         errors.write("Interrupted. The same command goes on.\n" if order.out else "Interrupted.\n")
         return INTERRUPTED
@@ -263,69 +266,6 @@ def _said(row: DocumentRow) -> str:
     if row.state == "done":
         return f"{row.summary} ({row.reason})" if row.reason else row.summary
     return row.reason
-
-
-def report(last: Snapshot, state: JobState, order: Order, engine: Engine, seconds: float) -> dict[str, Any]:
-    """Return the report of a run: counts by state, speed, plan, model, versions, CPU seconds of each thread."""
-    meters = last.meters
-    work = max(state.elapsed, 1e-9)
-    return {
-        "task": state.task,
-        "settings": order.settings,
-        "status": state.status,
-        "counts": state.counts,
-        "seconds": round(state.elapsed, 3),
-        "seconds_with_start": round(seconds, 3),
-        "documents_per_s": round(state.counts["done"] / work, 3),
-        "tokens_per_s": round(state.tokens_done / work, 3),
-        "tokens": state.tokens_done,
-        "plan": plain(last.plan),
-        "gil_share": round(meters.gil_share, 4),
-        "model": plain(last.model),
-        "lanes": [plain(lane) for lane in last.lanes],
-        "threads": [plain(thread) for thread in last.threads],
-        "process_cpu": round(meters.process_cpu, 3),
-        "rss": meters.rss,
-        "cores": machine.core_count(),
-        "instruction_set": machine.instruction_set(),
-        "versions": machine.versions(),
-        "journal": engine.journal.integrity(),
-        **written(last, engine),
-    }
-
-
-def written(last: Snapshot, engine: Engine) -> dict[str, Any]:
-    """Return what the report tells of generation: prefill and decode tokens/s, TTFT, KV memory, prefix tokens reused."""
-    meters = last.meters
-    if not meters.prefill_tokens:
-        return {}
-    with engine.runner.lock:
-        counted = [lane.statistics for lane in engine.runner.lanes if lane.statistics is not None]
-        ttft = sorted(engine.runner.ttft)
-    # Lanes work side by side, so their rates add up.
-    prefill = sum(one.prefill_tokens / one.prefill_seconds for one in counted if one.prefill_seconds > 0)
-    decode = sum(one.decode_tokens / one.decode_seconds for one in counted if one.decode_seconds > 0)
-    return {
-        "generation": {
-            "prefill_tokens": meters.prefill_tokens,
-            "decode_tokens": meters.decode_tokens,
-            "prefix_tokens_reused": meters.prefix_tokens,
-            "prefill_tokens_per_s": round(prefill, 2),
-            "decode_tokens_per_s": round(decode, 2),
-            "ttft_p50": round(ttft[len(ttft) // 2], 6) if ttft else None,
-            "ttft_p99": round(ttft[min(len(ttft) - 1, len(ttft) * 99 // 100)], 6) if ttft else None,
-            "kv_bytes": meters.kv_bytes,
-        }
-    }
-
-
-def _save_json(path: str, value: dict[str, Any]) -> None:
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(value, file, indent=2, ensure_ascii=True)
-            file.write("\n")
-    except OSError as error:
-        raise ExportError(f"The report {shown(path)} could not be written: {error.strerror}.") from error
 
 
 class _Watch:

@@ -12,6 +12,7 @@ from engine.metrics.threads import name_this_thread
 
 if TYPE_CHECKING:
     from engine.runner import Runner
+    from engine.store.record import Record
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class OfflineWatch:
                 # The first that is there speaks for its folder: what is gone for good fails when it is read.
                 if any(os.path.exists(path) for path in paths[:8]):
                     log.info("a source is back: %d documents of job %s", len(paths), job)
-                    self._runner.online(job, folder)
+                    self._bring_back(job, folder)
 
     def _folders(self) -> dict[tuple[str, str], list[str]]:
         """Return the paths of offline documents by job and folder; with none, this thread's time is over."""
@@ -66,3 +67,19 @@ class OfflineWatch:
             if not found:
                 self._thread = None
         return found
+
+    def _bring_back(self, name: str, folder: str) -> None:
+        """Let the documents of ``folder`` that were offline wait for a lane again."""
+        runner = self._runner
+        with runner.lock:
+            job = runner.jobs.get(name)
+            if job is None:
+                return
+            back: list[Record] = []
+            for number, document in job.documents.items():
+                if document.record.state == State.OFFLINE and os.path.dirname(document.record.path) == folder:
+                    job.change(number, state=str(State.WAITING), reason=document.note)
+                    job.line_up(number)
+                    back.append(document.record)
+            runner.kept_in(job).update_documents(back)
+            runner.work.notify_all()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ from engine.documents.document import State
 from engine.job import LIVE, Document, Job, Stop
 from engine.lanes.meter import LaneMeter
 from engine.lanes.work import Anchors, Batch, Count, Prepare, Work
-from engine.store.record import DOCUMENT_COLUMNS
 from engine.tasks.base import writes
 
 if TYPE_CHECKING:
@@ -292,44 +290,12 @@ class Runner(Booking):
             self.settled.notify_all()
             self.work.notify_all()
 
-    def renew(self, job: Job, number: int, document: Document) -> None:
-        """Put a document that was read anew in the place of an older state of its file; what runs is left alone."""
-        with self.lock:
-            held = job.documents.get(number)
-            if held is None or held.record.state == State.RUNNING:
-                return
-            fresh = document.record
-            held.start_over()
-            held.summary, held.note = "", document.note
-            same = {"id", "job", "position", "path"}
-            changes = {name: getattr(fresh, name) for name in DOCUMENT_COLUMNS if name not in same}
-            waited = held.record.state == State.WAITING
-            job.change(number, **changes)
-            if held.record.state == State.WAITING and not waited:
-                job.line_up(number)
-            self.kept_in(job).update_documents([held.record])
-
     # ------------------------------------------------------------------------------------------------------- what users ask
     def number(self) -> int:
         """Return the next document id."""
         with self.lock:
             self._next_document += 1
             return self._next_document - 1
-
-    def online(self, job: str, folder: str) -> None:
-        """Let the documents of ``folder`` that were offline wait for a lane again."""
-        with self.lock:
-            found = self.jobs.get(job)
-            if found is None:
-                return
-            back: list[Record] = []
-            for number, document in found.documents.items():
-                if document.record.state == State.OFFLINE and os.path.dirname(document.record.path) == folder:
-                    found.change(number, state=str(State.WAITING), reason=document.note)
-                    found.line_up(number)
-                    back.append(document.record)
-            self.kept_in(found).update_documents(back)
-            self.work.notify_all()
 
     def looked_up(self, job: Job) -> None:
         """Let the lanes have what a search for earlier answers has left; a job with nothing left ends."""

@@ -285,10 +285,14 @@ class Journal:
         rows = self._read("SELECT document, json, vector, key FROM result WHERE document = ?", document)
         return result_from(rows[0]) if rows else None
 
-    def answers(self, keys: Sequence[str]) -> dict[str, tuple[Record, Result]]:
-        """Return the results that have one of ``keys``, by key, each with the document that it was made of."""
+    def answers(self, keys: Sequence[str], *, settled: bool = False) -> dict[str, tuple[Record, Result]]:
+        """Return the results that have one of ``keys``, by key, each with the document that it was made of.
+
+        With ``settled``, writes that still wait for their commit are neither waited for nor seen.
+        """
         found: dict[str, tuple[Record, Result]] = {}
-        self._writer.settle()
+        if not settled:
+            self._writer.settle()
         width = len(DOCUMENT_COLUMNS)
         for chunk in _chunks(list(keys)):
             query = _ANSWERS % ", ".join("?" * len(chunk))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import sys
 import threading
 import time
@@ -30,6 +31,9 @@ BUDGET = 256
 """Tokens in a batch of the stub."""
 SECONDS_A_TOKEN = 0.00015
 DIMENSION = 4
+
+POISON = "KILLS-THE-ENGINE"
+"""A document with this text in it takes the stub's process with it."""
 
 PROTOCOL = "HEDDLE_STUB_RUNS"
 """Environment: a file that takes the name of every document that a lane has finished, one a line."""
@@ -75,6 +79,8 @@ class StubLane:
                 self._runner.anchored(self._index, work, vectors, "", 0.0)
             else:
                 self._pause.wait(SECONDS_A_TOKEN * sum(len(item.ids) for item in work.items))
+                if any(POISON in texts[item.document][0] for item in work.items):
+                    os.kill(os.getpid(), signal.SIGKILL)
                 if not work.stop():
                     named = [texts.pop(item.document) for item in work.items]
                     if log >= 0:
