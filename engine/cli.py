@@ -44,6 +44,9 @@ def parser() -> argparse.ArgumentParser:
     looks = models.add_subparsers(dest="look", required=True, metavar="WHAT")
     check = looks.add_parser("check", help="say what a model folder is and whether it can run here")
     check.add_argument("folder", metavar="DIR")
+    check.add_argument(
+        "--quality", action="store_true", help="load it in every number format and compare with float32 on English text"
+    )
     listing = looks.add_parser("list", help="list the starter, the Hugging Face cache and the folders given")
     listing.add_argument("folders", nargs="*", metavar="DIR")
     bench = commands.add_parser("bench", help="measure against other programs on this machine")
@@ -226,6 +229,13 @@ def _models(options: argparse.Namespace) -> int:
     from engine.models.folder import look
     from engine.models.starter import starter_folder
 
+    if options.look == "check" and options.quality:
+        from engine.bench import quality
+
+        place = starter_folder() if options.folder == "starter" else options.folder
+        found = quality.measure(place, lambda name: print(name, "...", file=sys.stderr))
+        print(quality.report(place, found, as_json=options.json))
+        return 0
     if options.look == "check":
         facts = look(starter_folder() if options.folder == "starter" else options.folder)
         if options.json:
@@ -233,11 +243,11 @@ def _models(options: argparse.Namespace) -> int:
         else:
             _print_facts(plain(facts))
         return 0 if facts.usable else 1
-    found = list_models(options.folders, ())
+    models = list_models(options.folders, ())
     if options.json:
-        print(json.dumps([plain(facts) for facts in found], indent=2))
+        print(json.dumps([plain(facts) for facts in models], indent=2))
         return 0
-    for facts in found:
+    for facts in models:
         state = "usable" if facts.usable else "not usable"
         print(f"{state:<11} {shown(facts.name):<40} {shown(facts.folder)}")
         for problem in facts.problems[:1]:

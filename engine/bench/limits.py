@@ -76,7 +76,7 @@ def _float_rate(dtype: Any) -> float:
     weight = torch.randn(SIDE, SIDE).to(dtype)
     fastest = _best(lambda: torch.nn.functional.linear(rows, weight))
     try:
-        packed = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)  # noqa: SLF001 - as in models.packed
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)  # noqa: SLF001 - as in models.linears.packed
         fastest = min(
             fastest,
             _best(lambda: torch.ops.mkldnn._linear_pointwise(rows, packed, None, "none", [], "")),  # noqa: SLF001

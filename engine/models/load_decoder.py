@@ -97,7 +97,7 @@ def load_decoder(
     torch_dtype = {"float32": torch.float32, "bf16": torch.bfloat16}[machine.number_dtype(resolved)]
     linears = None
     if device == "cpu":
-        from engine.models.linears.format import LinearFormat, settle_tables
+        from engine.models.linears.format import LinearFormat
 
         stage("trying the machine's matrix products", 0.15)
         linears = LinearFormat(resolved, weights=facts.memory.get(resolved, 0))
@@ -113,6 +113,8 @@ def load_decoder(
         linears,
     )
     if linears is not None:
+        from engine.models.linears.format import settle_tables
+
         stage("packing the weights", 0.75)
         with torch.no_grad():
             settle_tables(model, linears)

@@ -97,7 +97,7 @@ def _read(
         if linears is not None:
             from engine.models.linears.loading import LinearsConfig
 
-            given["quantization_config"] = LinearsConfig(linears)
+            given["quantization_config"] = LinearsConfig(linears)  # pyright: ignore[reportArgumentType]
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model, report = choose(transformers, config).from_pretrained(
             folder,

@@ -158,8 +158,9 @@ class Int8Linear(torch.nn.Module):
         self._levels = kernels.levels
         whole, scale = quantise_weight(weight)
         # Held in tuples so that Module does not register them: a packed layout cannot be moved, cast or saved.
-        self._packed = (_prepack(whole),) if kernels.levels else ()
-        self._plain = (whole, scale.bfloat16()) if not kernels.levels or (kernels.few and keep_rows) else ()
+        keeps = not kernels.levels or (kernels.few and keep_rows)
+        self._packed: tuple[torch.Tensor, ...] = (_prepack(whole),) if kernels.levels else ()
+        self._plain: tuple[torch.Tensor, ...] = (whole, scale.bfloat16()) if keeps else ()
         self._scale = (scale / kernels.levels,) if kernels.levels else (scale,)
         self._zeros = (torch.zeros(self.out_features, dtype=torch.int64),)
         self._stand_in = (stand_in(self.out_features, self.in_features, weight.dtype),)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers.core_model_loading import ConversionOps
-from transformers.quantizers import register_quantization_config, register_quantizer
+from transformers.quantizers.auto import register_quantization_config, register_quantizer
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
@@ -34,7 +34,7 @@ class LinearsConfig(QuantizationConfigMixin):
 
     def __init__(self, linears: LinearFormat) -> None:
         """Let ``linears`` make them."""
-        self.quant_method = _METHOD
+        self.quant_method = _METHOD  # pyright: ignore[reportAttributeAccessIssue] - a name of our own is allowed
         self.linears = linears
 
 
@@ -62,10 +62,11 @@ class _Replace(ConversionOps):
         assert model is not None
         assert full_layer_name is not None
         (value,) = input_dict.values()
-        weight = value[0] if isinstance(value, list) else value
-        path, _, _ = full_layer_name.rpartition(".")
-        parent_path, _, name = path.rpartition(".")
-        parent, plain = model.get_submodule(parent_path), model.get_submodule(path)
+        weight: torch.Tensor = value[0] if isinstance(value, list) else value
+        path = full_layer_name.removesuffix(".weight")
+        parent_path, _dot, name = path.rpartition(".")
+        parent: torch.nn.Module = model.get_submodule(parent_path)
+        plain: Any = model.get_submodule(path)
         if tuple(weight.shape) != (plain.out_features, plain.in_features):
             return {full_layer_name: weight}  # the loader says what does not fit
         with torch.inference_mode(False), torch.no_grad():
@@ -90,9 +91,9 @@ class _Replace(ConversionOps):
 class _Quantizer(HfQuantizer):
     """Takes the weights of all plain linears that stand for themselves."""
 
-    def __init__(self, quantization_config: LinearsConfig, **kwargs: Any) -> None:
+    def __init__(self, quantization_config: Any, **kwargs: Any) -> None:
         super().__init__(quantization_config, **kwargs)
-        self._linears = quantization_config.linears
+        self._linears: LinearFormat = quantization_config.linears
         self._tied: set[str] = set()
 
     def _process_model_before_weight_loading(self, model: Any, **_: Any) -> Any:
@@ -116,11 +117,11 @@ class _Quantizer(HfQuantizer):
         self.remove_quantization_config(model)
         return model
 
-    def is_serializable(self) -> bool:
+    def is_serializable(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride] - theirs names no type
         return False
 
     @property
-    def is_trainable(self) -> bool:
+    def is_trainable(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
         return False
 
 

@@ -17,7 +17,8 @@ from engine.encoding.attention import (
     sdpa_kernel,
 )
 from engine.models import load as load_module
-from engine.models import packed, settle
+from engine.models import settle
+from engine.models.linears import packed
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def test_a_footprint_says_what_will_not_fit(tmp_path):
         assert json.load(file)["num_hidden_layers"]
     plan = Plan("cpu", 2, 1, "float32", 8)
     roomy = footprint(facts, plan, 10**10, tokens=200)
-    assert roomy.kv == 2 * 8 * 512 * facts.kv_numbers * 4
+    assert roomy.kv == 2 * 8 * 256 * facts.kv_numbers * 4
     assert roomy.loads
     assert roomy.all_slots
     assert footprint(facts, plan, 10**10, tokens=10_000).tokens == 256

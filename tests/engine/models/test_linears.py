@@ -1,0 +1,186 @@
+"""Linears of every number format: right within their rounding, and the same row whatever stands beside it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engine.models.linears import int4, int8, rows
+from engine.models.linears.format import LinearFormat, replace_linears, settle_tables
+from engine.models.linears.int8 import Int8Kernels, Int8Linear
+from engine.models.linears.table import Int8Table
+
+KERNELS = Int8Kernels.find()
+
+
+def error(ours, theirs):
+    """RMS error in units of the reference's standard deviation."""
+    return float((ours.double() - theirs.double()).square().mean().sqrt() / theirs.double().std())
+
+
+def plain(outputs, inputs, dtype=torch.float32, seed=0):
+    torch.manual_seed(seed)
+    return torch.nn.Linear(inputs, outputs).to(dtype).requires_grad_(False)
+
+
+VARIANTS = {
+    "found": KERNELS,
+    "no operator": Int8Kernels(0, few=False),
+    "seven bits": Int8Kernels(63, few=False),
+    "few rows apart": Int8Kernels(63, few=True),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_an_int8_linear_is_right_within_its_rounding(variant, dtype, count):
+    kernels = VARIANTS[variant]
+    linear = plain(96, 160, dtype)
+    made = Int8Linear(linear.weight, linear.bias, kernels, keep_rows=True)
+    x = torch.randn(2, count, 160).to(dtype)
+    ours = made(x)
+    assert ours.shape == (2, count, 96)
+    assert ours.dtype == dtype
+    assert error(ours, linear.double()(x.double())) < (0.03 if kernels.levels == 63 else 0.02)
+
+
+def test_a_row_does_not_depend_on_its_neighbours():
+    if not KERNELS.levels:
+        pytest.skip("this machine has no operator for whole numbers")
+    linear = plain(128, 192)
+    made = Int8Linear(linear.weight, linear.bias, Int8Kernels(KERNELS.levels, few=False))
+    x = torch.randn(33, 192) * torch.logspace(-3, 3, 33)[:, None]
+    together = made(x)
+    for i in range(33):
+        assert torch.equal(made(x[i : i + 1])[0], together[i])
+
+
+def test_rows_of_zeros_and_of_one_spike_come_through():
+    linear = plain(64, 64)
+    made = Int8Linear(linear.weight, linear.bias, KERNELS)
+    x = torch.zeros(2, 64)
+    x[1, 5] = 1e4
+    ours = made(x)
+    torch.testing.assert_close(ours[0], linear.bias.data, rtol=0, atol=1e-6)
+    assert error(ours[1], linear(x)[1]) < 0.02
+
+
+def test_what_is_not_a_number_stays_none():
+    made = Int8Linear(plain(64, 64).weight, None, KERNELS)
+    x = torch.ones(2, 64)
+    x[0, 3] = float("nan")
+    ours = made(x)
+    assert ours[0].isnan().all()
+    assert ours[1].isfinite().all()
+
+
+def test_siblings_share_what_was_made_of_the_same_tensor_only():
+    first, second = plain(64, 64, seed=1), plain(64, 64, seed=2)
+    home = object()
+    one = Int8Linear(first.weight, None, KERNELS, siblings=home)
+    two = Int8Linear(second.weight, None, KERNELS, siblings=home)
+    x, y = torch.randn(5, 64), torch.randn(5, 64)
+    apart = Int8Linear(second.weight, None, KERNELS)
+    one(x)
+    assert torch.equal(two(x), apart(x))
+    assert torch.equal(two(y), apart(y))
+
+
+def test_whole_numbers_are_rounded_to_the_nearest():
+    x = torch.tensor([[-127.0, -1.5, -0.5, 0.4, 0.6, 126.6, 127.0]])
+    whole, largest = rows.quantise_rows(x, 127)
+    assert largest.item() == 127
+    assert (whole.int() - 128).tolist() == [[-127, -2, 0, 0, 1, 127, 127]]
+
+
+def test_an_operator_that_overflows_is_found_out(monkeypatch):
+    monkeypatch.setattr(int8, "_product", lambda rows, *_: torch.full((rows.shape[0], 64), 32767.0))
+    assert Int8Kernels.find() == Int8Kernels(0, few=False)
+
+
+def test_without_the_operators_int8_and_int4_still_work(monkeypatch):
+    def missing(*_):
+        raise RuntimeError("no such operator")
+
+    monkeypatch.setattr(int8, "_prepack", missing)
+    monkeypatch.setattr(int4, "_pack", missing)
+    linear = plain(64, 128)
+    x = torch.randn(3, 128)
+    made = LinearFormat("int4").make(linear.weight, linear.bias)
+    assert isinstance(made, Int8Linear)
+    assert error(made(x), linear(x)) < 0.02
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("group", int4.GROUPS)
+def test_an_int4_linear_is_right_within_its_rounding(dtype, group):
+    if not int4.works():
+        pytest.skip("this machine has no operator for int4")
+    linear = plain(64, group * 3, dtype)
+    made = int4.Int4Linear(linear.weight, linear.bias, group)
+    x = torch.randn(2, 7, group * 3).to(dtype)
+    assert made(x).shape == (2, 7, 64)
+    assert error(made(x), linear.double()(x.double())) < 0.12
+
+
+def test_int4_groups_stand_for_what_they_were_made_of():
+    torch.manual_seed(3)
+    weight = torch.randn(32, 128)
+    whole, scales = int4.quantise_groups(weight, 64)
+    meant = (whole.view(32, 2, 64) - 8) * scales[:, :, :1].transpose(0, 1) + scales[:, :, 1:].transpose(0, 1)
+    step = scales[:, :, 0].max()
+    assert (meant.view(32, 128) - weight).abs().max() <= 0.55 * step + 0.02
+
+
+def test_shapes_that_int4_does_not_take_become_int8():
+    assert int4.group_of(64, 96) == 32
+    assert int4.group_of(63, 128) == 0
+    made = LinearFormat("int4").make(torch.randn(63, 128), None)
+    assert isinstance(made, Int8Linear)
+
+
+def test_the_table_gives_the_vectors_of_its_tokens():
+    torch.manual_seed(4)
+    plain_table = torch.nn.Embedding(500, 64).requires_grad_(False)
+    made = Int8Table(plain_table.weight)
+    ids = torch.tensor([[0, 7, 499], [3, 3, 1]])
+    assert made(ids).shape == (2, 3, 64)
+    assert error(made(ids), plain_table(ids)) < 0.01
+
+
+class Tied(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table, self.inner, self.head = torch.nn.Embedding(96, 64), plain(64, 64), plain(96, 64)
+        self.head.weight = self.table.weight
+        self.requires_grad_(False)
+
+    def get_input_embeddings(self):
+        return self.table
+
+    def get_output_embeddings(self):
+        return self.head
+
+
+@pytest.mark.parametrize("name", ["float32", "int8", "int4"])
+def test_a_tied_output_gets_a_weight_of_its_own_and_whole_formats_a_table(name):
+    torch.manual_seed(5)
+    model = Tied()
+    ids, x = torch.arange(9), torch.randn(4, 64)
+    before = model.table(ids), model.head(x)
+    made = LinearFormat(name)
+    replace_linears(model, made)
+    settle_tables(model, made)
+    assert made.replaced == sum(type(m) is not torch.nn.Linear for m in (model.inner, model.head))
+    assert name == "float32" or made.replaced == 2  # whether packing floats pays is measured
+    assert isinstance(model.table, Int8Table) == (name != "float32")
+    assert error(model.table(ids), before[0]) < 0.01
+    assert error(model.head(x), before[1]) < 0.02
+
+
+def test_whoever_computes_with_a_stand_in_gets_nothing_of_use():
+    made = Int8Linear(plain(64, 32, torch.bfloat16).weight, None, KERNELS)
+    assert made.weight.shape == (64, 32)
+    assert made.weight.dtype is torch.bfloat16
+    assert made.weight.isnan().all()

@@ -1,0 +1,83 @@
+"""Linears replaced while a model is read: the same model as one whose linears are replaced afterwards."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from engine.bench.shapes import SHAPES, write_folder
+from engine.errors import ModelError
+from engine.models.linears.format import LinearFormat, replace_linears, settle_tables
+from engine.models.linears.int4 import Int4Linear
+from engine.models.linears.int8 import Int8Linear
+from engine.models.load_decoder import load_decoder
+
+SHAPE = replace(SHAPES["tiny"], kind="qwen2", hidden=128, mlp=192, shards=3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("formats")
+    write_folder(SHAPE, str(place))
+    return str(place)
+
+
+def plain_logits(model, ids):
+    model.set_attn_implementation("sdpa")
+    with torch.inference_mode():
+        return model(input_ids=ids, use_cache=False).logits.float()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bf16", "int8", "int4"])
+def test_a_model_read_into_a_format_is_the_one_replaced_afterwards(folder, dtype):
+    loaded = load_decoder(folder, dtype=dtype)
+    assert loaded.dtype == dtype
+    assert loaded.mode == "slots", loaded.note
+    own = next(p.dtype for p in loaded.model.parameters() if p.dim() == 1)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=own).eval().requires_grad_(False)
+    made = LinearFormat(dtype)
+    replace_linears(theirs, made)
+    settle_tables(theirs, made)
+    ids = torch.arange(300, 340)[None]
+    # Packing a shape or not is measured, and both are right: floats agree within their rounding, whole numbers exactly.
+    near = {"float32": 1e-4, "bf16": 0.1}.get(dtype, 0.0)
+    torch.testing.assert_close(plain_logits(loaded.model, ids), plain_logits(theirs, ids), rtol=near, atol=near)
+
+
+def test_no_float_copy_of_a_linear_stays(folder):
+    for dtype, kind in (("int8", Int8Linear), ("int4", Int4Linear)):
+        model = load_decoder(folder, dtype=dtype).model
+        assert sum(isinstance(m, kind) for m in model.modules()) >= 7 * SHAPE.layers
+        assert all(p.dim() == 1 for p in model.parameters())
+        assert not any(type(m) in (torch.nn.Linear, torch.nn.Embedding) for m in model.modules())
+        assert getattr(model.config, "quantization_config", None) is None
+
+
+def test_a_missing_weight_is_named_in_every_format(folder, tmp_path):
+    for name in os.listdir(folder):
+        os.link(os.path.join(folder, name), tmp_path / name)
+    shard = max(tmp_path.glob("*.safetensors"))
+    tensors = load_file(shard)
+    name = next(n for n in tensors if n.endswith("down_proj.weight"))
+    del tensors[name]
+    shard.unlink()
+    save_file(tensors, shard, metadata={"format": "pt"})
+    index = tmp_path / "model.safetensors.index.json"
+    text = index.read_text()
+    index.unlink()
+    index.write_text(text.replace(f'"{name}": "{shard.name}"', f'"other.{name}": "{shard.name}"'))
+    with pytest.raises(ModelError, match="down_proj"):
+        load_decoder(str(tmp_path), dtype="int8")
+
+
+def test_what_is_measured_at_load_may_be_cancelled_between_tensors(folder):
+    from engine.errors import Cancelled
+
+    asked = iter(range(10_000))
+    with pytest.raises(Cancelled):
+        load_decoder(folder, dtype="int8", cancelled=lambda: next(asked) > 12)
