@@ -113,11 +113,16 @@ def load_decoder(
         linears,
     )
     if linears is not None:
+        from engine.models.fused import fuse
         from engine.models.linears.format import settle_tables
+        from engine.models.mapped import own_weights
 
         stage("packing the weights", 0.75)
         with torch.no_grad():
             settle_tables(model, linears)
+            own_weights(model)
+            fuse(model)
+        machine.give_memory_back()
     stage("checking how it runs best", 0.8)
     from engine.generation.gates import choose_mode
 

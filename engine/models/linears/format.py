@@ -10,7 +10,7 @@ import torch
 from engine import machine
 from engine.models.linears.int4 import Int4Linear, group_of
 from engine.models.linears.int4 import works as int4_works
-from engine.models.linears.int8 import Int8Kernels, Int8Linear
+from engine.models.linears.int8 import Int8Kernels, Int8Linear, Int8Weight, quantise_weight
 from engine.models.linears.packed import PackedLinear, fuse_gelu, packing_pays
 from engine.models.linears.table import Int8Table
 
@@ -40,7 +40,12 @@ class LinearFormat:
         self._keep_rows = weights < _ROOM * machine.memory_available()
 
     def make(
-        self, weight: torch.Tensor, bias: torch.nn.Parameter | None, *, parent: object = None, output: bool = False
+        self,
+        weight: torch.Tensor | Int8Weight,
+        bias: torch.nn.Parameter | None,
+        *,
+        parent: object = None,
+        output: bool = False,
     ) -> nn.Module | None:
         """Return what replaces a linear of ``weight`` ``[out, in]``, or None where the plain one is best.
 
@@ -52,8 +57,11 @@ class LinearFormat:
         return made
 
     def _make(
-        self, weight: torch.Tensor, bias: torch.nn.Parameter | None, parent: object, output: bool
+        self, weight: torch.Tensor | Int8Weight, bias: torch.nn.Parameter | None, parent: object, output: bool
     ) -> nn.Module | None:
+        if isinstance(weight, Int8Weight):
+            assert self._kernels is not None
+            return Int8Linear(weight, bias, self._kernels, keep_rows=self._keep_rows)
         if weight.device.type != "cpu" or not weight.is_floating_point():
             return None
         if self._kernels is not None:
@@ -99,16 +107,26 @@ def settle_tables(model: Any, made: LinearFormat) -> None:
 
     A float copy costs memory, so it is made only where there is room. Tables of a special kind stay as they are.
     """
-    head, table = model.get_output_embeddings(), model.get_input_embeddings()
-    whole = made.name in ("int8", "int4")
-    tied = type(head) is torch.nn.Linear and getattr(table, "weight", None) is head.weight
-    if tied and (whole or head.weight.nbytes <= _ROOM * machine.memory_available()):
-        _exchange(model, head, made.make(head.weight, head.bias, output=True))
-    if whole and type(table) is torch.nn.Embedding and table.weight.device.type == "cpu":
-        weight = table.weight
-        keeps = [m for m in model.modules() if m is not table and getattr(m, "weight", None) is weight]
-        if not keeps:  # nobody else computes with it
-            _exchange(model, table, Int8Table(weight))
+    head: Any = model.get_output_embeddings()
+    table: Any = model.get_input_embeddings()
+    weight: Any = getattr(table, "weight", None)
+    if weight is None or weight.device.type != "cpu":
+        return
+    tied = type(head) is torch.nn.Linear and head.weight is weight
+    if made.name not in ("int8", "int4"):
+        if tied and weight.nbytes <= _ROOM * machine.memory_available():
+            _exchange(model, head, made.make(weight, head.bias, output=True))
+        return
+    plain = type(table) is torch.nn.Embedding
+    # Where nobody else computes with the numbers, the floats need not outlive the reading.
+    alone = plain and all(m in (head, table) for m in model.modules() if getattr(m, "weight", None) is weight)
+    if not tied and not alone:
+        return
+    whole = quantise_weight(weight, release=alone and (tied or head is None or head.weight is not weight))
+    if tied:
+        _exchange(model, head, made.make(whole, head.bias, output=True))
+    if alone:
+        _exchange(model, table, Int8Table(whole))
 
 
 def _exchange(model: nn.Module, old: nn.Module, new: nn.Module | None) -> None:

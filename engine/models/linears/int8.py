@@ -17,14 +17,15 @@ import torch
 from engine.models.linears.packed import best_time
 from engine.models.linears.rows import quantise_rows, shared_rows
 from engine.models.linears.stand_in import stand_in
+from engine.models.mapped import let_go
 
 log = logging.getLogger(__name__)
 
 LEVELS = 127
 """Weights are whole numbers from -127 to 127."""
 
-_BLOCK = 4096
-"""Output channels quantised at once: the float copy of a block is all that exists beside the weight."""
+_BLOCK = 1 << 21
+"""Numbers quantised at once: the float copy of a block is all that exists beside the weight."""
 
 FEW = 4
 """Rows up to which the kernel for few rows is used, where there is one."""
@@ -119,19 +120,36 @@ def _few_pay(levels: int) -> bool:
     return other < 0.8 * usual
 
 
-def quantise_weight(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a weight ``[out, in]`` as int8 and its scales ``[out]``: float32 with the digits of bfloat16.
+@dataclass(frozen=True, slots=True)
+class Int8Weight:
+    """A weight as ``numbers`` int8 ``[out, in]`` and ``scale`` float32 ``[out]``, which has the digits of bfloat16.
 
-    Symmetric, a scale for every output channel (Dettmers et al. 2022 call it vector-wise).
+    ``dtype`` is what it was made of.
     """
-    whole = torch.empty(weight.shape, dtype=torch.int8)
+
+    numbers: torch.Tensor
+    scale: torch.Tensor
+    dtype: torch.dtype
+
+
+def quantise_weight(weight: torch.Tensor, *, release: bool = False) -> Int8Weight:
+    """Return a weight ``[out, in]`` as int8: symmetric, a scale for every output channel.
+
+    (Dettmers et al. 2022 call it vector-wise.) ``release``: nobody reads the weight again, so its pages may go as soon
+    as they are used.
+    """
+    numbers = torch.empty(weight.shape, dtype=torch.int8)
     scales = torch.empty(weight.shape[0])
-    for start in range(0, weight.shape[0], _BLOCK):
-        block = weight[start : start + _BLOCK].float()
+    step = max(1, _BLOCK // weight.shape[1])
+    for start in range(0, weight.shape[0], step):
+        rows = weight[start : start + step]
+        block = rows.float()
         scale = (block.abs().amax(1) / LEVELS).clamp_min(1e-30).bfloat16().float()
-        whole[start : start + _BLOCK] = (block / scale[:, None]).round_().clamp_(-LEVELS, LEVELS).to(torch.int8)
-        scales[start : start + _BLOCK] = scale
-    return whole, scales
+        numbers[start : start + step] = (block / scale[:, None]).round_().clamp_(-LEVELS, LEVELS).to(torch.int8)
+        scales[start : start + step] = scale
+        if release:
+            let_go(rows)
+    return Int8Weight(numbers, scales, weight.dtype)
 
 
 class Int8Linear(torch.nn.Module):
@@ -139,31 +157,32 @@ class Int8Linear(torch.nn.Module):
 
     def __init__(
         self,
-        weight: torch.Tensor,
+        weight: torch.Tensor | Int8Weight,
         bias: torch.nn.Parameter | None,
         kernels: Int8Kernels,
         *,
         siblings: object = None,
         keep_rows: bool = False,
     ) -> None:
-        """Quantise ``weight`` ``[out, in]``, which is free to go afterwards.
+        """Take ``weight`` ``[out, in]``, which is quantised unless it is already, and is free to go afterwards.
 
         ``siblings`` is the same for linears that are given the same tensor one after the other. ``keep_rows`` keeps the
         plain rows for products of few rows too, where the kernels say that it pays.
         """
         super().__init__()
-        self.out_features, self.in_features = weight.shape
+        made = weight if isinstance(weight, Int8Weight) else quantise_weight(weight)
+        whole, scale = made.numbers, made.scale
+        self.out_features, self.in_features = whole.shape
         self.bias = bias
         self._siblings = siblings
         self._levels = kernels.levels
-        whole, scale = quantise_weight(weight)
         # Held in tuples so that Module does not register them: a packed layout cannot be moved, cast or saved.
         keeps = not kernels.levels or (kernels.few and keep_rows)
         self._packed: tuple[torch.Tensor, ...] = (_prepack(whole),) if kernels.levels else ()
         self._plain: tuple[torch.Tensor, ...] = (whole, scale.bfloat16()) if keeps else ()
         self._scale = (scale / kernels.levels,) if kernels.levels else (scale,)
         self._zeros = (torch.zeros(self.out_features, dtype=torch.int64),)
-        self._stand_in = (stand_in(self.out_features, self.in_features, weight.dtype),)
+        self._stand_in = (stand_in(self.out_features, self.in_features, made.dtype),)
 
     @property
     def weight(self) -> torch.Tensor:

@@ -6,10 +6,6 @@ is read. What is read lies in pages of the file mapped into memory; they are let
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import mmap
-import sys
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,13 +15,12 @@ from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from engine.models.linears.format import tied_names
+from engine.models.mapped import let_go
 
 if TYPE_CHECKING:
     from engine.models.linears.format import LinearFormat
 
 _METHOD = "heddle"
-_DONTNEED = 4
-"""MADV_DONTNEED of Linux's sys/mman.h."""
 
 
 @register_quantization_config(_METHOD)
@@ -83,7 +78,7 @@ class _Replace(ConversionOps):
         if missing_keys is not None:
             missing_keys.discard(full_layer_name)
         input_dict.clear()
-        _let_go(weight)
+        let_go(weight)
         return {}
 
 
@@ -123,15 +118,3 @@ class _Quantizer(HfQuantizer):
     @property
     def is_trainable(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
         return False
-
-
-def _let_go(weight: torch.Tensor) -> None:
-    """Drop a tensor's pages, where the system can: it has been used, and the next ones need the room."""
-    if not sys.platform.startswith("linux") or weight.device.type != "cpu":
-        return
-    page = mmap.PAGESIZE
-    begin = -(-weight.data_ptr() // page) * page
-    end = (weight.data_ptr() + weight.nbytes) // page * page
-    if end > begin:
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _DONTNEED)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import torch
 
-from engine.models.linears.int8 import quantise_weight
+from engine.models.linears.int8 import Int8Weight
 from engine.models.linears.stand_in import stand_in
 
 
 class Int8Table(torch.nn.Module):
     """Looks tokens up as ``nn.Embedding`` does, in a quarter of float32's memory."""
 
-    def __init__(self, weight: torch.Tensor) -> None:
-        """Quantise ``weight`` ``[vocabulary, width]``, which is free to go afterwards."""
+    def __init__(self, weight: Int8Weight) -> None:
+        """Look up in ``weight`` ``[vocabulary, width]``."""
         super().__init__()
-        self.num_embeddings, self.embedding_dim = weight.shape
+        self.num_embeddings, self.embedding_dim = weight.numbers.shape
         # Held in a tuple so that Module does not register them: to it there is no weight to cast, move or save.
-        whole, scale = quantise_weight(weight)
-        self._table = (whole, scale.to(weight.dtype)[:, None])  # exact: the scales have bfloat16's digits
+        self._table = (
+            weight.numbers,
+            weight.scale.to(weight.dtype)[:, None],
+        )  # exact: the scales have bfloat16's digits
         self._stand_in = (stand_in(self.num_embeddings, self.embedding_dim, weight.dtype),)
 
     @property

@@ -143,7 +143,7 @@ def test_shapes_that_int4_does_not_take_become_int8():
 def test_the_table_gives_the_vectors_of_its_tokens():
     torch.manual_seed(4)
     plain_table = torch.nn.Embedding(500, 64).requires_grad_(False)
-    made = Int8Table(plain_table.weight)
+    made = Int8Table(int8.quantise_weight(plain_table.weight))
     ids = torch.tensor([[0, 7, 499], [3, 3, 1]])
     assert made(ids).shape == (2, 3, 64)
     assert error(made(ids), plain_table(ids)) < 0.01
