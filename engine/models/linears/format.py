@@ -114,7 +114,7 @@ def settle_tables(model: Any, made: LinearFormat) -> None:
         return
     tied = type(head) is torch.nn.Linear and head.weight is weight
     if made.name not in ("int8", "int4"):
-        if tied and weight.nbytes <= _ROOM * machine.memory_available():
+        if tied and head is not None and weight.nbytes <= _ROOM * machine.memory_available():
             _exchange(model, head, made.make(weight, head.bias, output=True))
         return
     plain = type(table) is torch.nn.Embedding
@@ -123,7 +123,7 @@ def settle_tables(model: Any, made: LinearFormat) -> None:
     if not tied and not alone:
         return
     whole = quantise_weight(weight, release=alone and (tied or head is None or head.weight is not weight))
-    if tied:
+    if tied and head is not None:
         _exchange(model, head, made.make(whole, head.bias, output=True))
     if alone:
         _exchange(model, table, Int8Table(whole))
