@@ -292,5 +292,5 @@ def _load(
     from engine.models.load_decoder import load_decoder
 
     kind = load_decoder if "generate" in look(folder).tasks else load
-    with ThreadPoolExecutor(1, "loading", initializer=name_this_thread, initargs=("loader",)) as thread:
+    with ThreadPoolExecutor(1, "loader", initializer=name_this_thread, initargs=("loader",)) as thread:
         return thread.submit(kind, folder, dtype=dtype, device=device, progress=progress, cancelled=cancelled).result()

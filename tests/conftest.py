@@ -18,7 +18,10 @@ for folder in (HERE, HERE.parent):
         sys.path.insert(0, str(folder))
 
 import pytest  # noqa: E402 - after the path and the environment
+from PySide6.QtCore import QThread  # noqa: E402
 from tqdm import tqdm  # noqa: E402
+
+QThread.currentThread()  # Qt takes the first thread that it sees for its main one; a lane must not be it
 
 tqdm.monitor_interval = 0  # the oracle's progress bars would start a thread that never ends
 

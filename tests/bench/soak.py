@@ -54,7 +54,7 @@ def soak(
         mode = engine.loaded.mode if engine.loaded is not None else ""
         engine.create_job("soak")
         engine.add_texts("soak", [(str(n), text) for n, (text, _) in enumerate(prompts)]).result()
-        engine.submit("soak", "generate", {"prompt": "{text}", "max_new_tokens": 12})
+        engine.submit("soak", "generate", {"prompt": "{text}", "max_new_tokens": 12}, again=True)
         while not engine.wait("soak", 0.02):
             samples.append((engine.runner.documents_done, process.memory_info().rss))
         samples.append((engine.runner.documents_done, process.memory_info().rss))

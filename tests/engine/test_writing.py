@@ -42,7 +42,7 @@ def answers(engine, texts=TEXTS, settings=PROMPT, job=None):
     job = job or os.urandom(4).hex()
     engine.create_job(job)
     engine.add_texts(job, [(f"{i}.txt", text) for i, text in enumerate(texts)]).result(30)
-    engine.submit(job, "generate", settings)
+    engine.submit(job, "generate", settings, again=True)
     assert engine.wait(job, 120)
     return list(engine.journal.results(job))
 
