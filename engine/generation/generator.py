@@ -52,7 +52,7 @@ class Generator:
         slots: int,
         kv_budget: int,
         classes: Rows[int] = CLASSES,
-        token_budget: int = 256,
+        token_budget: int = 512,
         max_tokens: int | None = None,
         decode: Decode | None = None,
         cancelled: Callable[[], bool] | None = None,

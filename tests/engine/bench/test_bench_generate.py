@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from engine.bench.generate import Order, _better_formats, _turns
+from engine.bench.generate_ours import Ours
 from engine.bench.generate_report import lines_of
 from engine.bench.limits import limit_seconds
 from engine.bench.shapes import SHAPES, write_folder
@@ -17,6 +18,7 @@ from engine.bench.side_process import Deadline, Side
 from engine.bench.work import FIRST_WORD, Work, text_of, vocabulary_of, work_a, work_a_long
 from engine.cli import main
 from engine.errors import UsageError
+from engine.lanes.plan import Plan
 
 TINY = ["bench", "generate", "--shape", "tiny", "--json", "--pairs", "1"]
 
@@ -35,6 +37,19 @@ def _own_folder(shapes, monkeypatch):
 def told_by(capsys, *arguments):
     assert main([*TINY, *arguments]) == 0
     return json.loads(capsys.readouterr().out)
+
+
+def test_every_run_of_ours_computes_its_answers(tmp_path):
+    write_folder(SHAPES["tiny"], str(tmp_path))
+    side = Ours(str(tmp_path), [[FIRST_WORD + 5, FIRST_WORD + 9] * 4] * 2, SHAPES["tiny"].vocabulary, Plan("cpu", 1, 1))
+    try:
+        computed = []
+        for _ in range(2):
+            side.run(2, 6)
+            computed.append(side.engine.snapshot().meters.decode_tokens)
+        assert computed[1] == 2 * computed[0] > 0
+    finally:
+        side.engine.close()
 
 
 def test_all_sides_of_transformers_run_and_give_the_same_answers(capsys):
