@@ -6,13 +6,14 @@ what takes time is answered by a Future.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from engine import machine, tasks
 from engine.adding import add_paths, add_texts
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
 class Engine:
     """Jobs, one model, lanes, a journal. All methods may be called from any thread."""
 
+    alive: ClassVar[set[Engine]] = set()
+    """Engines that were not closed yet; what is left of them at the end of the program is closed then."""
+
     def __init__(self, session: str | None = None, command: str | None = None, *, shelve: bool = False) -> None:
         """Start with no model; ``session`` is the file that outlives the process, None keeps results in memory.
 
@@ -77,6 +81,15 @@ class Engine:
         # Threads that wait for lanes; answers must not queue up behind them.
         self._waits = ThreadPoolExecutor(8, "waits", initializer=name_this_thread, initargs=("waits",))
         self._answers = ThreadPoolExecutor(2, "answers", initializer=name_this_thread, initargs=("answers",))
+        Engine.alive.add(self)
+
+    def __enter__(self) -> Self:
+        """Use the engine for a block, which closes it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the engine."""
+        self.close()
 
     # --------------------------------------------------------------------------------------------------------------- model
     def open_model(self, folder: str, dtype: str = "auto") -> Future[ModelFacts]:
@@ -385,6 +398,7 @@ class Engine:
     def close(self, seconds: float = 2.0) -> bool:
         """Stop taking work, drop what is in flight, end within about ``seconds``; False if a thread did not end."""
         begin = time.monotonic()
+        Engine.alive.discard(self)
         self._closing.set()
         self._watcher.close()
         self.loom.begin_closing()
@@ -396,3 +410,10 @@ class Engine:
         with contextlib.suppress(HeddleError):
             clean &= self.journal.close(left) == 0
         return clean
+
+
+@atexit.register
+def _close_all() -> None:
+    # Lanes are Qt's threads, which Python does not end: a program that forgot them would wait for ever.
+    for engine in list(Engine.alive):
+        engine.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -39,6 +40,17 @@ def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("HF_HUB_CACHE", "huggingface/hub"),
     ):
         monkeypatch.setenv(name, str(home / folder))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _engines_are_closed() -> Iterator[None]:
+    """Fail a module that leaves an engine open: its lanes would run on beside everything that follows."""
+    yield
+    engines = sys.modules.get("engine.engine")
+    left = list(engines.Engine.alive) if engines is not None else []
+    for engine in left:
+        engine.close(5.0)
+    assert not left, f"{len(left)} engines were left open"
 
 
 @pytest.fixture

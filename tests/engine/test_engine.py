@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -14,6 +16,7 @@ from oracle import TEXTS
 from assets import path as asset
 from engine.documents.document import State
 from engine.encoding.encoder import Encoder
+from engine.engine import Engine
 from engine.errors import Cancelled, ModelError, UsageError
 from engine.lanes.plan import Plan
 from engine.models.starter import starter_folder
@@ -526,3 +529,26 @@ def test_the_gil_share_is_a_share(engine):
     engine.submit("a", "embed")
     assert engine.wait("a", 30)
     assert 0.0 < engine.gil_share() <= 1.0
+
+
+def test_a_program_that_forgets_to_close_its_engine_ends(tmp_path):
+    program = tmp_path / "forgetful.py"
+    program.write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {os.getcwd()!r})\n"
+        "from engine.engine import Engine\n"
+        "engine = Engine()\n"
+        "engine.open_model('starter', 'float32').result(120)\n"
+        "assert engine.snapshot().lanes\n"
+        "print('over')\n",
+        encoding="utf-8",
+    )
+    ended = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout.strip()) == (0, "over"), ended.stderr
+
+
+def test_an_engine_is_closed_by_its_block(no_threads_left):
+    with Engine() as engine:
+        engine.create_job("j")
+        engine.add_texts("j", [("a", "b")]).result(30)
+    assert engine.close(1.0)  # once more does no harm

@@ -11,6 +11,7 @@ The exit code is 1 unless the last three are 0 and at least 80 % of the kills we
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -247,8 +248,9 @@ class Loop:
         pile.judge(self.verdict, self.vector)
 
 
-def reference(root: Path) -> Callable[[str, str], Any]:
-    """Return what the starter model's vectors should be: those of this process, one text at a time when asked."""
+@contextlib.contextmanager
+def reference() -> Iterator[Callable[[str, str], Any]]:
+    """Give what the starter model's vectors should be: those of this process, one text at a time when asked."""
     import numpy as np
 
     from engine.engine import Engine
@@ -272,15 +274,27 @@ def reference(root: Path) -> Callable[[str, str], Any]:
                 known[texts[record.path]] = np.frombuffer(result.vector, "<f4")
         return known[text]
 
-    return vector
+    try:
+        yield vector
+    finally:
+        engine.close(10.0)
+
+
+@contextlib.contextmanager
+def _arithmetic() -> Iterator[Callable[[str, str], Any]]:
+    """Give the vectors of the stub model, which are computed from the text."""
+    yield lambda _path, text: vector_of(text)
 
 
 def run(kills: int, seed: int, *, starter: bool = False, told: Callable[[str], None] = print) -> dict[str, int]:
     """Kill ``kills`` times and return the figures of the last line."""
     kind = STARTER if starter else STUB
-    with tempfile.TemporaryDirectory(prefix="heddle-kills-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="heddle-kills-") as folder,
+        reference() if starter else _arithmetic() as vector,
+    ):
         root = Path(folder)
-        loop = Loop(kind, seed, reference(root) if starter else lambda _path, text: vector_of(text))
+        loop = Loop(kind, seed, vector)
         began = time.monotonic()
         loop.calibrate(root / "calibration")
         while loop.kills < kills and not loop.verdict.sentences:
