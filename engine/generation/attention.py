@@ -18,12 +18,12 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from engine.encoding.attention import UnsupportedAttentionError
 from engine.errors import Cancelled
-from engine.generation.blockwise import blocks_pay, causal_blocks
+from engine.generation.products import MANY, blocks_pay, causal_blocks, decode_pays, decode_products
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from engine.generation.layout import Layout
+    from engine.generation.layout import DecodeGroup, Layout
 
 __all__ = ["NAME", "UnsupportedAttentionError", "current_layout", "register", "running", "slots_attention"]
 
@@ -127,14 +127,14 @@ def slots_attention(
             every = rows.new_zeros(group.high - group.low, heads, rows.shape[-1])
             every[group.spots] = rows
             rows = every
-        view = group.view(sliding_window, keys.shape[2], query.dtype)
-        out = kernel(
-            rows.unsqueeze(2),
-            keys[group.low : group.high, :, view.first : view.last],
-            values[group.low : group.high, :, view.first : view.last],
-            view.mask,
-            causal=False,
-        )[:, :, 0]
+        products = plain and _in_products(group, sliding_window, query, keys)
+        view = group.view(sliding_window, keys.shape[2], torch.float32 if products else query.dtype)
+        k = keys[group.low : group.high, :, view.first : view.last]
+        v = values[group.low : group.high, :, view.first : view.last]
+        if products:
+            out = decode_products(rows, k, v, view.mask, scale)
+        else:
+            out = kernel(rows.unsqueeze(2), k, v, view.mask, causal=False)[:, :, 0]
         result[group.start : group.stop] = out if group.spots is None else out[group.spots]
     blocks = plain and bool(layout.chunks) and _in_blocks(query, key)
     for chunk in layout.chunks:
@@ -165,6 +165,14 @@ def _in_blocks(query: torch.Tensor, key: torch.Tensor) -> bool:
     if query.device.type != "cpu":
         return False
     return blocks_pay(query.shape[1], key.shape[1], query.shape[3], query.dtype, torch.get_num_threads())
+
+
+def _in_products(group: DecodeGroup, window: int | None, query: torch.Tensor, keys: torch.Tensor) -> bool:
+    """Tell whether the decode rows of a group attend in plain products here."""
+    columns = group.longest if window is None else min(window, group.longest)
+    if query.device.type != "cpu" or (group.high - group.low) * columns * keys.shape[1] * keys.shape[3] < MANY:
+        return False
+    return decode_pays(query.shape[1], keys.shape[1], query.shape[3], query.dtype, torch.get_num_threads())
 
 
 def _refuse_unknown(

@@ -48,8 +48,10 @@ class DecodeGroup:
         self.dense = len(slots) == self.high - self.low
         """Whether every slot between ``low`` and ``high`` decodes."""
         self.spots = None if self.dense else self.slots - self.low
+        self.longest = max(done) + 1
+        """Tokens of the longest sequence, the one of this forward included."""
         self._device = device
-        lengths = np.full(self.high - self.low, max(done) + 1)
+        lengths = np.full(self.high - self.low, self.longest)
         lengths[np.array(slots) - self.low] = np.array(done) + 1
         self._lengths = lengths
         self._views: dict[tuple[int | None, torch.dtype], View] = {}
@@ -59,7 +61,7 @@ class DecodeGroup:
         key = (window, dtype)
         if key not in self._views:
             lengths = self._lengths
-            last = min(capacity, -(-int(lengths.max()) // ROUND) * ROUND)
+            last = min(capacity, -(-self.longest // ROUND) * ROUND)
             first = 0 if window is None else max(0, int(lengths.min()) - window)
             columns = np.arange(first, last)
             hidden = columns >= lengths[:, None]

@@ -1,0 +1,80 @@
+"""Attention in plain products equals the fused kernel, and whole generations over it equal ``generate()``."""
+
+from __future__ import annotations
+
+import generation_oracle as oracle
+import pytest
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from engine.generation import attention
+from engine.generation.products import causal_blocks, decode_pays, decode_products
+
+HEADS = [(9, 3, 64), (14, 2, 64), (4, 4, 32), (8, 1, 48)]
+
+
+@pytest.mark.parametrize(("heads", "kv_heads", "dim"), HEADS)
+@pytest.mark.parametrize(("tokens", "past"), [(1, 0), (63, 0), (64, 64), (130, 7)])
+def test_a_prompt_piece_in_blocks_equals_the_fused_kernel(heads, kv_heads, dim, tokens, past):
+    generator = torch.Generator().manual_seed(1)
+    query = torch.randn(1, heads, tokens, dim, generator=generator)
+    key = torch.randn(1, kv_heads, past + tokens, dim, generator=generator)
+    value = torch.randn(1, kv_heads, past + tokens, dim // 2, generator=generator)
+    behind = torch.ones(tokens, past + tokens, dtype=torch.bool).tril_(past)
+    expected = scaled_dot_product_attention(query, key, value, attn_mask=behind, scale=0.2, enable_gqa=True)
+    torch.testing.assert_close(causal_blocks(query, key, value, 0.2), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("heads", "kv_heads", "dim"), HEADS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("masked", [False, True])
+def test_decode_rows_in_products_equal_the_fused_kernel(heads, kv_heads, dim, dtype, masked):
+    generator = torch.Generator().manual_seed(2)
+    slots, capacity, first, last = 5, 96, 16, 80
+    query = torch.randn(slots, heads, dim, generator=generator).to(dtype)
+    key = torch.randn(slots + 3, kv_heads, capacity, dim, generator=generator).to(dtype)[2:-1, :, first:last]
+    value = torch.randn(slots + 3, kv_heads, capacity, dim // 2, generator=generator).to(dtype)[2:-1, :, first:last]
+    mask = None
+    if masked:
+        mask = torch.zeros(slots, 1, 1, last - first)
+        for slot in range(slots):
+            mask[slot, :, :, 9 * slot + 1 :] = float("-inf")
+    rows = query.float().view(slots, heads, 1, dim)
+    expected = scaled_dot_product_attention(
+        rows, key.float(), value.float(), attn_mask=mask, scale=0.2, enable_gqa=True
+    )[:, :, 0]
+    room = 1e-4 if dtype == torch.float32 else 0.03
+    made = decode_products(query, key, value, mask, 0.2)
+    assert made.dtype == dtype
+    torch.testing.assert_close(made.float(), expected, rtol=room, atol=room)
+
+
+def test_products_are_only_chosen_where_they_agree_with_the_fused_kernel(monkeypatch):
+    from engine.generation import products
+
+    decode_pays.cache_clear()
+    monkeypatch.setattr(
+        products, "best_time", lambda function, _repeats: 0.0 if "products" in function.__name__ else 1.0
+    )
+    assert decode_pays(9, 3, 16, torch.float32, 1)
+    decode_pays.cache_clear()
+    monkeypatch.setattr(products, "decode_products", lambda query, *_: torch.zeros_like(query))
+    assert not decode_pays(9, 3, 16, torch.float32, 1)
+    decode_pays.cache_clear()
+
+
+@pytest.mark.parametrize("pays", [True, False])
+@pytest.mark.parametrize("family", ["llama", "qwen2", "mistral", "gemma3_text", "gpt2", "gpt_oss"])
+def test_tokens_equal_generate_whichever_way_pays(family, pays, monkeypatch):
+    """Which of them runs is measured, so both are tried; gpt_oss has sinks and must use neither."""
+    used = []
+
+    def choose(*_):
+        used.append(pays)
+        return pays
+
+    for name in ("decode_pays", "blocks_pay"):
+        monkeypatch.setattr(attention, name, choose)
+    monkeypatch.setattr(attention, "MANY", 1)
+    oracle.check(family, [oracle.Case(1, 3, 16, True), oracle.Case(2, 8, oracle.WHOLE, False)])
+    assert bool(used) == (family != "gpt_oss")
