@@ -114,6 +114,7 @@ def _add_run_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("--device", default="cpu", help="cpu, cuda:0, xpu:0 or mps")
     one.add_argument("--dtype", choices=DTYPES, default="auto", help="number format of the weights")
     one.add_argument("--out", default="", metavar="FILE", help=OUT_HELP)
+    one.add_argument("--live", default="", metavar="FILE.jsonl", help="append a row as soon as a document has ended")
     one.add_argument("--report", default="", metavar="FILE", help="write a report of the run as JSON")
     one.add_argument("--encoding", default="", help="encoding of files that are neither marked nor UTF-8")
     one.add_argument("--on-bad-bytes", choices=("fail", "replace"), default="fail", help="what to do about bad bytes")
@@ -215,6 +216,7 @@ def _run(options: argparse.Namespace, task: str, settings: dict[str, Any], paths
             plan=Plan(options.device, options.lanes, options.threads, options.dtype, options.slots),
             out=options.out,
             report=options.report,
+            live=options.live,
             encoding=options.encoding,
             on_bad_bytes=options.on_bad_bytes,
             quiet=options.quiet,

@@ -23,6 +23,7 @@ from engine.documents import encodings
 from engine.documents.read import POLICIES
 from engine.documents.watch import Watcher
 from engine.errors import HeddleError, UsageError
+from engine.following import Following
 from engine.inspection import inspect
 from engine.job import LIVE, Job, Stop
 from engine.lanes.plan import Plan
@@ -81,6 +82,7 @@ class Engine:
         # Threads that wait for lanes; answers must not queue up behind them.
         self._waits = ThreadPoolExecutor(8, "waits", initializer=name_this_thread, initargs=("waits",))
         self._answers = ThreadPoolExecutor(2, "answers", initializer=name_this_thread, initargs=("answers",))
+        self._following = Following(self.journal, self._answers, self._tell)
         Engine.alive.add(self)
 
     def __enter__(self) -> Self:
@@ -351,6 +353,19 @@ class Engine:
         self._job(job)
         return self._answers.submit(export, self.journal, job, path, format)
 
+    def grow(self, job: str, path: str) -> Future[int]:
+        """Write the rows of what has ended to the JSONL file ``path``, and append one for each document that ends.
+
+        The future gives the rows that are in it at first, or raises ExportError. A file that cannot be written later is
+        told in a notice. Rows are appended as snapshots are taken, until ``end_growing`` or the end of the engine.
+        """
+        self._job(job)
+        return self._following.start(job, path)
+
+    def end_growing(self, job: str) -> Future[int]:
+        """Append what is still lacking and let go of the job's growing files; the future gives their rows."""
+        return self._following.end(job)
+
     def wait(self, job: str, timeout: float | None = None) -> bool:
         """Wait until the job has finished, was cancelled or paused; False when ``timeout`` was not enough."""
         found = self._job(job)
@@ -375,7 +390,9 @@ class Engine:
     # ---------------------------------------------------------------------------------------------------------------- looking
     def snapshot(self) -> Snapshot:
         """Return what changed since the last call, and the meters; called by one watcher, ten times a second."""
-        return self._painter.snapshot()
+        snapshot = self._painter.snapshot()
+        self._following.see(snapshot.rows)
+        return snapshot
 
     def _tell(self, level: str, text: str) -> None:
         self._painter.notify(level, text)

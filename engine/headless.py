@@ -50,6 +50,8 @@ class Order:
     plan: Plan = field(default_factory=Plan)
     out: str = ""
     report: str = ""
+    live: str = ""
+    """A JSONL file that gets a row as soon as a document has ended."""
     encoding: str = ""
     on_bad_bytes: str = "fail"
     quiet: bool = False
@@ -90,6 +92,8 @@ def run(order: Order, *, output: TextIO | None = None, errors: TextIO | None = N
     for path in order.paths:
         if not os.path.lexists(path):
             raise UsageError(f"There is no file or folder {shown(path)}.")
+    if order.live and (out_format(order.live) != "jsonl" or order.live == order.out):
+        raise UsageError("--live takes a file that ends in .jsonl and is not the one of --out.")
     _check_folders(order)
     began = time.monotonic()
     task = tasks.make(order.task, order.settings)
@@ -100,13 +104,15 @@ def run(order: Order, *, output: TextIO | None = None, errors: TextIO | None = N
         try:
             engine.runner.use_model(model)
             job, adding = _take_up(engine, order, command(asked, order.paths), words_to)
+            if order.live:
+                engine.grow(job, order.live).result()
             return _run(engine, job, adding, order, interrupted, began, rows_to, words_to)
         finally:
             engine.close(5.0)
 
 
 def _check_folders(order: Order) -> None:
-    for path in filter(None, (order.out, order.report)):
+    for path in filter(None, (order.out, order.report, order.live)):
         folder = os.path.dirname(os.path.abspath(path))
         if not os.path.isdir(folder):
             raise UsageError(f"The folder {shown(folder)} does not exist; make it first.")
@@ -119,7 +125,9 @@ def _take_up(engine: Engine, order: Order, asked: str, errors: TextIO) -> tuple[
     on with its own. What is done is not run again; what failed or was cancelled is tried again.
     """
     errors.writelines(f"{note}\n" for note in engine.journal.notes)
-    here = [order.out, order.report] + ([os.path.splitext(order.out)[0] + ".index.csv"] if order.out else [])
+    here = [order.out, order.report, order.live] + (
+        [os.path.splitext(order.out)[0] + ".index.csv"] if order.out else []
+    )
     options: dict[str, Any] = {
         "encoding": order.encoding,
         "on_bad_bytes": order.on_bad_bytes,
@@ -213,6 +221,8 @@ def _run(
     if state.adding:  # a very slow disk: the rows that are there are written
         errors.write("Not all files were looked at.\n")
     with contextlib.suppress(HeddleError) if interrupted else contextlib.nullcontext():
+        if order.live:
+            engine.end_growing(job).result()
         _write(engine, job, order, watch.rows, output, errors)
     if order.report:
         save(order.report, report(watch.last, state, order.settings, engine, time.monotonic() - began))

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from engine import __version__, protocol
 from engine import protocol_jobs as jobs
-from engine.errors import Cancelled, HeddleError
+from engine.errors import Cancelled, HeddleError, UsageError
 from engine.metrics.threads import name_this_thread
 from engine.protocol import Command, Event, Frames, Reply, encode
 
@@ -130,8 +130,15 @@ class Host:
             jobs.DuplicateJob: lambda c: self.engine.duplicate_job(c.job, c.copy, c.name),
             jobs.RunFirst: lambda c: self.engine.run_first(c.job, c.documents),
             jobs.WatchFolder: lambda c: self.engine.watch_folder(c.job, c.folder),
-            protocol.Export: lambda c: self.engine.export(c.job, c.path, c.format),
+            protocol.Export: self._export,
         }
+
+    def _export(self, command: protocol.Export) -> Future[int]:
+        if not command.grow:
+            return self.engine.export(command.job, command.path, command.format)
+        if command.format != "jsonl":
+            raise UsageError("Only JSON Lines can grow while the job runs; choose that format.")
+        return self.engine.grow(command.job, command.path)
 
     def handle(self, command: Command) -> None:
         """Carry out one command; its Reply is sent now or when its future is done."""

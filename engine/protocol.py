@@ -333,12 +333,16 @@ class StopCounting:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """Write the job's rows to ``path``. ``format``: csv, jsonl, npy, md, txt. Reply: value {"path": str, "rows": n}."""
+    """Write the job's rows to ``path``. ``format``: csv, jsonl, npy, md, txt. Reply: value {"path": str, "rows": n}.
+
+    With ``grow`` (jsonl only), rows of documents that end later are appended as they come.
+    """
 
     request: int
     job: str
     path: str
     format: str
+    grow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

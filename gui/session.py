@@ -423,9 +423,16 @@ class Session(QObject):
         """Ask for text and result of a document of the shown pile; returns the request id."""
         return self.client.send(Inspect, then, job=self.current, document=document)
 
-    def export(self, path: str, format: str, then: Callable[[Reply], None]) -> None:  # noqa: A002 - the protocol's word
-        """Write the rows of the shown pile to a file."""
+    def export(
+        self,
+        path: str,
+        format: str,  # noqa: A002 - the protocol's word
+        then: Callable[[Reply], None],
+        *,
+        grow: bool = False,
+    ) -> None:
+        """Write the rows of the shown pile to a file, and with ``grow`` those of documents that end later, too."""
         job = self.job
         if job is None:
             return
-        self.client.send(Export, then, job=job.id, path=path, format=format)
+        self.client.send(Export, then, job=job.id, path=path, format=format, grow=grow)

@@ -119,6 +119,10 @@ def load_decoder(
 
         stage("packing the weights", 0.75)
         with torch.no_grad():
+            # A table that becomes whole numbers is let go as it is read; one that stays is copied before another layout
+            # of it is made, so that the file's pages, the copy and the layout are never there together.
+            if resolved not in QUANTISED:
+                own_weights(model)
             settle_tables(model, linears)
             own_weights(model)
             fuse(model)
@@ -138,6 +142,7 @@ def load_decoder(
     )
     stage("measuring", 0.95)
     _measure(loaded)
+    machine.give_memory_back()
     progress("ready", 1.0)
     return loaded
 

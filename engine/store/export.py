@@ -53,18 +53,18 @@ def export(journal: Journal, job: str, path: str, format: str) -> int:  # noqa: 
         raise UsageError(f"There is no job {job!r} to export.")
     if format == "csv":
         with replacing(path) as (file,):
-            return _write_csv(file, lambda: _rows(journal, job, path))
+            return _write_csv(file, lambda: pile_rows(journal, job, path))
     if format == "jsonl":
         with replacing(path) as (file,):
-            return _write_jsonl(file, _rows(journal, job, path, vectors=True), record.task)
+            return _write_jsonl(file, pile_rows(journal, job, path, vectors=True), record.task)
     if format == "npy":
         stem, extension = os.path.splitext(path)
         index = (stem if extension.lower() == ".npy" else path) + ".index.csv"
         with replacing(path, index) as (vectors, index_file):
-            return _write_npy(vectors, index_file, _rows(journal, job, path, index, vectors=True))
+            return _write_npy(vectors, index_file, pile_rows(journal, job, path, index, vectors=True))
     if format == "md":
         with replacing(path) as (file,):
-            return write_markdown(file, record, lambda: _rows(journal, job, path))
+            return write_markdown(file, record, lambda: pile_rows(journal, job, path))
     if format == "txt":
         return write_texts(path, journal.results(job))
     raise UsageError(f"Unknown export format {format!r}; choose one of {', '.join(FORMATS)}.")
@@ -110,7 +110,7 @@ def jsonl_line(row: dict[str, Any]) -> str:
     return json_escape(json.dumps(row, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
-def _rows(journal: Journal, job: str, *targets: str, vectors: bool = False) -> Rows:
+def pile_rows(journal: Journal, job: str, *targets: str, vectors: bool = False) -> Rows:
     """Walk the pile; raises ExportError when a target is the journal itself or a document of the pile."""
     if journal.path is not None:
         for target in targets:

@@ -84,6 +84,10 @@ _ANSWERS = (
     f"SELECT {_DOCUMENTS}, result.document, result.json, result.vector, result.key FROM result "
     "JOIN document ON document.id = result.document WHERE result.key IN (%s) AND result.key <> ''"
 )
+_ROWS = (
+    f"SELECT {_DOCUMENTS}, result.document, result.json, result.vector, result.key "
+    "FROM document LEFT JOIN result ON result.document = document.id WHERE document.id IN (%s)"
+)
 _MISFITS = (
     "SELECT id, state, result.document IS NOT NULL AS has FROM document LEFT JOIN result ON result.document = id "
     f"WHERE has <> (state = '{State.DONE}')"
@@ -274,6 +278,14 @@ class Journal:
             (document_from(row[:width]), None if row[width] is None else result_from(row[width:]))
             for row in self._pages(query, job)
         )
+
+    def rows(self, documents: Iterable[int]) -> Iterator[tuple[Record, Result | None]]:
+        """Give those of ``documents`` that are there, in no particular order, with their results."""
+        self._writer.settle()
+        width = len(DOCUMENT_COLUMNS)
+        for chunk in _chunks(list(documents)):
+            for row in self._fetch(_ROWS % ", ".join("?" * len(chunk)), *chunk):
+                yield document_from(row[:width]), None if row[width] is None else result_from(row[width:])
 
     def document(self, document: int) -> Record | None:
         """Return one document, or None."""

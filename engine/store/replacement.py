@@ -118,7 +118,7 @@ def _second_name(target: str) -> str | None:
     return name
 
 
-def sentence(path: str, error: OSError, written: int) -> str:
+def sentence(path: str, error: OSError, written: int = 0) -> str:
     """Return what to tell when writing ``path`` failed after ``written`` bytes: the reason and what to do."""
     folder = shown(os.path.dirname(os.path.abspath(path)))
     if error.errno in _FULL:

@@ -7,6 +7,7 @@ import os
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import (
     QButtonGroup,
+    QCheckBox,
     QDialog,
     QDialogButtonBox,
     QFileDialog,
@@ -59,6 +60,14 @@ class ExportDialog(QDialog):
             self._group.addButton(button)
             self.formats[name] = button
             column.addWidget(button)
+        self.grow = QCheckBox(self.tr("&Keep adding rows as documents end"))
+        self.grow.setToolTip(
+            self.tr(
+                "The file begins with what has ended and gets a row for each document that ends, until Heddle ends."
+            )
+        )
+        self.grow.setChecked(job is not None and job.state.status in ("queued", "running"))
+        column.addWidget(self.grow)
         self.path = QLineEdit()
         self.path.setProperty("look", "field")
         self.path.setAcceptDrops(False)
@@ -101,6 +110,7 @@ class ExportDialog(QDialog):
         if not checked:
             return
         self._forget_problem()
+        self.grow.setVisible(self.format == "jsonl")
         path = self.path.text()
         if path:
             self.path.setText(os.path.splitext(path)[0] + self._ending)
@@ -150,14 +160,15 @@ class ExportDialog(QDialog):
         self._writing = True
         self.write.setEnabled(False)
         self.message.hide()
-        self._session.export(path, self.format, lambda reply: self._answered(reply, path))
+        grow = self.format == "jsonl" and self.grow.isChecked()
+        self._session.export(path, self.format, lambda reply: self._answered(reply, path, grow=grow), grow=grow)
 
     def _say(self, text: str) -> None:
         self.message.setText(shown(text))
         self.message.show()
         QTimer.singleShot(0, self, self.adjustSize)  # once the layout knows how many lines the sentence takes
 
-    def _answered(self, reply: Reply, path: str) -> None:
+    def _answered(self, reply: Reply, path: str, *, grow: bool) -> None:
         self._writing = False
         self.write.setEnabled(True)
         if not reply.ok:
@@ -169,8 +180,10 @@ class ExportDialog(QDialog):
         settings.set_text("export_format", self.format)
         settings.set_text("export_folder", os.path.dirname(path))
         rows = int(reply.value.get("rows", 0))
-        text = self.tr("Exported %Ln documents to {path}.", "", rows).format(
-            path=shown(str(reply.value.get("path", path)))
-        )
+        place = shown(str(reply.value.get("path", path)))
+        if grow:
+            text = self.tr("Wrote %Ln documents to {path}; the others follow as they end.", "", rows).format(path=place)
+        else:
+            text = self.tr("Exported %Ln documents to {path}.", "", rows).format(path=place)
         self._session.notice("info", text)
         self.accept()

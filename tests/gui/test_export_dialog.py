@@ -93,3 +93,20 @@ def test_no_path_is_said(finished):
     dialog.path.setText("  ")
     dialog.write.click()
     assert "Choose a file" in dialog.message.text()
+
+
+def test_only_json_lines_can_grow_and_the_wish_reaches_the_engine(qtbot, finished, tmp_path, monkeypatch):
+    window, dialog = finished()
+    assert not dialog.grow.isVisible()
+    dialog.formats["jsonl"].click()
+    assert dialog.grow.isVisible()
+    assert not dialog.grow.isChecked()  # the pile has ended
+    dialog.grow.click()
+    asked = []
+    send = window.session.client.send
+    monkeypatch.setattr(window.session.client, "send", lambda *a, **k: (asked.append(k), send(*a, **k))[1])
+    dialog.path.setText(str(tmp_path / "out.jsonl"))
+    dialog.write.click()
+    wait_for(qtbot, lambda: "export" not in window.dialogs.shown)
+    assert [one["grow"] for one in asked if "grow" in one] == [True]
+    assert any("the others follow" in text for text in window.messages.texts)

@@ -32,7 +32,8 @@ def quantise_rows(rows: torch.Tensor, levels: int) -> tuple[torch.Tensor, torch.
     """
     numbers = rows.float()
     largest = numbers.abs().amax(-1, True).clamp_min_(_SMALLEST)
-    whole = numbers.mul(levels / largest).add_(_ROUND + levels + 1)
+    whole = numbers.mul(levels / largest) if numbers is rows else numbers.mul_(levels / largest)
+    whole.add_(_ROUND + levels + 1)
     return whole.view(torch.int32).to(torch.uint8), largest
 
 
