@@ -39,6 +39,7 @@ def add_paths(
     counts = {"added": 0, "skipped": 0}
     held: list[Document] = []
     flushed = time.monotonic()
+    settled = False  # the disk is waited for once: what is answered while files are added is this pile's own
     own = Own(runner.journal.path, leave_out)
     try:
         known = _known(runner, job)
@@ -56,12 +57,12 @@ def add_paths(
             counts["added" if document.record.state == State.WAITING else "skipped"] += 1
             held.append(document)
             if time.monotonic() - flushed > FLUSH_SECONDS:
-                runner.add(job, held)
-                held = []
+                runner.add(job, held, settled=settled)
+                held, settled = [], True
                 flushed = time.monotonic()
     finally:
         try:
-            runner.add(job, held)
+            runner.add(job, held, settled=settled)
         finally:
             runner.added(job)
     return counts

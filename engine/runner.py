@@ -259,12 +259,12 @@ class Runner(Booking):
                 self.text_cached -= len(text)
             return document.record, text, document.in_memory
 
-    def add(self, job: Job, documents: Sequence[Document]) -> None:
+    def add(self, job: Job, documents: Sequence[Document], *, settled: bool = False) -> None:
         """Put documents at the end of a pile, in order, and wake the lanes if the job runs.
 
-        Waits for the disk while it looks for earlier answers to what the job asks.
+        Looks for earlier answers to what the job asks, and waits for the disk before, unless it was ``settled`` then.
         """
-        found = answers.find(self, job, documents) if job.status in LIVE else {}
+        found = answers.find(self, job, documents, settled=settled) if job.status in LIVE else {}
         with self.lock:
             records: list[Record] = []
             for document in documents:

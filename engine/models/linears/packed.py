@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 ROWS = 1024
 """Rows for which the layout is chosen; the packed weight works for any number."""
 
+_TRIED = 8192
+"""Outputs of a weight that the trial computes: all of an output layer's would be hundreds of megabytes."""
+
 
 def _pack(weight: torch.Tensor) -> torch.Tensor:
     return torch.ops.mkldnn._reorder_linear_weight(weight.detach(), ROWS)  # noqa: SLF001 - see the module's docstring
@@ -80,6 +83,7 @@ def packing_pays(weight: torch.Tensor) -> bool:
         return False
     if not torch.backends.mkldnn.is_available():
         return False
+    weight = weight[:_TRIED]
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(256, weight.shape[1], generator=generator).to(weight.dtype)
     try:
