@@ -155,10 +155,10 @@ def _document(runner: Runner, job: Job, found: Source | Skipped) -> Document:
         log.debug("it happened here", exc_info=True)
         state, reason = State.FAILED, f"could not be read: {error}"
     else:
-        record = replace(record, sha256=text.sha256, encoding=text.encoding, confidence=text.confidence)
         if text.replaced:
             reason = f"{text.replaced} bad bytes were replaced"
-        return Document(replace(record, reason=reason), note=reason, text=text.text)
+        read_as = {"sha256": text.sha256, "encoding": text.encoding, "confidence": text.confidence}
+        return Document(replace(record, reason=reason, **read_as), note=reason, text=text.text)
     return Document(_with_state(record, state, reason))
 
 

@@ -28,6 +28,9 @@ MARKERS = ("config.json", "modules.json")
 ITEMSIZE = {"float32": 4, "bf16": 2}
 """Bytes a weight takes in memory by number format."""
 
+TABLE_SIZE = {"int8": 1.01, "int4": 0.63}
+"""Bytes of a number of the table of token vectors in a whole format; int4 has a scale and a middle for every 32."""
+
 QUANTISED_SIZE = {"int8": 1.01, "int4": 0.57}
 """The same where weights are whole numbers: int8 has a scale per row, int4 a scale and a middle for every 64 numbers."""
 
@@ -301,8 +304,8 @@ def _look_at_pipeline(found: _Findings, weights: Weights, folder: str) -> None:
 def _memory(config: dict[str, Any], weights: Weights, *, quantised: bool) -> dict[str, int]:
     """Return the estimated bytes by number format: all weights, and what one lane's largest batch needs in between.
 
-    ``quantised``: the model also runs with int8 and int4 weights; its table of token vectors and its output layer are
-    int8 then, each for itself even if they are one on disk.
+    ``quantised``: the model also runs with int8 and int4 weights; its table of token vectors is in that format then and
+    its output layer int8, each for itself even if they are one on disk.
 
     A layer holds about six token vectors (input, query, key, value, output, residual) and two of the wide ones.
     """
@@ -317,7 +320,7 @@ def _memory(config: dict[str, Any], weights: Weights, *, quantised: bool) -> dic
         table = min(weights.parameters, table_numbers(config))
         head = table if inner.get("tie_word_embeddings", config.get("tie_word_embeddings", True)) else 0
         for dtype, size in QUANTISED_SIZE.items():
-            tables = (table + head) * QUANTISED_SIZE["int8"]
+            tables = table * TABLE_SIZE[dtype] + head * QUANTISED_SIZE["int8"]
             result[dtype] = round((weights.parameters - table) * size + tables + batch * ITEMSIZE["bf16"])
     return result
 

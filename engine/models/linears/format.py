@@ -12,7 +12,7 @@ from engine.models.linears.int4 import Int4Linear, group_of
 from engine.models.linears.int4 import works as int4_works
 from engine.models.linears.int8 import Int8Kernels, Int8Linear, Int8Weight, quantise_weight
 from engine.models.linears.packed import PackedLinear, fuse_gelu, packing_pays
-from engine.models.linears.table import Int8Table
+from engine.models.linears.table import Int4Table, Int8Table
 
 if TYPE_CHECKING:
     from torch import nn
@@ -103,7 +103,7 @@ def replace_linears(model: nn.Module, made: LinearFormat) -> int:
 
 
 def settle_tables(model: Any, made: LinearFormat) -> None:
-    """Give an output layer that is tied to the token vectors a weight of its own, and int8 formats an int8 table.
+    """Give an output layer that is tied to the token vectors a weight of its own, and whole formats a table in theirs.
 
     A float copy costs memory, so it is made only where there is room. Tables of a special kind stay as they are.
     """
@@ -122,11 +122,16 @@ def settle_tables(model: Any, made: LinearFormat) -> None:
     alone = plain and all(m in (head, table) for m in model.modules() if getattr(m, "weight", None) is weight)
     if not tied and not alone:
         return
-    whole = quantise_weight(weight, release=alone and (tied or head is None or head.weight is not weight))
-    if tied and head is not None:
+    last = alone and (tied or head is None or head.weight is not weight)  # nobody reads it after this
+    small = made.name == "int4" and weight.shape[1] % Int4Table.GROUP == 0
+    whole = None if small and not tied else quantise_weight(weight, release=last and not small)
+    if whole is not None and tied and head is not None:
         _exchange(model, head, made.make(whole, head.bias, output=True))
     if alone:
-        _exchange(model, table, Int8Table(whole))
+        if small:
+            _exchange(model, table, Int4Table(weight, release=last))
+        elif whole is not None:
+            _exchange(model, table, Int8Table(whole))
 
 
 def _exchange(model: nn.Module, old: nn.Module, new: nn.Module | None) -> None:

@@ -1,11 +1,16 @@
-"""The table of token vectors as int8, a scale for every token."""
+"""The table of token vectors as int8, a scale for every token, or as int4, a scale and a middle for every group."""
 
 from __future__ import annotations
 
 import torch
 
+from engine.models.linears.int4 import quantise_groups
 from engine.models.linears.int8 import Int8Weight
 from engine.models.linears.stand_in import stand_in
+from engine.models.mapped import let_go
+
+_BLOCK = 1 << 20
+"""Numbers quantised at once; they take 16 bytes each meanwhile."""
 
 
 class Int8Table(torch.nn.Module):
@@ -35,3 +40,46 @@ class Int8Table(torch.nn.Module):
     def extra_repr(self) -> str:
         """Describe the shape, as ``nn.Embedding`` does."""
         return f"{self.num_embeddings}, {self.embedding_dim}, int8"
+
+
+class Int4Table(torch.nn.Module):
+    """Looks tokens up as ``nn.Embedding`` does, in some 0.625 bytes a number: two to a byte, in groups of ``GROUP``."""
+
+    GROUP = 32
+
+    def __init__(self, weight: torch.Tensor, *, release: bool = False) -> None:
+        """Look up in ``weight`` ``[vocabulary, width]``, width a multiple of ``GROUP``.
+
+        ``release``: nobody reads the weight again, so its pages may go as soon as they are used.
+        """
+        super().__init__()
+        self.num_embeddings, self.embedding_dim = weight.shape
+        pairs = torch.empty(weight.shape[0], weight.shape[1] // 2, dtype=torch.uint8)
+        scales = torch.empty(weight.shape[0], weight.shape[1] // self.GROUP, 2, dtype=weight.dtype)
+        step = max(1, _BLOCK // weight.shape[1])
+        for start in range(0, weight.shape[0], step):
+            rows = weight[start : start + step]
+            whole, scale = quantise_groups(rows, self.GROUP)
+            halves = whole.to(torch.uint8)
+            pairs[start : start + step] = halves[:, 0::2] | (halves[:, 1::2] << 4)
+            scales[start : start + step] = scale.transpose(0, 1)  # exact: scales and middles have bfloat16's digits
+            if release:
+                let_go(rows)
+        self._table = (pairs, scales)
+        self._stand_in = (stand_in(self.num_embeddings, self.embedding_dim, weight.dtype),)
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """Shape of the table and type of what comes out, without numbers."""
+        return self._stand_in[0]
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return the vectors of token ids ``[...]``: ``[..., width]``."""
+        pairs, scales = self._table[0][ids], self._table[1][ids]
+        halves = torch.stack([pairs & 15, pairs >> 4], -1).view(*ids.shape, -1, self.GROUP)
+        parts = (halves.to(scales.dtype) - 8).mul_(scales[..., :1]).add_(scales[..., 1:])
+        return parts.view(*ids.shape, self.embedding_dim)
+
+    def extra_repr(self) -> str:
+        """Describe the shape, as ``nn.Embedding`` does."""
+        return f"{self.num_embeddings}, {self.embedding_dim}, int4 in groups of {self.GROUP}"

@@ -8,7 +8,7 @@ import torch
 from engine.models.linears import int4, int8, rows
 from engine.models.linears.format import LinearFormat, replace_linears, settle_tables
 from engine.models.linears.int8 import Int8Kernels, Int8Linear
-from engine.models.linears.table import Int8Table
+from engine.models.linears.table import Int4Table, Int8Table
 
 KERNELS = Int8Kernels.find()
 
@@ -149,6 +149,20 @@ def test_the_table_gives_the_vectors_of_its_tokens():
     assert error(made(ids), plain_table(ids)) < 0.01
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_int4_table_gives_what_its_groups_stand_for(dtype):
+    torch.manual_seed(4)
+    weight = torch.randn(500, 96).to(dtype)
+    made = Int4Table(weight)
+    ids = torch.tensor([[0, 7, 499], [3, 3, 1]])
+    assert made(ids).shape == (2, 3, 96)
+    assert made(ids).dtype == made.weight.dtype == dtype
+    parts = weight.float().view(500, 3, 32)
+    step = (parts.amax(-1) - parts.amin(-1)) / 15
+    off = (made(torch.arange(500)).float() - weight.float()).view(500, 3, 32).abs().amax(-1)
+    assert bool((off <= 0.6 * step + 0.02).all())  # half a step, and what bfloat16 rounds
+
+
 class Tied(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -174,8 +188,8 @@ def test_a_tied_output_gets_a_weight_of_its_own_and_whole_formats_a_table(name):
     settle_tables(model, made)
     assert made.replaced == sum(type(m) is not torch.nn.Linear for m in (model.inner, model.head))
     assert name == "float32" or made.replaced == 2  # whether packing floats pays is measured
-    assert isinstance(model.table, Int8Table) == (name != "float32")
-    assert error(model.table(ids), before[0]) < 0.01
+    assert type(model.table) is {"int8": Int8Table, "int4": Int4Table}.get(name, torch.nn.Embedding)
+    assert error(model.table(ids), before[0]) < (0.1 if name == "int4" else 0.01)
     assert error(model.head(x), before[1]) < 0.02
 
 
