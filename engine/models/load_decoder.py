@@ -118,6 +118,7 @@ def load_decoder(
         from engine.models.mapped import own_weights
 
         stage("packing the weights", 0.75)
+        machine.give_memory_back()  # what trials and reading left, before the largest tensors come
         with torch.no_grad():
             # A table that becomes whole numbers is let go as it is read; one that stays is copied before another layout
             # of it is made, so that the file's pages, the copy and the layout are never there together.

@@ -122,16 +122,12 @@ def settle_tables(model: Any, made: LinearFormat) -> None:
     alone = plain and all(m in (head, table) for m in model.modules() if getattr(m, "weight", None) is weight)
     if not tied and not alone:
         return
-    last = alone and (tied or head is None or head.weight is not weight)  # nobody reads it after this
-    small = made.name == "int4" and weight.shape[1] % Int4Table.GROUP == 0
-    whole = None if small and not tied else quantise_weight(weight, release=last and not small)
-    if whole is not None and tied and head is not None:
+    whole = quantise_weight(weight, release=alone and (tied or head is None or head.weight is not weight))
+    if tied and head is not None:
         _exchange(model, head, made.make(whole, head.bias, output=True))
     if alone:
-        if small:
-            _exchange(model, table, Int4Table(weight, release=last))
-        elif whole is not None:
-            _exchange(model, table, Int8Table(whole))
+        small = made.name == "int4" and weight.shape[1] % Int4Table.GROUP == 0
+        _exchange(model, table, Int4Table(whole) if small else Int8Table(whole))
 
 
 def _exchange(model: nn.Module, old: nn.Module, new: nn.Module | None) -> None:

@@ -7,7 +7,6 @@ import torch
 from engine.models.linears.int4 import quantise_groups
 from engine.models.linears.int8 import Int8Weight
 from engine.models.linears.stand_in import stand_in
-from engine.models.mapped import let_go
 
 _BLOCK = 1 << 20
 """Numbers quantised at once; they take 16 bytes each meanwhile."""
@@ -47,24 +46,24 @@ class Int4Table(torch.nn.Module):
 
     GROUP = 32
 
-    def __init__(self, weight: torch.Tensor, *, release: bool = False) -> None:
+    def __init__(self, weight: Int8Weight) -> None:
         """Look up in ``weight`` ``[vocabulary, width]``, width a multiple of ``GROUP``.
 
-        ``release``: nobody reads the weight again, so its pages may go as soon as they are used.
+        It comes as int8, whose rounding is a tenth of that of int4, so that the floats are read once for this and for an
+        output layer that is tied to it.
         """
         super().__init__()
-        self.num_embeddings, self.embedding_dim = weight.shape
-        pairs = torch.empty(weight.shape[0], weight.shape[1] // 2, dtype=torch.uint8)
-        scales = torch.empty(weight.shape[0], weight.shape[1] // self.GROUP, 2, dtype=weight.dtype)
-        step = max(1, _BLOCK // weight.shape[1])
-        for start in range(0, weight.shape[0], step):
-            rows = weight[start : start + step]
-            whole, scale = quantise_groups(rows, self.GROUP)
+        tokens, width = weight.numbers.shape
+        self.num_embeddings, self.embedding_dim = tokens, width
+        pairs = torch.empty(tokens, width // 2, dtype=torch.uint8)
+        scales = torch.empty(tokens, width // self.GROUP, 2, dtype=weight.dtype)
+        step = max(1, _BLOCK // width)
+        for start in range(0, tokens, step):
+            rows = slice(start, start + step)
+            whole, scale = quantise_groups(weight.numbers[rows] * weight.scale[rows, None], self.GROUP)
             halves = whole.to(torch.uint8)
-            pairs[start : start + step] = halves[:, 0::2] | (halves[:, 1::2] << 4)
-            scales[start : start + step] = scale.transpose(0, 1)  # exact: scales and middles have bfloat16's digits
-            if release:
-                let_go(rows)
+            pairs[rows] = halves[:, 0::2] | (halves[:, 1::2] << 4)
+            scales[rows] = scale.transpose(0, 1)  # exact: scales and middles have bfloat16's digits
         self._table = (pairs, scales)
         self._stand_in = (stand_in(self.num_embeddings, self.embedding_dim, weight.dtype),)
 

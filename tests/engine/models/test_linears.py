@@ -153,14 +153,14 @@ def test_the_table_gives_the_vectors_of_its_tokens():
 def test_the_int4_table_gives_what_its_groups_stand_for(dtype):
     torch.manual_seed(4)
     weight = torch.randn(500, 96).to(dtype)
-    made = Int4Table(weight)
+    made = Int4Table(int8.quantise_weight(weight))
     ids = torch.tensor([[0, 7, 499], [3, 3, 1]])
     assert made(ids).shape == (2, 3, 96)
     assert made(ids).dtype == made.weight.dtype == dtype
     parts = weight.float().view(500, 3, 32)
     step = (parts.amax(-1) - parts.amin(-1)) / 15
     off = (made(torch.arange(500)).float() - weight.float()).view(500, 3, 32).abs().amax(-1)
-    assert bool((off <= 0.6 * step + 0.02).all())  # half a step, and what bfloat16 rounds
+    assert bool((off <= 0.6 * step + 0.04).all())  # half a step, and what int8 and bfloat16 round
 
 
 class Tied(torch.nn.Module):
