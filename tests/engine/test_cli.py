@@ -150,25 +150,28 @@ def test_an_interrupt_keeps_what_was_done_and_is_exit_code_130(folder, tmp_path)
         (place / f"{i:04}.txt").write_text(f"{i} " + " ".join(TEXTS * 20))
     out = str(tmp_path / "o.jsonl")
     code = (
-        "import sys\n"
+        "import os, sys\n"
         "from engine import runner\n"
         "real = runner.Runner.encoded\n"
         "def encoded(self, *a):\n"
-        "    real(self, *a); print('some', flush=True)\n"
+        "    real(self, *a); os.write(1, b'some\\n')\n"  # in one write: there are two lanes
         "runner.Runner.encoded = encoded\n"
         "from engine.cli import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", code, "run", "embed", str(place), "--model", folder, "--out", out],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-    )
-    assert process.stdout.readline() == "some\n"
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    ) as process:
+        try:
+            assert process.stdout.readline() == "some\n"
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()  # whatever failed here must not run on beside the tests that follow
     assert process.returncode == 130, errors
     assert "Interrupted" in errors
     rows = rows_of(out)

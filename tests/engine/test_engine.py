@@ -280,6 +280,8 @@ def test_the_job_with_the_higher_priority_is_served_first(engine, monkeypatch):
     for _ in range(2):
         assert gate.entered.acquire(timeout=30)
     engine.submit("high", "embed", priority=5)
+    with engine.runner.lock:  # until it is known which of its answers are there already, lanes may take the other's
+        assert engine.runner.settled.wait_for(lambda: not engine.runner.jobs["high"].looking, 30)
     gate.open.set()
     assert engine.wait("low", 30)
     assert engine.wait("high", 30)
