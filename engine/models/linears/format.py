@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 _ROOM = 0.25
 """Share of the free memory that a second layout of the same weights may take."""
 
+_OFF = 0.3
+"""RMS error of an int4 product, in standard deviations, beyond which it is wrong and not rounded: 0.09 is usual, weights
+with outliers come to 0.2, and a wrong layout is above 1."""
+
 
 class LinearFormat:
     """Makes the linears of one model; ``replaced`` counts them by kind.
@@ -35,6 +39,7 @@ class LinearFormat:
         self.name = name
         self.replaced = 0
         self._pays: dict[tuple[int, ...], bool] = {}
+        self._right: dict[tuple[int, ...], bool] = {}
         self._kernels = Int8Kernels.find() if name in ("int8", "int4") else None
         self._int4 = name == "int4" and int4_works()
         self._keep_rows = weights < _ROOM * machine.memory_available()
@@ -67,12 +72,27 @@ class LinearFormat:
         if self._kernels is not None:
             group = group_of(*weight.shape)
             if self._int4 and group and not output:
-                return Int4Linear(weight, bias, group)
+                made = Int4Linear(weight, bias, group)
+                if self._is_right(made, weight):
+                    return made
             return Int8Linear(weight, bias, self._kernels, siblings=id(parent), keep_rows=self._keep_rows)
         shape = tuple(weight.shape)
         if shape not in self._pays:
             self._pays[shape] = packing_pays(weight)
         return PackedLinear(weight, bias) if self._pays[shape] else None
+
+    def _is_right(self, made: Int4Linear, weight: torch.Tensor) -> bool:
+        """Tell whether a linear is the weight that it was made of, up to its rounding; asked once a shape (law 10)."""
+        shape = tuple(weight.shape)
+        if shape not in self._right:
+            rows = torch.randn(2, shape[1], generator=torch.Generator().manual_seed(0))
+            ours = made.without_bias(rows)
+            theirs = torch.nn.functional.linear(rows.to(weight.dtype), weight).float()
+            error = float((ours - theirs).square().mean().sqrt() / theirs.std().clamp_min(1e-9))
+            self._right[shape] = error < _OFF
+            if not self._right[shape]:
+                log.warning("int4 of %s is %.2g standard deviations off; not used", shape, error)
+        return self._right[shape]
 
 
 def tied_names(model: Any) -> set[str]:

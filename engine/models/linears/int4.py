@@ -18,7 +18,11 @@ GROUPS = (64, 32)
 """Sizes of a group in numbers, the best first; the operators know 32, 64, 128 and 256."""
 
 _OUTPUTS = 16
-"""The operator computes output channels in blocks of this many."""
+"""The operator takes output channels in multiples of this many."""
+
+_TOGETHER = 64
+"""Output channels are laid out in blocks of this many (32 without AVX-512) and a rest: only whole blocks can be followed
+by others, so what is packed in pieces must be cut here."""
 
 _BLOCK = 1 << 20
 """Numbers quantised at once; they take 16 bytes each meanwhile."""
@@ -54,16 +58,18 @@ def _product(rows: torch.Tensor, packed: torch.Tensor, group: int, scales: torch
 def works() -> bool:
     """Tell whether the operators are here and compute what the numbers stand for."""
     generator = torch.Generator().manual_seed(0)
-    weight = torch.randn(64, 128, generator=generator)
+    outputs = 2 * _TOGETHER + _OUTPUTS
+    weight = torch.randn(outputs, 128, generator=generator)
     rows = torch.randn(3, 128, generator=generator).bfloat16()
     try:
         whole, scales = quantise_groups(weight, 64)
-        made = _product(rows, _pack(whole), 64, scales.bfloat16()).float()
+        packed = torch.cat([_pack(part) for part in whole.split(_TOGETHER)])  # as a large weight is packed
+        made = _product(rows, packed, 64, scales.bfloat16()).float()
     except (RuntimeError, AttributeError, TypeError) as error:
         log.info("int4 products are not available: %s", error)
         return False
-    meant = (whole.view(64, 2, 64) - 8) * scales[:, :, :1].transpose(0, 1) + scales[:, :, 1:].transpose(0, 1)
-    expected = rows.float() @ meant.view(64, 128).T
+    meant = (whole.view(outputs, 2, 64) - 8) * scales[:, :, :1].transpose(0, 1) + scales[:, :, 1:].transpose(0, 1)
+    expected = rows.float() @ meant.view(outputs, 128).T
     return bool((made - expected).abs().max() < 0.05 * expected.std())
 
 
@@ -78,7 +84,7 @@ class Int4Linear(torch.nn.Module):
         self._group = group
         packed: list[torch.Tensor] = []
         scales: list[torch.Tensor] = []
-        step = max(_OUTPUTS, _BLOCK // self.in_features // _OUTPUTS * _OUTPUTS)
+        step = max(_TOGETHER, _BLOCK // self.in_features // _TOGETHER * _TOGETHER)
         for start in range(0, self.out_features, step):
             whole, scale = quantise_groups(weight[start : start + step], group)
             packed.append(_pack(whole))
@@ -94,12 +100,16 @@ class Int4Linear(torch.nn.Module):
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """Return ``rows @ weight.T + bias`` for rows of shape ``[..., in_features]``."""
-        packed, scales = self._packed
-        flat = rows.reshape(-1, self.in_features).bfloat16()
-        out = _product(flat, packed, self._group, scales).to(rows.dtype)
+        out = self.without_bias(rows)
         if self.bias is not None:
             out.add_(self.bias)
-        return out.view(*rows.shape[:-1], self.out_features)
+        return out
+
+    def without_bias(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return ``rows @ weight.T``."""
+        packed, scales = self._packed
+        flat = rows.reshape(-1, self.in_features).bfloat16()
+        return _product(flat, packed, self._group, scales).to(rows.dtype).view(*rows.shape[:-1], self.out_features)
 
     def extra_repr(self) -> str:
         """Describe the shape, as ``nn.Linear`` does."""

@@ -124,6 +124,27 @@ def test_an_int4_linear_is_right_within_its_rounding(dtype, group):
     assert error(made(x), linear.double()(x.double())) < 0.12
 
 
+@pytest.mark.parametrize(("outputs", "inputs"), [(896, 4864), (1200, 896), (16, 128), (80, 32)])
+def test_an_int4_linear_that_is_packed_in_pieces_is_right(outputs, inputs):
+    if not int4.works():
+        pytest.skip("this machine has no operator for int4")
+    torch.manual_seed(3)
+    weight = torch.randn(outputs, inputs)
+    made = int4.Int4Linear(weight, None, int4.group_of(outputs, inputs))
+    x = torch.randn(5, inputs).bfloat16()
+    assert error(made(x).float(), x.float() @ weight.T) < 0.12
+
+
+def test_an_int4_linear_that_is_not_its_weight_is_not_used(monkeypatch):
+    if not int4.works():
+        pytest.skip("this machine has no operator for int4")
+    made = LinearFormat("int4")
+    right = int4._pack
+    monkeypatch.setattr(int4, "_pack", lambda whole: right(whole.flip(0)))
+    assert type(made.make(torch.randn(128, 64), None)) is Int8Linear
+    assert type(made.make(torch.randn(64, 64), None)) is Int8Linear
+
+
 def test_int4_groups_stand_for_what_they_were_made_of():
     torch.manual_seed(3)
     weight = torch.randn(32, 128)
