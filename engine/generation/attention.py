@@ -109,6 +109,11 @@ def slots_attention(
     _refuse_unknown(module, query, attention_mask, kwargs)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     plain = softcap is None and s_aux is None
+    if plain and layout is not None and layout.tokens == 1 and layout.groups:
+        group = layout.groups[0]
+        keys, values = layout.memory.layer(group.length_class, module.layer_idx)  # pyright: ignore[reportArgumentType]
+        if not _in_products(group, sliding_window, query, keys):
+            return _lone(group, query, key, value, keys, values, scale, sliding_window), None
     kernel = _kernel(scale, key.shape[1] != query.shape[1], softcap, s_aux)
     if layout is None:
         if observer is None:
@@ -166,6 +171,26 @@ def slots_attention(
             out = kernel(rows, k, v, view.mask, causal=False)
         result[chunk.start : chunk.stop] = out[0].transpose(0, 1)
     return result.unsqueeze(0), None
+
+
+def _lone(
+    group: DecodeGroup,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    scale: float,
+    window: int | None,
+) -> torch.Tensor:
+    """Attend for the one row of a step of one sequence, in the fewest operations; returns ``[1, 1, heads, value_dim]``."""
+    low, high, at = group.low, group.high, group.longest - 1
+    keys[low:high, :, at : at + 1], values[low:high, :, at : at + 1] = key, value
+    view = group.view(window, keys.shape[2], query.dtype)
+    k, v = keys[low:high, :, view.first : view.last], values[low:high, :, view.first : view.last]
+    # The query heads of a KV head are its queries, as in the kernel for many rows.
+    rows = query.reshape(1, key.shape[1], -1, query.shape[3])
+    return scaled_dot_product_attention(rows, k, v, attn_mask=view.mask, scale=scale).reshape(1, 1, query.shape[1], -1)
 
 
 def _in_blocks(query: torch.Tensor, key: torch.Tensor) -> bool:

@@ -113,7 +113,7 @@ def load_decoder(
         linears,
     )
     if linears is not None:
-        from engine.models.fused import fuse
+        from engine.models.fused import fuse, join
         from engine.models.linears.format import settle_tables
         from engine.models.mapped import own_weights
 
@@ -127,6 +127,7 @@ def load_decoder(
             settle_tables(model, linears)
             own_weights(model)
             fuse(model)
+            join(model, rounded=resolved in QUANTISED)
         machine.give_memory_back()
     stage("checking how it runs best", 0.8)
     from engine.generation.gates import choose_mode

@@ -9,6 +9,7 @@ import torch
 
 from engine import machine
 from engine.models.linears.int4 import Int4Linear, group_of
+from engine.models.linears.int4 import quantise_weight as quantise_groups_of
 from engine.models.linears.int4 import works as int4_works
 from engine.models.linears.int8 import Int8Kernels, Int8Linear, Int8Weight, quantise_weight
 from engine.models.linears.packed import PackedLinear, fuse_gelu, packing_pays
@@ -72,7 +73,7 @@ class LinearFormat:
         if self._kernels is not None:
             group = group_of(*weight.shape)
             if self._int4 and group and not output:
-                made = Int4Linear(weight, bias, group)
+                made = Int4Linear(quantise_groups_of(weight, group), bias)
                 if self._is_right(made, weight):
                     return made
             return Int8Linear(weight, bias, self._kernels, siblings=id(parent), keep_rows=self._keep_rows)

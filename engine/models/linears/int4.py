@@ -7,6 +7,8 @@ tries them (law 10 of the house).
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -73,25 +75,54 @@ def works() -> bool:
     return bool((made - expected).abs().max() < 0.05 * expected.std())
 
 
+@dataclass(frozen=True, slots=True)
+class Int4Weight:
+    """A weight ``[out, in]`` as the operators take it, in groups of ``group`` with their ``scales``.
+
+    ``dtype`` is what it was made of.
+    """
+
+    packed: torch.Tensor
+    scales: torch.Tensor
+    group: int
+    outputs: int
+    inputs: int
+    dtype: torch.dtype
+
+
+def quantise_weight(weight: torch.Tensor, group: int) -> Int4Weight:
+    """Return a weight ``[out, in]`` as int4 in groups of ``group``."""
+    outputs, inputs = weight.shape
+    packed: list[torch.Tensor] = []
+    scales: list[torch.Tensor] = []
+    step = max(_TOGETHER, _BLOCK // inputs // _TOGETHER * _TOGETHER)
+    for start in range(0, outputs, step):
+        whole, scale = quantise_groups(weight[start : start + step], group)
+        packed.append(_pack(whole))
+        scales.append(scale.bfloat16())
+    return Int4Weight(torch.cat(packed), torch.cat(scales, 1).contiguous(), group, outputs, inputs, weight.dtype)
+
+
+def stack_weights(weights: Sequence[Int4Weight]) -> Int4Weight | None:
+    """Return weights of the same inputs one below the other; None where a layout does not end with a whole block."""
+    first = weights[0]
+    if len({weight.group for weight in weights}) != 1 or any(weight.outputs % _TOGETHER for weight in weights[:-1]):
+        return None
+    packed = torch.cat([weight.packed for weight in weights])
+    scales = torch.cat([weight.scales for weight in weights], 1)
+    return Int4Weight(packed, scales, first.group, sum(weight.outputs for weight in weights), first.inputs, first.dtype)
+
+
 class Int4Linear(torch.nn.Module):
     """A linear with int4 weights; takes and returns floats as ``nn.Linear`` does, and computes in bfloat16."""
 
-    def __init__(self, weight: torch.Tensor, bias: torch.nn.Parameter | None, group: int) -> None:
-        """Quantise ``weight`` ``[out, in]`` in groups of ``group``; the weight is free to go afterwards."""
+    def __init__(self, numbers: Int4Weight, bias: torch.nn.Parameter | None) -> None:
+        """Compute with ``numbers``."""
         super().__init__()
-        self.out_features, self.in_features = weight.shape
+        self.out_features, self.in_features = numbers.outputs, numbers.inputs
         self.bias = bias
-        self._group = group
-        packed: list[torch.Tensor] = []
-        scales: list[torch.Tensor] = []
-        step = max(_TOGETHER, _BLOCK // self.in_features // _TOGETHER * _TOGETHER)
-        for start in range(0, self.out_features, step):
-            whole, scale = quantise_groups(weight[start : start + step], group)
-            packed.append(_pack(whole))
-            scales.append(scale.bfloat16())
-        # Held in a tuple so that Module does not register them: a packed layout cannot be moved, cast or saved.
-        self._packed = (torch.cat(packed), torch.cat(scales, 1).contiguous())
-        self._stand_in = (stand_in(self.out_features, self.in_features, weight.dtype),)
+        self.numbers = numbers
+        self._stand_in = (stand_in(self.out_features, self.in_features, numbers.dtype),)
 
     @property
     def weight(self) -> torch.Tensor:
@@ -105,12 +136,22 @@ class Int4Linear(torch.nn.Module):
             out.add_(self.bias)
         return out
 
+    def onto(self, rows: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+        """Return ``there`` ``[..., out_features]`` plus the product of ``rows``."""
+        return self.forward(rows).add_(there)
+
     def without_bias(self, rows: torch.Tensor) -> torch.Tensor:
         """Return ``rows @ weight.T``."""
-        packed, scales = self._packed
+        held = self.numbers
         flat = rows.reshape(-1, self.in_features).bfloat16()
-        return _product(flat, packed, self._group, scales).to(rows.dtype).view(*rows.shape[:-1], self.out_features)
+        return (
+            _product(flat, held.packed, held.group, held.scales)
+            .to(rows.dtype)
+            .view(*rows.shape[:-1], self.out_features)
+        )
 
     def extra_repr(self) -> str:
         """Describe the shape, as ``nn.Linear`` does."""
-        return f"in_features={self.in_features}, out_features={self.out_features}, int4 in groups of {self._group}"
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, int4 in groups of {self.numbers.group}"
+        )

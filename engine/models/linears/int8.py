@@ -188,6 +188,18 @@ class Int8Linear(torch.nn.Module):
         self._stand_in = (stand_in(self.out_features, self.in_features, made.dtype),)
 
     @property
+    def kernels(self) -> Int8Kernels:
+        """What it computes with."""
+        return Int8Kernels(self._levels, few=bool(self._plain))
+
+    def numbers(self) -> Int8Weight:
+        """Return the weight as it was given, up to whether it is kept in rows."""
+        whole = self._plain[0] if self._plain else self._packed[0].to_dense().t()
+        # Scales have the digits of bfloat16, so what was divided comes back exactly.
+        scale = (self._scale[0] * max(1, self._levels)).bfloat16().float()
+        return Int8Weight(whole, scale, self.weight.dtype)
+
+    @property
     def weight(self) -> torch.Tensor:
         """Shape of the weight and type of what goes in and out, without numbers."""
         return self._stand_in[0]
@@ -203,6 +215,10 @@ class Int8Linear(torch.nn.Module):
         else:
             out = self._whole(*self._shared(rows, flat), flat.dtype)
         return out.view(*rows.shape[:-1], self.out_features)
+
+    def onto(self, rows: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+        """Return ``there`` ``[..., out_features]`` plus the product of ``rows``."""
+        return self.forward(rows).add_(there)
 
     def _shared(self, rows: torch.Tensor, flat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return shared_rows(rows, flat, self._levels, self._siblings)

@@ -52,6 +52,10 @@ class PackedLinear(torch.nn.Module):
         self.after: tuple[str, str] = ("none", "")
         """What is applied to the result on its way out, as oneDNN names it: an operation and its algorithm."""
 
+    def numbers(self) -> torch.Tensor:
+        """Return a copy of the weight ``[out, in]`` in rows."""
+        return self._packed[0].to_dense()
+
     @property
     def weight(self) -> torch.Tensor:
         """Shape and type of the weight, without its numbers."""
@@ -60,6 +64,14 @@ class PackedLinear(torch.nn.Module):
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """Return ``rows @ weight.T + bias``, and what comes after, for rows of shape ``[..., in_features]``."""
         return _apply(rows, self._packed[0], self.bias, self.after)
+
+    def onto(self, rows: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+        """Return ``there`` ``[..., out_features]`` plus the product of ``rows``; nothing may come after this one."""
+        return torch.ops.mkldnn._linear_pointwise.binary(rows, there, self._packed[0], self.bias, "add")  # noqa: SLF001
+
+    def times(self, rows: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+        """Return the product of ``rows``, each number times that of ``factor`` ``[..., out_features]``."""
+        return torch.ops.mkldnn._linear_pointwise.binary(rows, factor, self._packed[0], self.bias, "mul")  # noqa: SLF001
 
     def extra_repr(self) -> str:
         """Describe the shape, as ``nn.Linear`` does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -113,10 +114,15 @@ def truth(model: Any, prompt: np.ndarray, new: int) -> Truth:
 
 @lru_cache(maxsize=3)
 def subject(family: str) -> Subject:
+    return changed(decoder_models.make(family), lambda _model: None)
+
+
+def changed(model: Any, change: Callable[[Any], object]) -> Subject:
+    """Return a subject whose truths are of ``model`` as it is, and whose model is what ``change`` makes of it."""
     torch.set_num_threads(1)
-    model = decoder_models.make(family)
     mine = prompts()
     truths = [truth(model, prompt, new) for prompt, new in zip(mine, NEW, strict=True)]
+    change(model)
     return Subject(model, choose_mode(model), mine, truths)
 
 
@@ -202,7 +208,11 @@ def ties(truths: list[Truth], ours: dict[int, list[int]], what: str) -> int:
 
 def check(family: str, cases: list[Case]) -> None:
     """Run a family in all ``cases``; at most one text in a hundred may be a tie."""
-    mine = subject(family)
+    check_subject(subject(family), family, cases)
+
+
+def check_subject(mine: Subject, family: str, cases: list[Case]) -> None:
+    """Do what ``check`` does for a subject at hand."""
     assert mine.mode.kind == "slots", mine.mode.reason
     found = sum(ties(mine.truths, run(mine, case), f"{family}, {case}") for case in cases)
     total = len(cases) * len(NEW)

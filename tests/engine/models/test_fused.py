@@ -8,13 +8,13 @@ from transformers import LlamaConfig
 from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
 from transformers.models.llama.modeling_llama import LlamaMLP, LlamaRMSNorm
 
-from engine.models import fused
+from engine.models.fused import fuse, norm
 from engine.models.linears.packed import PackedLinear
 
 
 @pytest.fixture(autouse=True)
 def _always_pays(monkeypatch):
-    monkeypatch.setattr(fused, "best_time", lambda _function: 0.0)
+    monkeypatch.setattr(norm, "best_time", lambda _function: 0.0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -24,14 +24,25 @@ def test_a_norm_becomes_one_operation_with_the_same_result(dtype):
     home[0].weight.copy_(torch.rand(96))
     x = torch.randn(5, 96).to(dtype)
     before = home(x)
-    assert fused.fuse(home) == 1
-    assert isinstance(home[0], fused.FusedNorm)
+    assert fuse(home) == 1
+    assert isinstance(home[0], norm.FusedNorm)
     torch.testing.assert_close(home(x), before, rtol=2e-2 if dtype is torch.bfloat16 else 1e-5, atol=1e-5)
+    alone = home(x[:1])  # one row goes another way
+    torch.testing.assert_close(alone, before[:1], rtol=2e-2 if dtype is torch.bfloat16 else 1e-5, atol=1e-5)
+
+
+def test_one_row_of_a_norm_is_the_same_however_large_its_numbers_are():
+    home = torch.nn.Sequential(LlamaRMSNorm(96, 1e-6)).requires_grad_(False)
+    x = torch.randn(1, 96) * torch.logspace(-4, 4, 96)
+    before = home(x)
+    assert fuse(home) == 1
+    torch.testing.assert_close(home(x), before, rtol=1e-5, atol=1e-6)
+    assert torch.equal(home(torch.zeros(1, 96)), torch.zeros(1, 96))
 
 
 def test_a_norm_that_adds_one_to_its_weight_stays():
     home = torch.nn.Sequential(GemmaRMSNorm(64)).requires_grad_(False)
-    assert fused.fuse(home) == 0
+    assert fuse(home) == 0
 
 
 def mlp(act):
@@ -47,14 +58,14 @@ def test_a_packed_gate_applies_the_silu_that_follows_it():
     block = mlp("silu")
     x = torch.randn(5, 64)
     before = block(x)
-    assert fused.fuse(torch.nn.Sequential(block)) == 1
+    assert fuse(torch.nn.Sequential(block)) == 1
     assert block.gate_proj.after == ("swish", "")
     torch.testing.assert_close(block(x), before, rtol=1e-4, atol=1e-5)
 
 
 def test_another_activation_stays():
     block = mlp("gelu")
-    assert fused.fuse(torch.nn.Sequential(block)) == 0
+    assert fuse(torch.nn.Sequential(block)) == 0
     assert block.gate_proj.after == ("none", "")
 
 
@@ -66,6 +77,6 @@ def test_a_gate_that_is_used_in_another_way_stays():
     block = mlp("silu")
     block.__class__ = Odd
     act = block.act_fn
-    assert fused.fuse(torch.nn.Sequential(block)) == 0
+    assert fuse(torch.nn.Sequential(block)) == 0
     assert block.act_fn is act
     assert block.gate_proj.after == ("none", "")

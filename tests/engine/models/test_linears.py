@@ -8,6 +8,9 @@ import torch
 from engine.models.linears import int4, int8, rows
 from engine.models.linears.format import LinearFormat, replace_linears, settle_tables
 from engine.models.linears.int8 import Int8Kernels, Int8Linear
+from engine.models.linears.onto import add_product
+from engine.models.linears.packed import PackedLinear
+from engine.models.linears.stacked import stack
 from engine.models.linears.table import Int4Table, Int8Table
 
 KERNELS = Int8Kernels.find()
@@ -118,7 +121,7 @@ def test_an_int4_linear_is_right_within_its_rounding(dtype, group):
     if not int4.works():
         pytest.skip("this machine has no operator for int4")
     linear = plain(64, group * 3, dtype)
-    made = int4.Int4Linear(linear.weight, linear.bias, group)
+    made = int4.Int4Linear(int4.quantise_weight(linear.weight, group), linear.bias)
     x = torch.randn(2, 7, group * 3).to(dtype)
     assert made(x).shape == (2, 7, 64)
     assert error(made(x), linear.double()(x.double())) < 0.12
@@ -130,7 +133,7 @@ def test_an_int4_linear_that_is_packed_in_pieces_is_right(outputs, inputs):
         pytest.skip("this machine has no operator for int4")
     torch.manual_seed(3)
     weight = torch.randn(outputs, inputs)
-    made = int4.Int4Linear(weight, None, int4.group_of(outputs, inputs))
+    made = int4.Int4Linear(int4.quantise_weight(weight, int4.group_of(outputs, inputs)), None)
     x = torch.randn(5, inputs).bfloat16()
     assert error(made(x).float(), x.float() @ weight.T) < 0.12
 
@@ -219,3 +222,51 @@ def test_whoever_computes_with_a_stand_in_gets_nothing_of_use():
     assert made.weight.shape == (64, 32)
     assert made.weight.dtype is torch.bfloat16
     assert made.weight.isnan().all()
+
+
+def made_in(name, linear):
+    if name == "plain":
+        return linear
+    if name == "packed":
+        return PackedLinear(linear.weight, linear.bias)
+    if name == "int4":
+        return int4.Int4Linear(int4.quantise_weight(linear.weight, 64), linear.bias)
+    return Int8Linear(linear.weight, linear.bias, VARIANTS[name], keep_rows=True)
+
+
+@pytest.mark.parametrize("name", ["plain", "packed", "int4", *VARIANTS])
+def test_stacked_linears_compute_what_they_computed_alone(name):
+    if name == "int4" and not int4.works():
+        pytest.skip("this machine has no operator for int4")
+    linears = [plain(outputs, 128, seed=outputs) for outputs in (128, 64, 48)]
+    linears[1].bias = None
+    alone = [made_in(name, linear) for linear in linears]
+    x = torch.randn(7, 128)
+    expected = torch.cat([one(x) for one in alone], -1)
+    whole = stack(alone)
+    assert whole is not None
+    assert tuple(whole.weight.shape) == (240, 128)
+    torch.testing.assert_close(whole(x), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_what_cannot_be_stacked_is_left():
+    first, second = plain(64, 128), plain(64, 128)
+    assert stack([first, PackedLinear(second.weight, second.bias)]) is None
+    assert stack([first, plain(64, 96)]) is None
+    after = PackedLinear(second.weight, second.bias)
+    after.after = ("swish", "")
+    assert stack([after, after]) is None
+    if int4.works():  # a block that is not whole cannot be followed by another
+        odd = int4.Int4Linear(int4.quantise_weight(torch.randn(48, 128), 64), None)
+        assert stack([odd, odd]) is None
+
+
+@pytest.mark.parametrize("name", ["plain", "packed", "int4", "found"])
+def test_a_product_is_added_to_what_is_there(name):
+    if name == "int4" and not int4.works():
+        pytest.skip("this machine has no operator for int4")
+    made = made_in(name, plain(64, 128))
+    x, there = torch.randn(3, 128), torch.randn(3, 64)
+    before = there.clone()
+    torch.testing.assert_close(add_product(made, x, there), there + made(x), rtol=1e-5, atol=1e-5)
+    assert torch.equal(there, before)

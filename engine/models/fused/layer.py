@@ -1,0 +1,54 @@
+"""A decoder layer in one piece: what its attention and its MLP return is added where the last product writes it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+
+from engine.models.fused.attention import JoinedAttention
+from engine.models.fused.mlp import JoinedMlp
+from engine.models.linears.onto import add_product
+
+_NAMES = frozenset({"input_layernorm", "self_attn", "post_attention_layernorm", "mlp"})
+"""What the forward of such a layer looks up."""
+
+
+class JoinedLayer:
+    """Stands for the forward of one decoder layer: ``x + attention(norm(x))``, then ``x + mlp(norm(x))``."""
+
+    __slots__ = ("_after", "_attention", "_before", "_mlp")
+
+    def __init__(self, plain: Any, attention: JoinedAttention) -> None:
+        """Compute what ``plain`` does, whose attention has been joined."""
+        self._before, self._after = plain.input_layernorm, plain.post_attention_layernorm
+        self._attention = attention
+        mlp = vars(plain.mlp).get("forward")
+        self._mlp = mlp if isinstance(mlp, JoinedMlp) else plain.mlp
+
+    def __call__(self, hidden_states: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+        """Return the layer's output for ``hidden_states`` ``[1, tokens, hidden]``."""
+        rows, _weights = self._attention.inner(self._before(hidden_states), **kwargs)
+        hidden = add_product(self._attention.output, rows, hidden_states)
+        rows = self._after(hidden)
+        if isinstance(self._mlp, JoinedMlp):
+            return add_product(self._mlp.output, self._mlp.inner(rows), hidden)
+        return hidden + self._mlp(rows)
+
+
+def may_be_joined(module: Any) -> bool:
+    """Tell whether a module has the parts and the code of a layer that is known here."""
+    if not all(isinstance(getattr(module, name, None), torch.nn.Module) for name in _NAMES):
+        return False
+    if "forward" in vars(module):
+        return False
+    # transformers wraps the forward of every layer for training; what it wraps is what runs here.
+    code = getattr(inspect.unwrap(type(module).forward), "__code__", None)
+    return code is not None and set(code.co_names) == _NAMES
+
+
+def joined(module: Any) -> JoinedLayer | None:
+    """Return what may stand for the forward of ``module``, or None."""
+    attention = vars(module.self_attn).get("forward")
+    return JoinedLayer(module, attention) if isinstance(attention, JoinedAttention) else None

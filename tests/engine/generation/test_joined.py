@@ -1,0 +1,155 @@
+"""Joined attentions, MLPs and layers write what the family's own code writes, and whatever is not known stays."""
+
+from __future__ import annotations
+
+import itertools
+
+import decoder_models
+import generation_oracle as oracle
+import pytest
+import torch
+from transformers.models.llama.modeling_llama import LlamaAttention, LlamaDecoderLayer, LlamaMLP
+
+from engine.models.fused import joining
+from engine.models.fused.attention import JoinedAttention
+from engine.models.fused.layer import JoinedLayer
+from engine.models.fused.mlp import JoinedMlp
+from engine.models.linears.format import replace_linears
+from engine.models.linears.packed import PackedLinear
+
+CASES = [oracle.Case(1, 1, oracle.WHOLE, False), oracle.Case(2, 3, 16, True), oracle.Case(1, 8, 16, True)]
+
+ALL = {JoinedAttention, JoinedMlp, JoinedLayer}
+
+FAMILIES = {
+    "llama": ALL,
+    "qwen2": ALL,
+    "qwen3": ALL,
+    "mistral": ALL,
+    "smollm3": ALL,
+    "gemma2": {JoinedAttention, JoinedMlp},
+    "gemma3_text": {JoinedAttention, JoinedMlp},
+    "granite": {JoinedAttention, JoinedMlp},
+    "olmo2": {JoinedMlp},
+    "cohere": {JoinedMlp},
+    "starcoder2": {JoinedAttention, JoinedLayer},
+    "gpt_oss": {JoinedAttention},
+    "qwen3_moe": {JoinedAttention, JoinedLayer},
+    "phi3": set(),
+    "gpt2": set(),
+    "deepseek_v2": {JoinedMlp},
+}
+"""What is joined in the test models."""
+
+
+@pytest.fixture(autouse=True)
+def _always_pays(monkeypatch):
+    times = itertools.count()
+    monkeypatch.setattr(joining, "best_time", lambda _function, _repeats: next(times))
+
+
+def kinds(model):
+    return {type(vars(module)["forward"]) for module in model.modules() if "forward" in vars(module)}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_tokens_of_joined_modules_equal_generate(family):
+    subject = oracle.changed(decoder_models.make(family), lambda model: joining.join(model, rounded=False))
+    assert kinds(subject.model) == FAMILIES[family]
+    oracle.check_subject(subject, f"{family}, joined", CASES)
+
+
+class Packed:
+    """Packs every linear, whatever pays here."""
+
+    replaced = 0
+
+    def make(self, weight, bias, *, parent=None):
+        self.replaced += 1
+        return PackedLinear(weight, bias)
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2", "gemma2"])
+def test_tokens_of_joined_packed_modules_equal_generate(family):
+    def pack_and_join(model):
+        replace_linears(model, Packed())
+        assert joining.join(model, rounded=False)
+
+    subject = oracle.changed(decoder_models.make(family), pack_and_join)
+    assert kinds(subject.model) == FAMILIES[family]
+    oracle.check_subject(subject, f"{family}, packed and joined", CASES)
+
+
+def refused(change):
+    """Return what is joined in a llama whose classes were changed."""
+    model = decoder_models.make("llama")
+    change(model)
+    joining.join(model, rounded=False)
+    return kinds(model)
+
+
+def test_an_attention_that_looks_at_positions_stays():
+    """Its scale is one for short texts, so that no short text tells it from a known one; its code does."""
+
+    class Scaled(LlamaAttention):
+        def forward(self, hidden_states, position_embeddings, attention_mask=None, past_key_values=None, **kwargs):
+            longest = kwargs["position_ids"].max() // 100
+            return super().forward(
+                hidden_states * (1 + longest), position_embeddings, attention_mask, past_key_values, **kwargs
+            )
+
+    def change(model):
+        for layer in model.model.layers:
+            layer.self_attn.__class__ = Scaled
+
+    assert refused(change) == {JoinedMlp}
+
+
+def test_an_attention_that_turns_in_another_way_stays(monkeypatch):
+    """The same names, another rotation: neighbours are pairs instead of halves."""
+    from transformers.models.llama import modeling_llama
+
+    def interleaved(x):
+        return torch.stack((-x[..., 1::2], x[..., ::2]), -1).flatten(-2)
+
+    monkeypatch.setattr(modeling_llama, "rotate_half", interleaved)
+    assert refused(lambda _model: None) == {JoinedMlp}
+
+
+def test_an_mlp_that_multiplies_in_another_order_stays():
+    class Odd(LlamaMLP):
+        def forward(self, x):
+            return self.down_proj(self.gate_proj(x) * self.act_fn(self.up_proj(x)))
+
+    def change(model):
+        for layer in model.model.layers:
+            layer.mlp.__class__ = Odd
+
+    assert refused(change) == {JoinedAttention, JoinedLayer}
+
+
+def test_a_layer_that_adds_in_another_way_stays():
+    class Parallel(LlamaDecoderLayer):
+        def forward(self, hidden_states, **kwargs):
+            attended, _ = self.self_attn(hidden_states=self.input_layernorm(hidden_states), **kwargs)
+            return hidden_states + attended + self.mlp(self.post_attention_layernorm(hidden_states))
+
+    def change(model):
+        for layer in model.model.layers:
+            layer.__class__ = Parallel
+
+    assert refused(change) == {JoinedAttention, JoinedMlp}
+
+
+def test_what_takes_longer_stays(monkeypatch):
+    times = itertools.count(0, -1)
+    monkeypatch.setattr(joining, "best_time", lambda _function, _repeats: next(times))
+    assert refused(lambda _model: None) == set()
+
+
+def test_a_module_that_others_watch_stays():
+    def change(model):
+        for layer in model.model.layers:
+            layer.self_attn.register_forward_hook(lambda *_: None)
+
+    assert refused(change) == {JoinedMlp}
