@@ -153,21 +153,20 @@ def slots_attention(
     for chunk in layout.chunks:
         keys, values = layout.memory.layer(chunk.length_class, index)
         total = chunk.past + chunk.stop - chunk.start
-        k, v = key[:, :, chunk.start : chunk.stop], value[:, :, chunk.start : chunk.stop]
-        keys[chunk.slot, :, chunk.past : total] = k[0]
-        values[chunk.slot, :, chunk.past : total] = v[0]
+        place = slice(chunk.slot, chunk.slot + 1)
+        keys[place, :, chunk.past : total] = key[:, :, chunk.start : chunk.stop]
+        values[place, :, chunk.past : total] = value[:, :, chunk.start : chunk.stop]
+        # Read back from the slot, where the tokens of a head lie close together, whatever they came in.
+        k, v = keys[place, :, :total], values[place, :, :total]
         rows = query[:, :, chunk.start : chunk.stop]
         whole = sliding_window is None or sliding_window >= total
         if whole and blocks and rows.shape[2] > 1:
-            k = keys[chunk.slot : chunk.slot + 1, :, :total] if chunk.past else k
-            v = values[chunk.slot : chunk.slot + 1, :, :total] if chunk.past else v
             out = causal_blocks(rows, k, v, scale)
         elif whole and chunk.past == 0:
             out = kernel(rows, k, v, None, causal=True)
         else:
             view = chunk.view(sliding_window, query.dtype)
-            k = keys[chunk.slot : chunk.slot + 1, :, view.first : view.last]
-            v = values[chunk.slot : chunk.slot + 1, :, view.first : view.last]
+            k, v = k[:, :, view.first : view.last], v[:, :, view.first : view.last]
             out = kernel(rows, k, v, view.mask, causal=False)
         result[chunk.start : chunk.stop] = out[0].transpose(0, 1)
     return result.unsqueeze(0), None

@@ -12,6 +12,9 @@ from engine.models.linears.stacked import stack
 _NAMES = frozenset({"gate_proj", "up_proj", "down_proj", "act_fn"})
 """What the forward of such an MLP looks up."""
 
+_FEW = 64
+"""Rows up to which the product is multiplied on its way out: beyond, a pass of its own is 4 to 6 % faster in bfloat16."""
+
 
 class JoinedMlp:
     """Stands for the forward of one MLP: ``down(act(gate(x)) * up(x))``."""
@@ -37,7 +40,10 @@ class JoinedMlp:
             return self._activated(gate).mul(up)
         assert self._gate is not None
         assert self._up is not None
-        return self._up.times(rows, self._activated(self._gate.forward(rows)))
+        gate = self._activated(self._gate.forward(rows))
+        if rows.numel() > _FEW * rows.shape[-1]:
+            return self._up.forward(rows).mul_(gate)
+        return self._up.times(rows, gate)
 
     def _activated(self, gate: torch.Tensor) -> torch.Tensor:
         return gate if self._act is None else self._act(gate)
