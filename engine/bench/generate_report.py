@@ -27,15 +27,7 @@ def figures(
     ours = sides[0]
     told = ours.answers[-1]
     plan = told["about"]["plan"]
-    ratios: dict[str, float] = {}
-    pairs: dict[str, list[float]] = {}
-    for side in sides[1:]:
-        peer = side.name.split()[0]
-        each = [mine / theirs for mine, theirs in zip(ours.speeds, side.speeds, strict=False)]
-        # The better of a peer's formats is the one that counts.
-        if each and (peer not in ratios or statistics.median(each) < ratios[peer]):
-            ratios[peer] = statistics.median(each)
-            pairs[peer] = [round(ratio, 3) for ratio in each]
+    pairs = ratios_of_pairs(sides)
     least = limit_seconds(
         shape,
         work,
@@ -58,8 +50,8 @@ def figures(
         "plans_tried": tried,
         "mode": told["about"]["mode"],
         "gil_share": told["about"]["gil_share"],
-        "ratios": {peer: round(value, 3) for peer, value in ratios.items()},
-        "ratios_of_pairs": pairs,
+        "ratios": {peer: round(statistics.median(each), 3) for peer, each in pairs.items()},
+        "ratios_of_pairs": {peer: [round(ratio, 3) for ratio in each] for peer, each in pairs.items()},
         "limit_share": round(least / statistics.median(ours.seconds), 3),
         "limit": {
             "tokens_per_s": round(work.tokens() / least, 1),
@@ -78,6 +70,22 @@ def figures(
         "left_out": left_out,
         "seconds": round(spent, 1),
     }
+
+
+def ratios_of_pairs(sides: Sequence[Side]) -> dict[str, list[float]]:
+    """Return how much faster the first of ``sides`` was than each of the others, pair by pair, by the name of the peer.
+
+    A peer counts by the better of its formats: the one that was kept after the first round.
+    """
+    pairs: dict[str, list[float]] = {}
+    for side in sides[1:]:
+        peer = side.name.split()[0]
+        each = [ours / theirs for ours, theirs in zip(sides[0].speeds, side.speeds, strict=False)]
+        before = pairs.get(peer, [])
+        kept = len(each) > len(before)
+        if kept or (each and len(each) == len(before) and statistics.median(each) < statistics.median(before)):
+            pairs[peer] = each
+    return pairs
 
 
 def _percentiles(values: list[float]) -> dict[str, float]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from engine import machine
 from engine.models.fused import attention, layer, mlp
 from engine.models.fused.listening import ask, first_token, inputs_of, listening
 from engine.models.fused.same import same
@@ -22,6 +23,9 @@ from engine.models.linears.packed import best_time
 log = logging.getLogger(__name__)
 
 _REPEATS = 20
+
+_LEFT = 1 << 26
+"""Numbers stacked before the memory of what they were made of is given back."""
 
 _PROBLEMS = (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError)
 """What a module that is not what it seems may raise."""
@@ -47,6 +51,7 @@ def join(model: Any, *, rounded: bool) -> int:
     if not any(kinds):
         return 0
     changed = 0
+    left = 0
     pays: dict[tuple[Any, ...], bool] = {}
     try:
         with listening(model):
@@ -54,8 +59,13 @@ def join(model: Any, *, rounded: bool) -> int:
             for modules, make, (_, parts) in zip(kinds, (_attention, _mlp, _layer), _PARTS, strict=True):
                 for module in modules:
                     calls = inputs[id(module)].calls
-                    if len(calls) == 1:  # a module that is run twice, or never, is nothing that is known here
-                        changed += _join(module, make, parts, *calls[0], pays, rounded=rounded)
+                    if len(calls) != 1:  # a module that is run twice, or never, is nothing that is known here
+                        continue
+                    changed += _join(module, make, parts, *calls[0], pays, rounded=rounded)
+                    left += _size(getattr(module, "whole", None))
+                    if left > _LEFT:  # where the parts were is too small for the next whole: the heap would only grow
+                        machine.give_memory_back()
+                        left = 0
     except _PROBLEMS as error:
         log.info("nothing is joined: %s: %s", type(error).__name__, error)
     return changed
@@ -118,6 +128,10 @@ def _join(
             delattr(module, name)
         module.whole = whole
     return True
+
+
+def _size(whole: Any) -> int:
+    return 0 if whole is None else whole.in_features * whole.out_features
 
 
 def _linears(module: torch.nn.Module) -> list[Any]:

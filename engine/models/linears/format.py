@@ -144,11 +144,14 @@ def settle_tables(model: Any, made: LinearFormat) -> None:
     if not tied and not alone:
         return
     whole = quantise_weight(weight, release=alone and (tied or head is None or head.weight is not weight))
+    kept = False
     if tied and head is not None:
-        _exchange(model, head, made.make(whole, head.bias, output=True))
+        output = made.make(whole, head.bias, output=True)
+        _exchange(model, head, output)
+        kept = isinstance(output, Int8Linear) and output.kernels.few
     if alone:
         small = made.name == "int4" and weight.shape[1] % Int4Table.GROUP == 0
-        _exchange(model, table, Int4Table(whole) if small else Int8Table(whole))
+        _exchange(model, table, Int4Table(whole, release=not kept) if small else Int8Table(whole))
 
 
 def _exchange(model: nn.Module, old: nn.Module, new: nn.Module | None) -> None:

@@ -7,6 +7,7 @@ import torch
 from engine.models.linears.int4 import quantise_groups
 from engine.models.linears.int8 import Int8Weight
 from engine.models.linears.stand_in import stand_in
+from engine.models.mapped import let_go
 
 _BLOCK = 1 << 20
 """Numbers quantised at once; they take 16 bytes each meanwhile."""
@@ -46,11 +47,11 @@ class Int4Table(torch.nn.Module):
 
     GROUP = 32
 
-    def __init__(self, weight: Int8Weight) -> None:
+    def __init__(self, weight: Int8Weight, *, release: bool = False) -> None:
         """Look up in ``weight`` ``[vocabulary, width]``, width a multiple of ``GROUP``.
 
         It comes as int8, whose rounding is a tenth of that of int4, so that the floats are read once for this and for an
-        output layer that is tied to it.
+        output layer that is tied to it. ``release``: nobody reads it again, so its pages may go as soon as they are used.
         """
         super().__init__()
         tokens, width = weight.numbers.shape
@@ -64,6 +65,8 @@ class Int4Table(torch.nn.Module):
             halves = whole.to(torch.uint8)
             pairs[rows] = halves[:, 0::2] | (halves[:, 1::2] << 4)
             scales[rows] = scale.transpose(0, 1)  # exact: scales and middles have bfloat16's digits
+            if release:
+                let_go(weight.numbers[rows])
         self._table = (pairs, scales)
         self._stand_in = (stand_in(self.num_embeddings, self.embedding_dim, weight.dtype),)
 

@@ -11,7 +11,7 @@ import pytest
 
 from engine.bench.generate import Order, _better_formats, _turns
 from engine.bench.generate_ours import Ours
-from engine.bench.generate_report import lines_of
+from engine.bench.generate_report import lines_of, ratios_of_pairs
 from engine.bench.limits import limit_seconds
 from engine.bench.shapes import SHAPES, write_folder
 from engine.bench.side_process import Deadline, Side
@@ -179,6 +179,19 @@ def test_a_round_that_has_no_time_for_all_keeps_the_sides_that_matter_most():
 def test_the_slower_format_of_a_peer_runs_only_once():
     sides = [side("ours", 1.0), side("openvino fp16", 3.0), side("openvino int8", 2.0)]
     assert [s.name for s in _better_formats(sides)] == ["ours", "openvino int8"]
+
+
+def test_a_peer_counts_by_the_format_that_was_kept():
+    made = {name: Side(name, None, 1, 1) for name in ("ours", "openvino fp16", "openvino int8", "padded")}
+    made["ours"].speeds.extend([3.0, 8.0, 9.0])  # a slow first round
+    made["openvino fp16"].speeds.extend([4.0, 4.0, 6.0])
+    made["openvino int8"].speeds.append(3.5)
+    made["padded"].speeds.extend([1.0, 2.0, 3.0])
+    assert ratios_of_pairs(list(made.values())) == {"openvino": [0.75, 2.0, 1.5], "padded": [3.0, 4.0, 3.0]}
+    made["openvino int8"].speeds.extend([5.0, 5.0])  # with as many rounds, the worse ratio counts
+    assert ratios_of_pairs(list(made.values()))["openvino"] == [0.75, 2.0, 1.5]
+    made["openvino int8"].speeds[1:] = [8.0, 9.0]
+    assert ratios_of_pairs(list(made.values()))["openvino"] == [3.0 / 3.5, 1.0, 1.0]
 
 
 def test_an_order_names_what_it_refuses():

@@ -80,6 +80,26 @@ def test_tokens_of_joined_packed_modules_equal_generate(family):
     oracle.check_subject(subject, f"{family}, packed and joined", CASES)
 
 
+@pytest.mark.parametrize("family", ["llama", "qwen3", "gemma2", "gpt_oss"])
+def test_a_joined_model_still_writes_through_generate(family):
+    """As in the fallback: a cache, padded batches and the masks of the family's own attention."""
+    model = decoder_models.make(family)
+    short, long = oracle.prompts()[0], oracle.prompts()[3]
+    ids = torch.zeros(2, len(long), dtype=torch.int64)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate((short, long)):
+        ids[row, -len(prompt) :] = torch.from_numpy(prompt)
+        mask[row, -len(prompt) :] = 1
+
+    def write():
+        with torch.inference_mode():
+            return model.generate(ids, attention_mask=mask, max_new_tokens=12, do_sample=False, pad_token_id=0)
+
+    before = write()
+    assert joining.join(model, rounded=False)
+    assert torch.equal(write(), before)
+
+
 def refused(change):
     """Return what is joined in a llama whose classes were changed."""
     model = decoder_models.make("llama")

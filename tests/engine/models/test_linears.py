@@ -188,9 +188,9 @@ def test_the_int4_table_gives_what_its_groups_stand_for(dtype):
 
 
 class Tied(torch.nn.Module):
-    def __init__(self):
+    def __init__(self, words=96):
         super().__init__()
-        self.table, self.inner, self.head = torch.nn.Embedding(96, 64), plain(64, 64), plain(96, 64)
+        self.table, self.inner, self.head = torch.nn.Embedding(words, 64), plain(64, 64), plain(words, 64)
         self.head.weight = self.table.weight
         self.requires_grad_(False)
 
@@ -215,6 +215,23 @@ def test_a_tied_output_gets_a_weight_of_its_own_and_whole_formats_a_table(name):
     assert type(model.table) is {"int8": Int8Table, "int4": Int4Table}.get(name, torch.nn.Embedding)
     assert error(model.table(ids), before[0]) < (0.1 if name == "int4" else 0.01)
     assert error(model.head(x), before[1]) < 0.02
+
+
+@pytest.mark.parametrize("kernels", [KERNELS, Int8Kernels(KERNELS.levels, few=True), Int8Kernels(0, few=False)])
+def test_an_output_that_keeps_its_rows_still_has_them_when_the_int4_table_is_made(kernels):
+    """The table lets go of the int8 numbers page by page as it reads them, unless the output computes with them."""
+    torch.manual_seed(5)
+    model = Tied(1000)
+    x = torch.randn(3, 64)
+    ids = torch.arange(1000)
+    before = model.table(ids), model.head(x)
+    made = LinearFormat("int4")
+    made._kernels = kernels
+    made._keep_rows = True
+    settle_tables(model, made)
+    assert type(model.table) is Int4Table
+    assert error(model.table(ids), before[0]) < 0.1
+    assert error(model.head(x), before[1]) < 0.03
 
 
 def test_whoever_computes_with_a_stand_in_gets_nothing_of_use():
