@@ -12,6 +12,7 @@ import json
 import struct
 import types
 import typing
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -501,8 +502,15 @@ class Frames:
 
     def feed(self, data: bytes) -> list[Command | Event]:
         """Add ``data`` and return the messages that are complete now; raises ProtocolError on a broken stream."""
+        self.add(data)
+        return list(self.messages())
+
+    def add(self, data: bytes) -> None:
+        """Add ``data``, to be cut by ``messages``."""
         self._buffer += data
-        messages: list[Command | Event] = []
+
+    def messages(self) -> Iterator[Command | Event]:
+        """Take out one complete message after the other, each when it is asked for; raises ProtocolError."""
         while len(self._buffer) >= 4:
             (length,) = struct.unpack_from(">I", self._buffer)
             if length > LIMIT:
@@ -511,5 +519,4 @@ class Frames:
                 break
             body = bytes(self._buffer[4 : 4 + length])
             del self._buffer[: 4 + length]
-            messages.append(decode(body))
-        return messages
+            yield decode(body)

@@ -17,7 +17,6 @@ from engine.protocol import (
     CancelOpen,
     CloseModel,
     Command,
-    Frames,
     Hello,
     OpenModel,
     Picture,
@@ -28,6 +27,7 @@ from engine.protocol import (
     encode,
 )
 from gui.engine_process import Patience, cause_of_death, environment
+from gui.inbox import Inbox
 
 OnReply = Callable[[Reply], None]
 
@@ -78,7 +78,7 @@ class EngineClient(QObject):
         self._program, self._arguments = program, arguments
         self._patience = patience or Patience()
         self._process: QProcess | None = None
-        self._frames = Frames()
+        self._inbox = Inbox(self._take, self._broken, self)
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._half_line = ""
         self.state = EngineState.STOPPED
@@ -169,7 +169,7 @@ class EngineClient(QObject):
     def _launch(self) -> None:
         self._greeted = False
         self._verdict = ""
-        self._frames = Frames()
+        self._inbox.clear()
         self._half_line = ""
         self._documents_before = None
         self._started_at = self._looked_at = time.monotonic()
@@ -196,6 +196,7 @@ class EngineClient(QObject):
 
     def _finished(self, code: int, status: QProcess.ExitStatus) -> None:
         self._read()
+        self._inbox.finish()
         self._read_log()
         if not self._verdict:
             self._verdict = cause_of_death(code, crashed=status == QProcess.ExitStatus.CrashExit)
@@ -261,13 +262,12 @@ class EngineClient(QObject):
         self._silence = 0.0
         if self.state == EngineState.QUIET:
             self._set_state(EngineState.READY)
-        try:
-            for message in self._frames.feed(data):
-                self._take(message)
-        except ProtocolError as error:
-            self._log.append(f"window: {error}")
-            self._verdict = self.tr("The engine sent something that is not its protocol and was ended.")
-            process.kill()
+        self._inbox.add(data)
+
+    def _broken(self, error: ProtocolError) -> None:
+        self._log.append(f"window: {error}")
+        self._verdict = self.tr("The engine sent something that is not its protocol and was ended.")
+        self._kill()
 
     def _read_log(self) -> None:
         if self._process is None:

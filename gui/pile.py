@@ -41,6 +41,7 @@ class Pile:
         self.order: list[int] = []
         self._haystacks: dict[int, str] = {}
         self._names: dict[int, tuple[Any, ...]] = {}
+        self._unprepared: list[int] = []
 
     def __len__(self) -> int:
         return len(self.order)
@@ -53,6 +54,7 @@ class Pile:
             self.order = []
             self._haystacks.clear()
             self._names.clear()
+            self._unprepared.clear()
             change.updated.clear()
             change.added.clear()
             change.rebuilt = True
@@ -79,6 +81,7 @@ class Pile:
                 change.added.append(number)
                 self._names[number] = natural(row.name)  # now, a few at a time: all at once when somebody sorts is slow
             records[number] = row
+            self._unprepared.append(number)
         if not in_order:
             self.order.sort(key=lambda number: records[number].position)
             change.rebuilt = True
@@ -91,6 +94,13 @@ class Pile:
         if needle:
             found = [n for n in found if needle in self._haystack(n)]
         return list(found) if found is self.order else found
+
+    def prepare_search(self, most: int) -> None:
+        """Make at most ``most`` documents ready for a search, so that the first one need not do all at once."""
+        for _ in range(min(most, len(self._unprepared))):
+            number = self._unprepared.pop()
+            if number in self.records:
+                self._haystack(number)
 
     def sorted(self, numbers: list[int], key: Callable[[DocumentRow], Any], *, descending: bool) -> list[int]:
         """Return ``numbers`` sorted by ``key`` of their records; equal ones stay in pile order."""

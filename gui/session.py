@@ -38,6 +38,7 @@ from engine.protocol_jobs import JobFacts, RunFirst, ShowJob
 from gui import words
 from gui.engine_client import EngineClient, EngineState
 from gui.escape import shown
+from gui.inbox import Snapshots
 from gui.job import Job, job_of, new_job
 from gui.pile import Change
 from gui.settings import Settings
@@ -76,7 +77,7 @@ class Session(QObject):
         self.jobs: dict[str, Job] = {}
         self.current = ""
         self.newest: Snapshot | None = None
-        self._waiting: list[Snapshot] = []
+        self._waiting = Snapshots()
         self._looked_up = ""
         self._cancelling = False
         self._preferred = ""
@@ -135,7 +136,7 @@ class Session(QObject):
 
     def tick(self) -> None:
         """Merge what arrived since the last tick and tell it, ten times a second."""
-        waiting, self._waiting[:] = list(self._waiting), []
+        waiting = self._waiting.due()
         if waiting:
             changes: dict[str, Change] = {}
             notices: list[Notice] = []

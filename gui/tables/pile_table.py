@@ -21,8 +21,14 @@ Index = QModelIndex | QPersistentModelIndex
 PROGRESS_ROLE = int(Qt.ItemDataRole.UserRole) + 1
 """Role under which the progress column gives (share, state) to its delegate."""
 
+SEARCHABLE_A_TICK = 3_000
+"""Rows made ready for a search in one tick."""
+
 RUNS = 100
 """Runs of rows above which a change is told as a reset: each run costs the view one layout."""
+
+MANY = 10_000
+"""Rows more or less above which a change is told as a reset without looking for runs: that would stop the window."""
 
 SHARE = 0.1
 """Share of the time that rebuilding a sorted or filtered order may take."""
@@ -165,6 +171,7 @@ class PileTable(QAbstractTableModel):
 
     def catch_up(self) -> None:
         """Bring a sorted or filtered order up to date, if that is due; called once a tick."""
+        self._pile.prepare_search(SEARCHABLE_A_TICK)
         if self._stale and self._clock() >= self._not_before:
             self._rebuild()
 
@@ -179,7 +186,7 @@ class PileTable(QAbstractTableModel):
 
     def _take(self, order: list[int]) -> None:
         self._order = order
-        self._rows = {number: row for row, number in enumerate(order)}
+        self._rows = dict(zip(order, range(len(order)), strict=True))
 
     def _rebuild(self) -> None:
         """Make the order anew and tell the difference: rows gone, rows moved, rows new; or a reset when it is large."""
@@ -192,6 +199,14 @@ class PileTable(QAbstractTableModel):
 
     def _turn_into(self, wanted: list[int]) -> None:
         target = set(wanted)
+        if target == self._rows.keys():
+            self._reorder(wanted)
+            return
+        if abs(len(wanted) - len(self._order)) > MANY:
+            self.beginResetModel()
+            self._take(wanted)
+            self.endResetModel()
+            return
         gone = _runs([row for row, number in enumerate(self._order) if number not in target])
         new = _runs([row for row, number in enumerate(wanted) if number not in self._rows])
         if len(gone) + len(new) > RUNS:

@@ -52,6 +52,20 @@ def test_removed_rows_are_gone():
     assert change.rebuilt
 
 
+def test_a_search_finds_the_same_whether_or_not_it_was_prepared():
+    pile = Pile()
+    pile.apply(JobRows("a", tuple(row(n, name=f"Mail {n}") for n in range(20))), Change())
+    pile.prepare_search(7)
+    assert pile.select("", "mail 1") == [1, *range(10, 20)]
+    pile.prepare_search(100)
+    pile.apply(JobRows("a", (row(3, "done", summary="mail 1"),), (15,)), Change())
+    pile.prepare_search(100)
+    assert pile.select("", "MAIL 1") == [1, 3, *range(10, 15), *range(16, 20)]
+    pile.apply(JobRows("a", (row(4),), reset=True), Change())
+    pile.prepare_search(100)
+    assert pile.select("", "mail") == []
+
+
 def test_names_sort_by_their_numbers():
     names = ["mail 10", "Mail 2", "mail 1b", "mail 1", "10", "9", "", "²", "a" + "9" * 5000]
     assert sorted(["mail 10", "Mail 2", "mail 1"], key=natural) == ["mail 1", "Mail 2", "mail 10"]

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QTableView
 
 from engine.metrics.snapshot import DocumentRow, JobRows
 from gui.pile import Change, Pile, natural
+from gui.tables import pile_table
 from gui.tables.pile_table import PROGRESS_ROLE, Column, PileTable
 
 STATES = ("waiting", "running", "done", "failed", "skipped", "cancelled")
@@ -56,6 +57,19 @@ def test_rows_are_inserted_in_one_batch(feed, qtbot):
         feed.give(*(row(n) for n in range(1, 501)))
     assert inserted.args[1:] == [0, 499]
     assert feed.shown() == list(range(1, 501))
+
+
+def test_many_rows_more_or_less_are_told_at_once(feed, monkeypatch):
+    monkeypatch.setattr(pile_table, "MANY", 50)
+    told = []
+    feed.table.modelReset.connect(lambda: told.append("reset"))
+    feed.table.rowsRemoved.connect(lambda *_: told.append("removed"))
+    feed.give(*(row(n, "done" if n < 10 else "waiting") for n in range(1, 101)))
+    feed.table.set_state("done")
+    assert feed.shown() == list(range(1, 10))
+    feed.table.set_state("")
+    assert feed.shown() == list(range(1, 101))
+    assert told == ["reset", "reset"]
 
 
 def test_one_data_changed_a_tick(feed, qtbot):
