@@ -14,8 +14,8 @@ from engine.protocol import Frames, ProtocolError
 BUDGET = 0.03
 """Seconds for which messages are taken in one event; a message that has begun is taken whole."""
 
-ROWS_A_TICK = 4_000
-"""Changed rows merged into the piles in one tick, at ten ticks a second: twice what an engine tells in one snapshot."""
+ROWS_A_TICK = 2_000
+"""Changed rows merged into the piles in one tick, at ten ticks a second: what an engine tells in one full snapshot."""
 
 
 class Inbox(QObject):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from engine.models.linears.packed import best_time
-from engine.models.linears.rows import quantise_rows, shared_rows
+from engine.models.linears.rows import quantise_few, quantise_rows, shared_rows
 from engine.models.linears.stand_in import stand_in
 from engine.models.mapped import let_go
 
@@ -210,6 +210,8 @@ class Int8Linear(torch.nn.Module):
         if not self._packed:
             out = torch.nn.functional.linear(flat, self._plain[0].to(flat.dtype)) * self._scale[0].to(flat.dtype)
             out = out if self.bias is None else out + self.bias
+        elif self._siblings is None and self._plain and flat.shape[0] <= FEW:
+            out = self._few(*quantise_few(flat, self._levels), flat.dtype)
         elif self._siblings is None:
             out = self._whole(*quantise_rows(flat, self._levels), flat.dtype)
         else:
@@ -225,13 +227,14 @@ class Int8Linear(torch.nn.Module):
 
     def _whole(self, numbers: torch.Tensor, largest: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         if self._plain and numbers.shape[0] <= FEW:
-            weight, scale = self._plain
-            out = _over_rows(numbers.bfloat16().sub_(self._levels + 1), weight, scale)
-            out = out.float().mul_(largest / self._levels).to(dtype)
-            return out if self.bias is None else out.add_(self.bias)
+            return self._few(numbers.bfloat16().sub_(self._levels + 1), largest, dtype)
         out = _product(numbers, self._levels, self._packed[0], self._scale[0], self._zeros[0], dtype)
         largest = largest.to(dtype)  # exact: the magnitude of a number of that format
         return out.mul_(largest) if self.bias is None else torch.addcmul(self.bias, out, largest)
+
+    def _few(self, numbers: torch.Tensor, largest: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        out = _over_rows(numbers, *self._plain).float().mul_(largest / self._levels).to(dtype)
+        return out if self.bias is None else out.add_(self.bias)
 
     def extra_repr(self) -> str:
         """Describe the shape, as ``nn.Linear`` does."""

@@ -97,6 +97,20 @@ def test_whole_numbers_are_rounded_to_the_nearest():
     assert (whole.int() - 128).tolist() == [[-127, -2, 0, 0, 1, 127, 127]]
 
 
+@pytest.mark.parametrize("levels", [63, 127])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_few_rows_become_the_same_whole_numbers(levels, dtype):
+    torch.manual_seed(6)
+    x = (torch.randn(40, 97) * torch.logspace(-5, 5, 40)[:, None]).to(dtype)
+    x[3] = torch.linspace(-1, 1, 97).to(dtype)
+    x[4] = 0
+    x[5] = torch.arange(97) / 2  # halves: to the even one, in both
+    many, most = rows.quantise_rows(x, levels)
+    few, largest = rows.quantise_few(x, levels)
+    assert torch.equal(few.float(), many.float() - (levels + 1))
+    assert torch.equal(most, largest)
+
+
 def test_an_operator_that_overflows_is_found_out(monkeypatch):
     monkeypatch.setattr(int8, "_product", lambda rows, *_: torch.full((rows.shape[0], 64), 32767.0))
     assert Int8Kernels.find() == Int8Kernels(0, few=False)
