@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from engine import machine
+from engine.models.linears.half import HalfLinear, HalfWeight, halving_pays, is_right
 from engine.models.linears.int4 import Int4Linear, group_of
 from engine.models.linears.int4 import quantise_weight as quantise_groups_of
 from engine.models.linears.int4 import works as int4_works
-from engine.models.linears.int8 import Int8Kernels, Int8Linear, Int8Weight, quantise_weight
+from engine.models.linears.int8 import Int8Linear, Int8Weight, quantise_weight
+from engine.models.linears.int8_kernels import Int8Kernels
 from engine.models.linears.packed import PackedLinear, fuse_gelu, packing_pays
-from engine.models.linears.table import Int4Table, Int8Table
+from engine.models.linears.table import HalfTable, Int4Table, Int8Table
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,8 +33,9 @@ with outliers come to 0.2, and a wrong layout is above 1."""
 class LinearFormat:
     """Makes the linears of one model; ``replaced`` counts them by kind.
 
-    ``float32`` and ``bf16`` are packed for oneDNN where that pays. ``int8`` linears have int8 weights. ``int4`` ones
-    have int4 weights where the operators take the shape, else int8; the output layer has int8 in both.
+    ``float32`` and ``bf16`` are packed for oneDNN where that pays; ``float32`` keeps weights that 16 bits hold in 16
+    bits. ``int8`` linears have int8 weights. ``int4`` ones have int4 weights where the operators take the shape, else
+    int8; the output layer has int8 in both.
     """
 
     def __init__(self, name: str, *, weights: int = 0) -> None:
@@ -40,6 +43,7 @@ class LinearFormat:
         self.name = name
         self.replaced = 0
         self._pays: dict[tuple[int, ...], bool] = {}
+        self._halves = name == "float32" and halving_pays()
         self._right: dict[tuple[int, ...], bool] = {}
         self._kernels = Int8Kernels.find() if name in ("int8", "int4") else None
         self._int4 = name == "int4" and int4_works()
@@ -77,10 +81,26 @@ class LinearFormat:
                 if self._is_right(made, weight):
                     return made
             return Int8Linear(weight, bias, self._kernels, siblings=id(parent), keep_rows=self._keep_rows)
+        half = self._half(weight, bias) if self._halves else None
+        if half is not None:
+            return half
         shape = tuple(weight.shape)
         if shape not in self._pays:
             self._pays[shape] = packing_pays(weight)
         return PackedLinear(weight, bias) if self._pays[shape] else None
+
+    def _half(self, weight: torch.Tensor, bias: torch.nn.Parameter | None) -> HalfLinear | None:
+        """Return the linear over 16 bits if they hold the weight; whether it is right is asked once a shape (law 10)."""
+        shape = tuple(weight.shape)
+        if weight.dtype is not torch.float32 or not self._right.get(shape, True):
+            return None
+        held = HalfWeight.of(weight)
+        if held is None:
+            return None
+        made = HalfLinear(held, bias)
+        if shape not in self._right:
+            self._right[shape] = is_right(made, weight)
+        return made if self._right[shape] else None
 
     def _is_right(self, made: Int4Linear, weight: torch.Tensor) -> bool:
         """Tell whether a linear is the weight that it was made of, up to its rounding; asked once a shape (law 10)."""
@@ -134,13 +154,17 @@ def settle_tables(model: Any, made: LinearFormat) -> None:
     if weight is None or weight.device.type != "cpu":
         return
     tied = type(head) is torch.nn.Linear and head.weight is weight
-    if made.name not in ("int8", "int4"):
-        if tied and head is not None and weight.nbytes <= _ROOM * machine.memory_available():
-            _exchange(model, head, made.make(weight, head.bias, output=True))
-        return
     plain = type(table) is torch.nn.Embedding
     # Where nobody else computes with the numbers, the floats need not outlive the reading.
     alone = plain and all(m in (head, table) for m in model.modules() if getattr(m, "weight", None) is weight)
+    if made.name not in ("int8", "int4"):
+        output = None
+        if tied and head is not None and weight.nbytes <= _ROOM * machine.memory_available():
+            output = made.make(weight, head.bias, output=True)
+            _exchange(model, head, output)
+        if made.name == "float32" and alone and (output is not None or not tied):
+            _exchange(model, table, HalfTable.of(weight))
+        return
     if not tied and not alone:
         return
     whole = quantise_weight(weight, release=alone and (tied or head is None or head.weight is not weight))

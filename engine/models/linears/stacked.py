@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from engine.models.linears.half import HalfLinear, HalfWeight
 from engine.models.linears.int4 import Int4Linear, stack_weights
 from engine.models.linears.int8 import Int8Linear, Int8Weight
 from engine.models.linears.packed import PackedLinear
@@ -51,6 +52,11 @@ def _packed(linears: Sequence[PackedLinear], bias: torch.nn.Parameter | None) ->
     return PackedLinear(torch.cat([one.numbers() for one in linears]), bias)
 
 
+def _half(linears: Sequence[HalfLinear], bias: torch.nn.Parameter | None) -> torch.nn.Module | None:
+    held = HalfWeight.of(torch.cat([one.numbers() for one in linears]))
+    return None if held is None else HalfLinear(held, bias)
+
+
 def _int8(linears: Sequence[Int8Linear], bias: torch.nn.Parameter | None) -> torch.nn.Module | None:
     kernels = linears[0].kernels
     if any(one.kernels != kernels for one in linears):
@@ -68,6 +74,7 @@ def _int4(linears: Sequence[Int4Linear], bias: torch.nn.Parameter | None) -> tor
 _MAKERS: dict[type, Callable[[Sequence[Any], torch.nn.Parameter | None], torch.nn.Module | None]] = {
     torch.nn.Linear: _plain,
     PackedLinear: _packed,
+    HalfLinear: _half,
     Int8Linear: _int8,
     Int4Linear: _int4,
 }

@@ -1,4 +1,6 @@
-"""The table of token vectors as int8, a scale for every token, or as int4, a scale and a middle for every group."""
+"""The table of token vectors in less memory: as it was in its file, as int8 with a scale for every token, or as int4 with
+a scale and a middle for every group.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,46 @@ from engine.models.mapped import let_go
 
 _BLOCK = 1 << 20
 """Numbers quantised at once; they take 16 bytes each meanwhile."""
+
+
+class HalfTable(torch.nn.Module):
+    """Looks tokens up as ``nn.Embedding`` does: float32 vectors out of numbers that 16 bits hold to the last digit."""
+
+    def __init__(self, weight: torch.Tensor) -> None:
+        """Look up in ``weight`` ``[vocabulary, width]``, bfloat16 or float16."""
+        super().__init__()
+        self.num_embeddings, self.embedding_dim = weight.shape
+        # Held in a tuple so that Module does not register it: it must stay in its type whatever the model is cast to.
+        self._table = (weight,)
+        self._stand_in = (stand_in(self.num_embeddings, self.embedding_dim, torch.float32),)
+
+    @staticmethod
+    def of(weight: torch.Tensor) -> HalfTable | None:
+        """Return the table of a float32 ``weight``, or None where 16 bits do not hold its numbers exactly."""
+        for dtype in (torch.bfloat16, torch.float16):
+            table = torch.empty(weight.shape, dtype=dtype)
+            step = max(1, _BLOCK // weight.shape[1])
+            for start in range(0, weight.shape[0], step):
+                rows = slice(start, start + step)
+                table[rows] = weight[rows]
+                if not torch.equal(table[rows].float(), weight[rows]):
+                    break
+            else:
+                return HalfTable(table)
+        return None
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """Shape of the table and type of what comes out, without numbers."""
+        return self._stand_in[0]
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return the vectors of token ids ``[...]``: ``[..., width]``."""
+        return self._table[0][ids].float()
+
+    def extra_repr(self) -> str:
+        """Describe the shape, as ``nn.Embedding`` does."""
+        return f"{self.num_embeddings}, {self.embedding_dim}, float32 in 16 bits"
 
 
 class Int8Table(torch.nn.Module):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.models.linears import int4, int8, rows
+from engine.models.linears import fbgemm, int4, int8, int8_kernels, rows
 from engine.models.linears.format import LinearFormat, replace_linears, settle_tables
-from engine.models.linears.int8 import Int8Kernels, Int8Linear
+from engine.models.linears.int8 import Int8Linear
+from engine.models.linears.int8_kernels import Int8Kernels
 from engine.models.linears.onto import add_product
 from engine.models.linears.packed import PackedLinear
 from engine.models.linears.stacked import stack
@@ -112,7 +113,8 @@ def test_few_rows_become_the_same_whole_numbers(levels, dtype):
 
 
 def test_an_operator_that_overflows_is_found_out(monkeypatch):
-    monkeypatch.setattr(int8, "_product", lambda rows, *_: torch.full((rows.shape[0], 64), 32767.0))
+    monkeypatch.setattr(int8_kernels, "_product", lambda rows, *_: torch.full((rows.shape[0], 64), 32767.0))
+    monkeypatch.setattr(fbgemm, "int8_product", lambda rows, *_: torch.full((rows.shape[0], 64), 32767.0))
     assert Int8Kernels.find() == Int8Kernels(0, few=False)
 
 
@@ -120,7 +122,8 @@ def test_without_the_operators_int8_and_int4_still_work(monkeypatch):
     def missing(*_):
         raise RuntimeError("no such operator")
 
-    monkeypatch.setattr(int8, "_prepack", missing)
+    monkeypatch.setattr(int8_kernels, "_prepack", missing)
+    monkeypatch.setattr(fbgemm, "pack_int8", missing)
     monkeypatch.setattr(int4, "_pack", missing)
     linear = plain(64, 128)
     x = torch.randn(3, 128)

@@ -1,0 +1,244 @@
+"""Which operators compute products with int8 weights on this machine: those that are exact, and of them the fastest.
+
+oneDNN's operator and FBGEMM's compute in whole numbers, so a row comes out the same whatever stands beside it. Their
+arithmetic is tried with the largest numbers before it is used: without VNNI their 16-bit sums overflow on 8-bit
+activations, and 7 bits are exact (measured under AVX2 and AVX512_CORE caps). Measured against oneDNN's, FBGEMM's takes
+0.4 of the time for one row under AVX2 and 0.5 to 0.6 for 32 to 256; with VNNI oneDNN's is faster from 4 rows on.
+
+The operators are private to PyTorch or on their way out of it; ``Int8Kernels.find`` falls back (law 10 of the house).
+"""
+
+from __future__ import annotations
+
+import logging
+import statistics
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from engine import machine
+from engine.models.linears import fbgemm
+from engine.models.linears.packed import best_time
+from engine.models.linears.rows import SMALLEST, normalise_rows, quantise_rows
+
+log = logging.getLogger(__name__)
+
+LEVELS = 127
+"""Weights are whole numbers from -127 to 127."""
+
+_CLEARLY = 0.5
+"""Share of oneDNN's time within which the operator for few rows is worth a second layout of all weights (AVX2: 0.4)."""
+
+_ROWS = (32, 256)
+"""Rows for which the operators are compared: of a step of many documents, and of a prompt piece."""
+
+
+_WIDE = (4096, 1024)
+"""Shape of the weights that they are compared over."""
+
+
+_TURNS = 9
+"""How often each is timed, the one after the other."""
+
+_FAR = 12
+"""Weights that the operators for one row are timed over: 48 MB, more than most caches hold."""
+
+
+class Int8Operator(Protocol):
+    """Holds an int8 weight ``[out, in]`` with a scale ``[out]`` in a layout of its own, and multiplies rows with it."""
+
+    def __init__(self, numbers: torch.Tensor, scale: torch.Tensor, levels: int) -> None:
+        """Pack ``numbers`` for activations of ``levels`` whole numbers to each side of zero."""
+        ...
+
+    def numbers(self) -> torch.Tensor:
+        """Return the weight as it was given."""
+        ...
+
+    def prepare(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return ``rows`` ``[n, in]`` as ``product`` takes them, and what its rows are to be multiplied by ``[n, 1]``."""
+        ...
+
+    def product(self, prepared: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Return the product ``[n, out]`` of prepared rows, in ``dtype`` or float32."""
+        ...
+
+    def alone(self, row: torch.Tensor) -> torch.Tensor | None:
+        """Return the product of one row ``[1, in]`` in fewer operations, or None where there is no such way."""
+        ...
+
+
+class OneDnn:
+    """An int8 weight in oneDNN's layout."""
+
+    def __init__(self, numbers: torch.Tensor, scale: torch.Tensor, levels: int) -> None:
+        """Pack as the protocol says."""
+        self._levels = levels
+        self._packed = _prepack(numbers)
+        self._scale = scale / levels
+        self._zeros = torch.zeros(numbers.shape[0], dtype=torch.int64)
+
+    def numbers(self) -> torch.Tensor:
+        """Return the weight as it was given."""
+        return self._packed.to_dense().t()
+
+    def prepare(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return bytes around ``levels + 1``, and the largest magnitudes."""
+        return quantise_rows(rows, self._levels)
+
+    def product(self, prepared: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Return the product of prepared rows."""
+        return _product(prepared, self._levels, self._packed, self._scale, self._zeros, dtype)
+
+    def alone(self, row: torch.Tensor) -> None:
+        """Return None: a row alone is computed like others."""
+
+
+class Fbgemm:
+    """An int8 weight in FBGEMM's layout."""
+
+    def __init__(self, numbers: torch.Tensor, scale: torch.Tensor, levels: int) -> None:
+        """Pack as the protocol says."""
+        self._levels = levels
+        self._packed = fbgemm.pack_int8(numbers, scale)
+
+    def numbers(self) -> torch.Tensor:
+        """Return the weight as it was given."""
+        return fbgemm.unpack_int8(self._packed)
+
+    def prepare(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return floats that the product rounds to whole numbers, and the steps between those."""
+        return normalise_rows(rows, self._levels)
+
+    def product(self, prepared: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:  # noqa: ARG002 - the protocol's
+        """Return the product of prepared rows in float32."""
+        return fbgemm.int8_product(prepared, 1.0, self._levels, self._packed)
+
+    def alone(self, row: torch.Tensor) -> torch.Tensor:
+        """Return the product of one row, whose step the operator takes as a number."""
+        row = row.float()
+        largest = row.abs().max().item()
+        step = (largest if not largest < SMALLEST else SMALLEST) / self._levels  # what is not a number stays none
+        return fbgemm.int8_product(row, step, self._levels, self._packed)
+
+
+@dataclass(frozen=True, slots=True)
+class Int8Kernels:
+    """Which operators this machine computes int8 products with.
+
+    ``levels``: 127 or 63, the largest whole number that an activation may take without overflow; 0 where no operator for
+    whole numbers can be used, and weights are turned to floats for every product. ``few``: for up to a few rows the
+    operator over plain rows of weights is faster than oneDNN's, so both layouts are kept where memory allows.
+    ``fbgemm``: the operator is FBGEMM's, not oneDNN's.
+    """
+
+    levels: int
+    few: bool
+    fbgemm: bool = False
+
+    @staticmethod
+    def find() -> Int8Kernels:
+        """Try the operators on numbers that overflow where anything can, and time them."""
+        exact = {n: [kind for kind in (OneDnn, Fbgemm) if _exact(kind, n)] for n in (127, 63)}
+        levels = next((n for n, kinds in exact.items() if kinds), 0)
+        if not levels:
+            return Int8Kernels(0, few=False)
+        if Fbgemm in exact[levels] and (OneDnn not in exact[levels] or _fbgemm_pays(levels)):
+            return Int8Kernels(levels, few=False, fbgemm=True)
+        return Int8Kernels(levels, _few_pay(levels))
+
+    def pack(self, numbers: torch.Tensor, scale: torch.Tensor) -> Int8Operator:
+        """Return the operator that holds a weight ``[out, in]``; ``levels`` must not be 0."""
+        return (Fbgemm if self.fbgemm else OneDnn)(numbers, scale, self.levels)
+
+
+def _prepack(weight: torch.Tensor) -> torch.Tensor:
+    return torch.ops.onednn.qlinear_prepack(weight, None)
+
+
+def _product(
+    rows: torch.Tensor, levels: int, packed: torch.Tensor, scale: torch.Tensor, zeros: torch.Tensor, dtype: torch.dtype
+) -> torch.Tensor:
+    return torch.ops.onednn.qlinear_pointwise(
+        rows, 1.0, levels + 1, packed, scale, zeros, None, 1.0, 0, dtype, "none", [], ""
+    )
+
+
+def _exact(kind: type[OneDnn | Fbgemm], levels: int) -> bool:
+    """Tell whether an operator's product is right for the largest activations and weights, at one row and at several."""
+    if not (torch.backends.mkldnn.is_available() if kind is OneDnn else fbgemm.available()):
+        return False
+    outputs, inputs = 64, 512
+    weight = torch.full((outputs, inputs), LEVELS, dtype=torch.int8)
+    weight[1::2] = -LEVELS
+    rows = torch.full((40, inputs), levels, dtype=torch.int32)
+    rows[1::2] = -levels
+    rows[2] = torch.arange(inputs) % (2 * levels + 1) - levels
+    expected = (rows @ weight.int().T).float()
+    try:
+        packed = kind(weight, torch.full((outputs,), float(levels)), levels)
+        for count in (1, 3, 40):
+            prepared, steps = packed.prepare(rows[:count].float())
+            if not torch.equal(packed.product(prepared, torch.float32) * steps, expected[:count] * levels):
+                return False
+        alone = packed.alone(rows[:1].float())
+        if alone is not None and not torch.equal(alone, expected[:1] * levels):
+            return False
+    except fbgemm.PROBLEMS as error:
+        log.info("the int8 product of %s is not available: %s", kind.__name__, error)
+        return False
+    return True
+
+
+def over_rows(rows: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Return bfloat16 ``rows`` ``[n, in]`` times plain rows of an int8 ``weight`` and its bfloat16 ``scale``."""
+    return torch.ops.aten._weight_int8pack_mm(rows, weight, scale)  # noqa: SLF001 - see the module's docstring
+
+
+def _trial(count: int, rows: int) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
+    """Return ``count`` weights, their scale, and rows as a model hands them over."""
+    outputs, inputs = _WIDE
+    generator = torch.Generator().manual_seed(0)
+    weights = [torch.randint(-127, 128, _WIDE, dtype=torch.int8, generator=generator) for _ in range(count)]
+    dtype = torch.bfloat16 if machine.number_dtype("int8") == "bf16" else torch.float32
+    return weights, torch.full((outputs,), 0.0078125), torch.randn(rows, inputs, generator=generator).to(dtype)
+
+
+def _fbgemm_pays(levels: int) -> bool:
+    """Tell whether FBGEMM's product is faster than oneDNN's: in the geometric mean for ``_ROWS``, timed in turns."""
+    weights, scale, rows = _trial(1, max(_ROWS))
+    packed = [kind(weights[0], scale, levels) for kind in (OneDnn, Fbgemm)]
+    ratios: list[float] = []
+    for count in _ROWS:
+        times = [[best_time(lambda p=p, n=count: _whole(p, rows[:n]), 1) for p in packed] for _ in range(_TURNS)]
+        ours, theirs = (min(column) for column in zip(*times, strict=True))
+        ratios.append(theirs / ours)
+    log.info("int8: FBGEMM takes %s of oneDNN's time for %s rows", [round(r, 2) for r in ratios], _ROWS)
+    return statistics.geometric_mean(ratios) < 1
+
+
+def _few_pay(levels: int) -> bool:
+    """Tell whether one row is clearly faster over plain rows of weights than with oneDNN; they are read from memory."""
+    weights, scale, rows = _trial(_FAR, 1)
+    whole, few = rows.float().mul(levels / 4).round_().bfloat16(), scale.bfloat16()
+    try:
+        expected = whole.float() @ (weights[0].float() * scale[:, None]).T
+        made = over_rows(whole, weights[0], few).float()
+        if not torch.allclose(made, expected, rtol=0.01, atol=0.01 * float(expected.abs().max())):
+            return False
+        other = best_time(lambda: [over_rows(whole, weight, few) for weight in weights], 3)
+    except fbgemm.PROBLEMS as error:
+        log.info("the int8 product over plain rows is not available: %s", error)
+        return False
+    packed = [OneDnn(weight, scale, levels) for weight in weights]
+    return other < _CLEARLY * best_time(lambda: [_whole(p, rows) for p in packed], 3)
+
+
+def _whole(operator: OneDnn | Fbgemm, rows: torch.Tensor) -> torch.Tensor:
+    alone = operator.alone(rows) if rows.shape[0] == 1 else None
+    if alone is not None:
+        return alone.to(rows.dtype)
+    prepared, steps = operator.prepare(rows)
+    out = operator.product(prepared, rows.dtype)
+    return out.mul_(steps.to(out.dtype)).to(rows.dtype)
