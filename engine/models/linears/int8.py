@@ -119,8 +119,7 @@ class Int8Linear(torch.nn.Module):
         if flat.shape[0] == 1:
             alone = operator.alone(flat)
             if alone is not None:
-                out = alone.to(dtype)
-                return out if self.bias is None else out.add_(self.bias)
+                return (alone if self.bias is None else alone.add_(self.bias)).to(dtype)
         if self._siblings is None:
             prepared, steps = operator.prepare(flat)
         else:

@@ -14,7 +14,9 @@ from engine.models.fused import joining
 from engine.models.fused.attention import JoinedAttention
 from engine.models.fused.layer import JoinedLayer
 from engine.models.fused.mlp import JoinedMlp
-from engine.models.linears.format import replace_linears
+from engine.models.linears import fbgemm
+from engine.models.linears.format import LinearFormat, replace_linears, settle_tables
+from engine.models.linears.half import HalfLinear
 from engine.models.linears.packed import PackedLinear
 
 CASES = [oracle.Case(1, 1, oracle.WHOLE, False), oracle.Case(2, 3, 16, True), oracle.Case(1, 8, 16, True)]
@@ -78,6 +80,28 @@ def test_tokens_of_joined_packed_modules_equal_generate(family):
     subject = oracle.changed(decoder_models.make(family), pack_and_join)
     assert kinds(subject.model) == FAMILIES[family]
     oracle.check_subject(subject, f"{family}, packed and joined", CASES)
+
+
+@pytest.mark.skipif(not fbgemm.available(), reason="this machine has no FBGEMM")
+@pytest.mark.parametrize("family", ["llama", "qwen2", "gemma2", "gpt_neox", "phi3", "granite"])
+def test_tokens_over_16_bits_equal_generate(family, monkeypatch):
+    """Float32 over weights that 16 bits hold: linears, the output layer and the table of token vectors."""
+    monkeypatch.setattr("engine.models.linears.format.halving_pays", lambda: True)
+
+    def halve_and_join(model):
+        made = LinearFormat("float32")
+        assert replace_linears(model, made)
+        settle_tables(model, made)
+        assert any(type(module) is HalfLinear for module in model.modules())
+        joining.join(model, rounded=False)
+
+    model = decoder_models.make(family)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.bfloat16())
+    subject = oracle.changed(model, halve_and_join)
+    assert kinds(subject.model) == FAMILIES.get(family, set())
+    oracle.check_subject(subject, f"{family}, over 16 bits", CASES)
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen3", "gemma2", "gpt_oss"])
