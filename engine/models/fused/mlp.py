@@ -37,7 +37,7 @@ class JoinedMlp:
         """Return what the last linear is given for ``rows`` ``[..., hidden]``."""
         if self.whole is not None:
             gate, up = self.whole.forward(rows).chunk(2, -1)
-            return self._activated(gate).mul(up)
+            return gate.mul(up) if self._act is None else self._act(gate).mul_(up)
         assert self._gate is not None
         assert self._up is not None
         gate = self._activated(self._gate.forward(rows))
