@@ -18,7 +18,7 @@ from engine import machine
 from engine.models.fused import attention, layer, mlp
 from engine.models.fused.listening import ask, first_token, inputs_of, listening
 from engine.models.fused.same import same
-from engine.models.linears.packed import best_time
+from engine.models.linears.packed import in_turns
 
 log = logging.getLogger(__name__)
 
@@ -116,9 +116,8 @@ def _join(
         return False
     if key not in pays:
         alone, short = first_token(args, kwargs)
-        pays[key] = best_time(lambda: ours(*alone, **short), _REPEATS) < best_time(
-            lambda: module(*alone, **short), _REPEATS
-        )
+        joined, apart = in_turns([lambda: ours(*alone, **short), lambda: module(*alone, **short)], _REPEATS)
+        pays[key] = joined < apart
     if not pays[key]:
         return False
     module.forward = ours

@@ -2,8 +2,8 @@
 
 oneDNN's operator and FBGEMM's compute in whole numbers, so a row comes out the same whatever stands beside it. Their
 arithmetic is tried with the largest numbers before it is used: without VNNI their 16-bit sums overflow on 8-bit
-activations, and 7 bits are exact (measured under AVX2 and AVX512_CORE caps). Measured against oneDNN's, FBGEMM's takes
-0.4 of the time for one row under AVX2 and 0.5 to 0.6 for 32 to 256; with VNNI oneDNN's is faster from 4 rows on.
+activations, and 7 bits are exact (measured under AVX2 and AVX512_CORE caps). Under AVX2 FBGEMM's takes 0.4 of oneDNN's
+time for one row, 0.5 for 32 and 0.6 to 0.9 for 256; with VNNI 0.65, 1.0 and 1.5.
 
 The operators are private to PyTorch or on their way out of it; ``Int8Kernels.find`` falls back (law 10 of the house).
 """
@@ -19,7 +19,7 @@ import torch
 
 from engine import machine
 from engine.models.linears import fbgemm
-from engine.models.linears.packed import best_time
+from engine.models.linears.packed import best_time, in_turns
 from engine.models.linears.rows import SMALLEST, normalise_rows, quantise_rows
 
 log = logging.getLogger(__name__)
@@ -211,8 +211,7 @@ def _fbgemm_pays(levels: int) -> bool:
     packed = [kind(weights[0], scale, levels) for kind in (OneDnn, Fbgemm)]
     ratios: list[float] = []
     for count in _ROWS:
-        times = [[best_time(lambda p=p, n=count: _whole(p, rows[:n]), 1) for p in packed] for _ in range(_TURNS)]
-        ours, theirs = (min(column) for column in zip(*times, strict=True))
+        ours, theirs = in_turns([lambda p=p, n=count: _whole(p, rows[:n]) for p in packed], _TURNS)
         ratios.append(theirs / ours)
     log.info("int8: FBGEMM takes %s of oneDNN's time for %s rows", [round(r, 2) for r in ratios], _ROWS)
     return statistics.geometric_mean(ratios) < 1
