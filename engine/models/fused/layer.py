@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ class JoinedLayer:
 
     def __init__(self, plain: Any, attention: JoinedAttention) -> None:
         """Compute what ``plain`` does, whose attention has been joined."""
-        self._before, self._after = plain.input_layernorm, plain.post_attention_layernorm
+        self._before, self._after = _called(plain.input_layernorm), _called(plain.post_attention_layernorm)
         self._attention = attention
         mlp = vars(plain.mlp).get("forward")
         self._mlp = mlp if isinstance(mlp, JoinedMlp) else plain.mlp
@@ -35,6 +36,12 @@ class JoinedLayer:
         if isinstance(self._mlp, JoinedMlp):
             return add_product(self._mlp.output, self._mlp.inner(rows), hidden)
         return hidden + self._mlp(rows)
+
+
+def _called(module: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what a call of ``module`` runs, without looking for hooks at every call where it has none."""
+    watched = module._forward_hooks or module._forward_pre_hooks  # noqa: SLF001
+    return module if watched else module.forward
 
 
 def may_be_joined(module: Any) -> bool:

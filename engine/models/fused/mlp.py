@@ -19,13 +19,14 @@ _FEW = 64
 class JoinedMlp:
     """Stands for the forward of one MLP: ``down(act(gate(x)) * up(x))``."""
 
-    __slots__ = ("_act", "_gate", "_up", "output", "whole")
+    __slots__ = ("_act", "_gate", "_up", "_width", "output", "whole")
 
     def __init__(self, plain: Any, whole: torch.nn.Module | None) -> None:
         """Compute what ``plain`` does, with ``whole`` for gate and up, or with the two if it is None."""
         self.whole = whole
         self._gate, self._up = (None, None) if whole is not None else (plain.gate_proj, plain.up_proj)
         self._act = None if isinstance(plain.act_fn, torch.nn.Identity) else plain.act_fn
+        self._width = plain.gate_proj.out_features
         self.output = plain.down_proj
         """The linear behind them."""
 
@@ -36,7 +37,7 @@ class JoinedMlp:
     def inner(self, rows: torch.Tensor) -> torch.Tensor:
         """Return what the last linear is given for ``rows`` ``[..., hidden]``."""
         if self.whole is not None:
-            gate, up = self.whole.forward(rows).chunk(2, -1)
+            gate, up = self.whole.forward(rows).split(self._width, -1)
             return gate.mul(up) if self._act is None else self._act(gate).mul_(up)
         assert self._gate is not None
         assert self._up is not None

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from engine.models.fused.same import random_rows, same
-from engine.models.linears.packed import best_time
+from engine.models.linears.packed import in_turns
 
 if TYPE_CHECKING:
     from torch import nn
 
 log = logging.getLogger(__name__)
+
+_TURNS = 15
+"""How often a norm and what may replace it are timed, the one after the other."""
 
 
 class FusedNorm(torch.nn.Module):
@@ -62,7 +65,8 @@ def fuse_norm(plain: nn.Module, pays: dict[tuple[Any, ...], bool]) -> FusedNorm 
         if not same(fused(rows), plain(rows)) or not same(fused(rows[:1]), plain(rows[:1])):
             return None
         if key not in pays:
-            pays[key] = best_time(lambda: fused(rows)) <= best_time(lambda: plain(rows))
+            ours, theirs = in_turns([lambda: fused(rows), lambda: plain(rows)], _TURNS)
+            pays[key] = ours <= theirs
     except (RuntimeError, TypeError, ValueError) as error:
         log.info("%s stays as it is: %s", type(plain).__name__, error)
         return None

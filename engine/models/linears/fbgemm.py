@@ -83,6 +83,17 @@ def _packing() -> Iterator[None]:
             torch.backends.quantized.engine = before
 
 
+@functools.cache
+def _operator(name: str) -> Any:
+    """Return an operator of the old quantisation, without the Python around it.
+
+    Calling it as usual looks in Python, at every call and at every argument, for what only tracing a model brings: in a
+    decode step, where nothing stays in the processor's caches, that takes several microseconds.
+    """
+    packet = getattr(torch.ops.quantized, name)
+    return getattr(packet, "_op", packet)
+
+
 def pack_half(weight: torch.Tensor) -> Any:
     """Return a float32 weight ``[out, in]`` packed as float16; raises one of PROBLEMS where that cannot be."""
     with _packing():
@@ -96,7 +107,7 @@ def unpack_half(packed: Any) -> torch.Tensor:
 
 def half_product(rows: torch.Tensor, packed: Any) -> torch.Tensor:
     """Return float32 ``rows`` ``[n, in]`` times the weight, computed and summed in float32: ``[n, out]``."""
-    return torch.ops.quantized.linear_dynamic_fp16(rows, packed)
+    return _operator("linear_dynamic_fp16")(rows, packed)
 
 
 def pack_int8(numbers: torch.Tensor, scale: torch.Tensor) -> Any:
@@ -115,4 +126,4 @@ def unpack_int8(packed: Any) -> torch.Tensor:
 
 def int8_product(rows: torch.Tensor, step: float, levels: int, packed: Any) -> torch.Tensor:
     """Return ``rows`` ``[n, in]`` in whole ``step``s, at most ``levels`` of them, times the weight: float32 ``[n, out]``."""
-    return torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(rows, step, levels + 1, packed)
+    return _operator("linear_with_input_q_dq_qweight_dq_output_fp32")(rows, step, levels + 1, packed)
