@@ -44,8 +44,8 @@ def limit_seconds(
 def measure_limits(dtype: str, threads: int) -> dict[str, float]:
     """Return ``rate`` in FLOP/s of the format ``dtype`` and ``bandwidth`` in bytes/s on ``threads`` threads; the best of some.
 
-    Floats are tried with plain and with prepacked weights, float32 also over 16 bits. int8 and int4 weights are credited with the fastest matrix
-    product among float32, bfloat16 and int8, whichever their linears use.
+    Floats are tried with plain and with prepacked weights, float32 also over 16 bits. int8 and int4 weights are credited
+    with the fastest matrix product among float32, bfloat16 and int8, whichever their linears use.
     """
     import torch
 

@@ -1,8 +1,8 @@
 """FBGEMM, PyTorch's other library of matrix products on x86, by the operators of its older quantisation.
 
 They are on their way out of PyTorch, so every use is tried at load and has something to fall back on (law 10 of the
-house). FBGEMM asks the processor itself what it can do; a cap that is set for PyTorch or for oneDNN, as ATEN_CPU_CAPABILITY or
-ONEDNN_MAX_CPU_ISA, has to be told to it.
+house). FBGEMM asks the processor itself what it can do; a cap that is set for PyTorch or for oneDNN, as
+ATEN_CPU_CAPABILITY or ONEDNN_MAX_CPU_ISA, has to be told to it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import torch
 
 log = logging.getLogger(__name__)
 
-PROBLEMS = (RuntimeError, AttributeError, TypeError, NotImplementedError)
+PROBLEMS = (RuntimeError, AttributeError, TypeError)
 """What an operator that is not there, or does not take its arguments any more, may raise."""
 
 _AVX2, _AVX512 = 1, 2
@@ -64,8 +64,7 @@ def _keep_to(instructions: int) -> bool:
         return False
     force.argtypes, force.restype = [ctypes.c_int], None
     asked.argtypes, asked.restype = [], ctypes.c_int
-    before = asked()
-    if before > instructions:
+    if asked() > instructions:
         force(instructions)
     return asked() <= instructions
 

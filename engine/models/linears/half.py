@@ -2,8 +2,10 @@
 
 Most files hold bfloat16 or float16. As float16 times a power of two, one for the whole weight, all of bfloat16's digits
 have room, and its range down to 2^-31 of the largest number; what is smaller is off by at most 2^-39 of the largest,
-less than float32 itself rounds in a sum. The product turns the numbers back and computes in float32: 0.45 to 0.6 of the
-packed float32 product's time for one row, 0.85 for 32, the same for 256 (AVX2 and AVX-512).
+less than float32 itself rounds in a sum with the large ones. (A row of nothing but such small numbers keeps fewer digits
+of its own: dead rows, as of tokens that no text holds, must not cost a whole weight its 16 bits.) The product turns the
+numbers back and computes in float32: 0.45 to 0.6 of the packed float32 product's time for one row, 0.85 for 32, the same
+for 256 (AVX2 and AVX-512).
 """
 
 from __future__ import annotations
