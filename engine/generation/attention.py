@@ -65,6 +65,12 @@ def current_layout() -> Layout | None:
     return _current.layout
 
 
+def stop_if_cancelled() -> None:
+    """Raise Cancelled when the work of the lane on this thread has been cancelled (law 14)."""
+    if _current.cancelled is not None and _current.cancelled():
+        raise Cancelled("cancelled")
+
+
 class _Kernel(Protocol):
     def __call__(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, *, causal: bool
@@ -104,15 +110,14 @@ def slots_attention(
     to ignore, and Cancelled when the lane's work has been cancelled.
     """
     layout, observer = _current.layout, _current.observer
-    if _current.cancelled is not None and _current.cancelled():
-        raise Cancelled("cancelled")
+    stop_if_cancelled()
     _refuse_unknown(module, query, attention_mask, kwargs)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     plain = softcap is None and s_aux is None
     if plain and layout is not None and layout.tokens == 1 and layout.groups:
         group = layout.groups[0]
         keys, values = layout.memory.layer(group.length_class, module.layer_idx)  # pyright: ignore[reportArgumentType]
-        if not _in_products(group, sliding_window, query, keys):
+        if not in_products(group, sliding_window, query.shape[1], keys):
             return _lone(group, query, key, value, keys, values, scale, sliding_window), None
     kernel = _kernel(scale, key.shape[1] != query.shape[1], softcap, s_aux)
     if layout is None:
@@ -137,7 +142,7 @@ def slots_attention(
             every = rows.new_zeros(group.high - group.low, heads, rows.shape[-1])
             every[group.spots] = rows
             rows = every
-        products = plain and _in_products(group, sliding_window, query, keys)
+        products = plain and in_products(group, sliding_window, query.shape[1], keys)
         view = group.view(sliding_window, keys.shape[2], torch.float32 if products else query.dtype)
         k = keys[group.low : group.high, :, view.first : view.last]
         v = values[group.low : group.high, :, view.first : view.last]
@@ -199,12 +204,12 @@ def _in_blocks(query: torch.Tensor, key: torch.Tensor) -> bool:
     return blocks_pay(query.shape[1], key.shape[1], query.shape[3], query.dtype, torch.get_num_threads())
 
 
-def _in_products(group: DecodeGroup, window: int | None, query: torch.Tensor, keys: torch.Tensor) -> bool:
-    """Tell whether the decode rows of a group attend in plain products here."""
+def in_products(group: DecodeGroup, window: int | None, heads: int, keys: torch.Tensor) -> bool:
+    """Tell whether the decode rows of a group, of ``heads`` query heads, attend to ``keys`` in plain products here."""
     columns = group.longest if window is None else min(window, group.longest)
-    if query.device.type != "cpu" or (group.high - group.low) * columns * keys.shape[1] * keys.shape[3] < MANY:
+    if keys.device.type != "cpu" or (group.high - group.low) * columns * keys.shape[1] * keys.shape[3] < MANY:
         return False
-    return decode_pays(query.shape[1], keys.shape[1], query.shape[3], query.dtype, torch.get_num_threads())
+    return decode_pays(heads, keys.shape[1], keys.shape[3], keys.dtype, torch.get_num_threads())
 
 
 def _refuse_unknown(

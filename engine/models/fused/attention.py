@@ -33,6 +33,7 @@ class _Turns(threading.local):
     source: torch.Tensor | None = None
     cos: torch.Tensor | None = None
     sin: torch.Tensor | None = None
+    row: tuple[torch.Tensor, torch.Tensor] | None = None
 
 
 _turns = _Turns()
@@ -44,19 +45,33 @@ def _turn(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Te
     The halves of a head are its pairs, as transformers keeps them: with its halves exchanged, and the sines of the first
     half negative, what is left is a product and a sum. ``cos`` and ``sin`` may come once for both halves.
     """
-    half = heads.shape[-1] // 2
+    cos, sin = _signed(cos, sin, heads.shape[-1])
+    return (heads * cos).addcmul_(heads.roll(heads.shape[-1] // 2, -1), sin)
+
+
+def _signed(cos: torch.Tensor, sin: torch.Tensor, dim: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return cosines and signed sines ``[1, tokens, 1, dim]``."""
     if _turns.source is not sin or _turns.cos is None or _turns.sin is None:
+        half = dim // 2
         once = sin.shape[-1] == half
         _turns.cos = (torch.cat((cos, cos), -1) if once else cos).unsqueeze(2)
         _turns.sin = torch.cat((-sin[..., :half], sin if once else sin[..., half:]), -1).unsqueeze(2)
-        _turns.source = sin
-    return (heads * _turns.cos).addcmul_(heads.roll(half, -1), _turns.sin)
+        _turns.source, _turns.row = sin, None
+    return _turns.cos, _turns.sin
+
+
+def row_turns(cos: torch.Tensor, sin: torch.Tensor, dim: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return cosines and signed sines of a forward of one token, ``[1, dim]``."""
+    if _turns.source is not sin or _turns.row is None:
+        cosines, sines = _signed(cos, sin, dim)
+        _turns.row = cosines.view(1, dim), sines.view(1, dim)
+    return _turns.row
 
 
 class JoinedAttention:
     """Stands for the forward of one attention module, whose three linears it has in one."""
 
-    __slots__ = ("_counts", "_eager", "_given", "_norms", "_plain", "_rotating", "_shape", "_still", "output", "whole")
+    __slots__ = ("_counts", "_eager", "_given", "_plain", "_rotating", "_shape", "norms", "output", "still", "whole")
 
     def __init__(self, plain: Any, whole: torch.nn.Module, eager: Callable[..., Any], given: dict[str, Any]) -> None:
         """Compute what ``plain`` does, with ``whole`` for its three linears.
@@ -68,11 +83,40 @@ class JoinedAttention:
         self._plain, self._eager, self._given = plain, eager, given
         self._counts, self._rotating = (heads, kv_heads), (heads + kv_heads, kv_heads)
         self._shape = heads + 2 * kv_heads, dim
-        self._still = not getattr(plain, "use_rope", True)
-        self._norms = (plain.q_norm, plain.k_norm) if hasattr(plain, "q_norm") else None
+        self.still = not getattr(plain, "use_rope", True)
+        """Whether nothing turns by its position."""
+        self.norms = (plain.q_norm, plain.k_norm) if hasattr(plain, "q_norm") else None
+        """The norms of queries and keys, if any."""
         self.whole = whole
+        """Query, key and value in one linear."""
         self.output = plain.o_proj
         """The linear behind the attention."""
+
+    @property
+    def heads(self) -> tuple[int, int, int]:
+        """Query heads, KV heads, and the dim of each."""
+        return *self._counts, self._shape[1]
+
+    @property
+    def index(self) -> int:
+        """The place of this attention among those of the model."""
+        return self._plain.layer_idx
+
+    @property
+    def window(self) -> int | None:
+        """Tokens that a token sees, itself included; None for all."""
+        return self._given.get("sliding_window")
+
+    @property
+    def scale(self) -> float:
+        """What scores are multiplied by."""
+        scaling = self._given.get("scaling")
+        return self._shape[1] ** -0.5 if scaling is None else scaling
+
+    @property
+    def plain_scores(self) -> bool:
+        """Whether nothing but the scale, the window and the softmax comes between scores and weights."""
+        return self._given.get("softcap") is None and self._given.get("s_aux") is None
 
     def __call__(self, hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, Any]:
         """Return the attention's output ``[1, tokens, hidden]`` and weights, as the module's own forward does."""
@@ -93,14 +137,14 @@ class JoinedAttention:
         every = self.whole.forward(hidden_states).view(*before, *self._shape)
         heads, kv_heads = self._counts
         cos, sin = position_embeddings
-        if self._still:
+        if self.still:
             query, key, value = every.split_with_sizes((heads, kv_heads, kv_heads), 2)
-        elif self._norms is None:
+        elif self.norms is None:
             turning, value = every.split_with_sizes(self._rotating, 2)
             query, key = _turn(turning, cos, sin).split_with_sizes(self._counts, 2)
         else:
             query, key, value = every.split_with_sizes((heads, kv_heads, kv_heads), 2)
-            query, key = _turn(self._norms[0](query), cos, sin), _turn(self._norms[1](key), cos, sin)
+            query, key = _turn(self.norms[0](query), cos, sin), _turn(self.norms[1](key), cos, sin)
         query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
         if past_key_values is None and attention_mask is None and current_layout() is not None:
             # The lanes' way: what else the model hands on does not change the result, or the gates would have said so.

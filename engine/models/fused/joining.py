@@ -16,6 +16,7 @@ import torch
 
 from engine import machine
 from engine.models.fused import attention, layer, mlp
+from engine.models.fused.alone import settle_alone
 from engine.models.fused.listening import ask, first_token, inputs_of, listening
 from engine.models.fused.same import same
 from engine.models.linears.packed import in_turns
@@ -126,6 +127,8 @@ def _join(
         for name in parts:
             delattr(module, name)
         module.whole = whole
+    if isinstance(ours, layer.JoinedLayer):
+        settle_alone(module, ours, args, kwargs, pays, ("alone", *key), rounded=rounded)
     return True
 
 

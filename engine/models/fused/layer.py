@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
-from engine.models.fused.attention import JoinedAttention
+from engine.generation.attention import current_layout, in_products, stop_if_cancelled
+from engine.generation.layout import Layout
+from engine.models.fused.attention import JoinedAttention, row_turns
 from engine.models.fused.mlp import JoinedMlp
 from engine.models.linears.onto import add_product
 
@@ -19,23 +21,56 @@ _NAMES = frozenset({"input_layernorm", "self_attn", "post_attention_layernorm", 
 class JoinedLayer:
     """Stands for the forward of one decoder layer: ``x + attention(norm(x))``, then ``x + mlp(norm(x))``."""
 
-    __slots__ = ("_after", "_attention", "_before", "_mlp")
+    __slots__ = ("_after", "_before", "_mlp", "attention", "lone")
 
     def __init__(self, plain: Any, attention: JoinedAttention) -> None:
         """Compute what ``plain`` does, whose attention has been joined."""
         self._before, self._after = _called(plain.input_layernorm), _called(plain.post_attention_layernorm)
-        self._attention = attention
+        self.attention = attention
         mlp = vars(plain.mlp).get("forward")
         self._mlp = mlp if isinstance(mlp, JoinedMlp) else plain.mlp
+        self.lone: Any = None
+        """What computes the step of one document, a compiled ``LoneLayer``, or None."""
 
     def __call__(self, hidden_states: torch.Tensor, **kwargs: Any) -> torch.Tensor:
         """Return the layer's output for ``hidden_states`` ``[1, tokens, hidden]``."""
-        rows, _weights = self._attention.inner(self._before(hidden_states), **kwargs)
-        hidden = add_product(self._attention.output, rows, hidden_states)
+        if self.lone is not None:
+            layout = current_layout()
+            if layout is not None and layout.tokens == 1 and layout.groups:
+                made = self._alone(layout, hidden_states, **kwargs)
+                if made is not None:
+                    return made
+        rows, _weights = self.attention.inner(self._before(hidden_states), **kwargs)
+        hidden = add_product(self.attention.output, rows, hidden_states)
         rows = self._after(hidden)
         if isinstance(self._mlp, JoinedMlp):
             return add_product(self._mlp.output, self._mlp.inner(rows), hidden)
         return hidden + self._mlp(rows)
+
+    def _alone(
+        self,
+        layout: Layout,
+        hidden: torch.Tensor,
+        position_embeddings: tuple[torch.Tensor, torch.Tensor],
+        attention_mask: torch.Tensor | None = None,
+        past_key_values: Any = None,
+        **_kwargs: Any,
+    ) -> torch.Tensor | None:
+        """Return the layer's output for the one row of a step; None where that is not the faster way."""
+        if attention_mask is not None or past_key_values is not None:
+            return None
+        stop_if_cancelled()
+        group, attention = layout.groups[0], self.attention
+        heads, _, dim = attention.heads
+        keys, values = layout.memory.layer(group.length_class, attention.index)
+        window = attention.window
+        if in_products(group, window, heads, keys):
+            return None
+        view = group.view(window, keys.shape[2], hidden.dtype)
+        cos, sin = row_turns(*position_embeddings, dim)
+        at = group.longest - 1
+        row = self.lone(hidden[0], cos, sin, keys, values, group.low, at, view.first, view.last, view.mask)
+        return row.unsqueeze(0)
 
 
 def _called(module: Any) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -30,6 +30,16 @@ class JoinedMlp:
         self.output = plain.down_proj
         """The linear behind them."""
 
+    @property
+    def act(self) -> Any:
+        """The activation of the gate; None where the gate has it in itself, or none."""
+        return self._act
+
+    @property
+    def linears(self) -> tuple[Any, Any, Any, Any]:
+        """Gate and up in one, or None; gate and up, or None; and the linear behind them."""
+        return self.whole, self._gate, self._up, self.output
+
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the MLP's output for ``rows`` ``[..., hidden]``."""
         return self.output(self.inner(rows))

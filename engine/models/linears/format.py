@@ -47,7 +47,7 @@ class LinearFormat:
         self._right: dict[tuple[int, ...], bool] = {}
         self._kernels = Int8Kernels.find() if name in ("int8", "int4") else None
         self._int4 = name == "int4" and int4_works()
-        self._keep_rows = weights < _ROOM * machine.memory_available()
+        self._keep_both = weights < _ROOM * machine.memory_available()
 
     def make(
         self,
@@ -71,7 +71,7 @@ class LinearFormat:
     ) -> nn.Module | None:
         if isinstance(weight, Int8Weight):
             assert self._kernels is not None
-            return Int8Linear(weight, bias, self._kernels, keep_rows=self._keep_rows)
+            return Int8Linear(weight, bias, self._kernels, keep_both=self._keep_both, output=output)
         if weight.device.type != "cpu" or not weight.is_floating_point():
             return None
         if self._kernels is not None:
@@ -80,7 +80,9 @@ class LinearFormat:
                 made = Int4Linear(quantise_groups_of(weight, group), bias)
                 if self._is_right(made, weight):
                     return made
-            return Int8Linear(weight, bias, self._kernels, siblings=id(parent), keep_rows=self._keep_rows)
+            return Int8Linear(
+                weight, bias, self._kernels, siblings=id(parent), keep_both=self._keep_both, output=output
+            )
         half = self._half(weight, bias) if self._halves else None
         if half is not None:
             return half

@@ -21,6 +21,7 @@ from torch.nn.functional import linear
 
 from engine.models.linears import fbgemm
 from engine.models.linears.packed import PackedLinear, in_turns
+from engine.models.linears.row import HalfRow
 from engine.models.linears.stand_in import stand_in
 
 log = logging.getLogger(__name__)
@@ -100,6 +101,10 @@ class HalfLinear(torch.nn.Module):
     def weight(self) -> torch.Tensor:
         """Shape and type of the weight, without its numbers."""
         return self._stand_in[0]
+
+    def row(self) -> HalfRow:
+        """Return this linear for one row."""
+        return HalfRow(self._packed, self.bias, self._down, self._before)
 
     def numbers(self) -> torch.Tensor:
         """Return a copy of the weight ``[out, in]`` in rows."""

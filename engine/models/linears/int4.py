@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
+from engine.models.linears.row import Int4Row
 from engine.models.linears.stand_in import stand_in
 
 log = logging.getLogger(__name__)
@@ -123,6 +124,11 @@ class Int4Linear(torch.nn.Module):
         self.bias = bias
         self.numbers = numbers
         self._stand_in = (stand_in(self.out_features, self.in_features, numbers.dtype),)
+
+    def row(self) -> Int4Row:
+        """Return this linear for one row."""
+        held = self.numbers
+        return Int4Row(held.packed, held.group, held.scales, self.bias)
 
     @property
     def weight(self) -> torch.Tensor:

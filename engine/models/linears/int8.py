@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from engine.models.linears.int8_kernels import LEVELS, Int8Kernels, Int8Operator, over_rows
+from engine.models.linears.row import FewRow
 from engine.models.linears.rows import quantise_few, shared_rows
 from engine.models.linears.stand_in import stand_in
 from engine.models.mapped import let_go
@@ -60,12 +61,14 @@ class Int8Linear(torch.nn.Module):
         kernels: Int8Kernels,
         *,
         siblings: object = None,
-        keep_rows: bool = False,
+        keep_both: bool = False,
+        output: bool = False,
     ) -> None:
         """Take ``weight`` ``[out, in]``, which is quantised unless it is already, and is free to go afterwards.
 
-        ``siblings`` is the same for linears that are given the same tensor one after the other. ``keep_rows`` keeps the
-        plain rows for products of few rows too, where the kernels say that it pays.
+        ``siblings`` is the same for linears that are given the same tensor one after the other. ``keep_both`` keeps a
+        second layout for products of few rows too, where the kernels say that it pays. ``output``: it makes the logits,
+        so it is given few rows.
         """
         super().__init__()
         made = weight if isinstance(weight, Int8Weight) else quantise_weight(weight)
@@ -76,8 +79,13 @@ class Int8Linear(torch.nn.Module):
         self._kernels = kernels
         self._levels = kernels.levels
         # Held in tuples so that Module does not register them: a packed layout cannot be moved, cast or saved.
-        keeps = not kernels.levels or (kernels.few and keep_rows)
-        self._packed: tuple[Int8Operator, ...] = (kernels.pack(whole, scale),) if kernels.levels else ()
+        keeps = not kernels.levels or (kernels.few and keep_both)
+        fills = kernels.levels > 0 and kernels.gap(self.in_features) > 0
+        self._packed: tuple[Int8Operator, ...] = ()
+        if fills and (output or keep_both):
+            self._packed = (kernels.pack_filled(whole, scale),)
+        if kernels.levels and not (fills and output):
+            self._packed = (kernels.pack(whole, scale), *self._packed)
         self._plain: tuple[torch.Tensor, ...] = (whole, scale.bfloat16()) if keeps else ()
         self._scale = (scale,)
         self._stand_in = (stand_in(self.out_features, self.in_features, made.dtype),)
@@ -85,12 +93,24 @@ class Int8Linear(torch.nn.Module):
     @property
     def kernels(self) -> Int8Kernels:
         """What it computes with."""
-        return Int8Kernels(self._levels, few=bool(self._plain), fbgemm=self._kernels.fbgemm)
+        kernels = self._kernels
+        return Int8Kernels(self._levels, bool(self._plain), kernels.fbgemm, kernels.filling and self.keeps_both)
+
+    @property
+    def keeps_both(self) -> bool:
+        """Whether it has a second layout for products of few rows."""
+        return len(self._packed) + len(self._plain[:1]) > 1
 
     def numbers(self) -> Int8Weight:
         """Return the weight as it was given, up to whether it is kept in rows."""
         whole = self._plain[0] if self._plain else self._packed[0].numbers()
         return Int8Weight(whole, self._scale[0], self.weight.dtype)
+
+    def row(self) -> torch.nn.Module | None:
+        """Return this linear for one row; None where its weights are turned to floats for every product."""
+        if self._plain and self._packed:
+            return FewRow(self._plain[0], self._plain[1], self.bias, self._levels)
+        return self._packed[-1].row(self.bias) if self._packed else None
 
     @property
     def weight(self) -> torch.Tensor:
@@ -115,7 +135,8 @@ class Int8Linear(torch.nn.Module):
 
     def _whole(self, rows: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
         """Return the product of ``flat`` ``[n, in]``, which is ``rows`` as the model handed them over."""
-        operator, dtype = self._packed[0], flat.dtype
+        # The last one is for few rows, if there are two.
+        operator, dtype = self._packed[-1 if flat.shape[0] <= FEW else 0], flat.dtype
         if flat.shape[0] == 1:
             alone = operator.alone(flat)
             if alone is not None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import linear
 
+from engine.models.linears.row import PackedRow
 from engine.models.linears.stand_in import stand_in
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ class PackedLinear(torch.nn.Module):
         self.bias = bias
         self.after: tuple[str, str] = ("none", "")
         """What is applied to the result on its way out, as oneDNN names it: an operation and its algorithm."""
+
+    def row(self) -> PackedRow:
+        """Return this linear for one row."""
+        return PackedRow(self._packed[0], self.bias, self.after)
 
     def numbers(self) -> torch.Tensor:
         """Return a copy of the weight ``[out, in]`` in rows."""

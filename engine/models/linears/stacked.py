@@ -63,7 +63,7 @@ def _int8(linears: Sequence[Int8Linear], bias: torch.nn.Parameter | None) -> tor
         return None
     held = [one.numbers() for one in linears]
     whole = Int8Weight(torch.cat([one.numbers for one in held]), torch.cat([one.scale for one in held]), held[0].dtype)
-    return Int8Linear(whole, bias, kernels, keep_rows=kernels.few)
+    return Int8Linear(whole, bias, kernels, keep_both=linears[0].keeps_both)
 
 
 def _int4(linears: Sequence[Int4Linear], bias: torch.nn.Parameter | None) -> torch.nn.Module | None:

@@ -43,7 +43,7 @@ if fbgemm.available():
 def test_an_int8_linear_is_right_within_its_rounding(variant, dtype, count):
     kernels = VARIANTS[variant]
     linear = plain(96, 160, dtype)
-    made = Int8Linear(linear.weight, linear.bias, kernels, keep_rows=True)
+    made = Int8Linear(linear.weight, linear.bias, kernels, keep_both=True)
     x = torch.randn(2, count, 160).to(dtype)
     ours = made(x)
     assert ours.shape == (2, count, 96)
@@ -79,7 +79,7 @@ def test_a_row_does_not_depend_on_its_neighbours_in_fbgemm(dtype):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_rows_of_zeros_and_of_one_spike_come_through(variant):
     linear = plain(64, 64)
-    made = Int8Linear(linear.weight, linear.bias, VARIANTS[variant], keep_rows=True)
+    made = Int8Linear(linear.weight, linear.bias, VARIANTS[variant], keep_both=True)
     x = torch.zeros(2, 64)
     x[1, 5] = 1e4
     for ours in (made(x), torch.cat([made(x[:1]), made(x[1:])])):
@@ -89,7 +89,7 @@ def test_rows_of_zeros_and_of_one_spike_come_through(variant):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_what_is_not_a_number_stays_none(variant):
-    made = Int8Linear(plain(64, 64).weight, None, VARIANTS[variant], keep_rows=True)
+    made = Int8Linear(plain(64, 64).weight, None, VARIANTS[variant], keep_both=True)
     x = torch.ones(2, 64)
     x[0, 3] = float("nan")
     ours = made(x)
@@ -263,7 +263,7 @@ def test_an_output_that_keeps_its_rows_still_has_them_when_the_int4_table_is_mad
     before = model.table(ids), model.head(x)
     made = LinearFormat("int4")
     made._kernels = kernels
-    made._keep_rows = True
+    made._keep_both = True
     settle_tables(model, made)
     assert type(model.table) is Int4Table
     assert error(model.table(ids), before[0]) < 0.1
@@ -284,7 +284,7 @@ def made_in(name, linear):
         return PackedLinear(linear.weight, linear.bias)
     if name == "int4":
         return int4.Int4Linear(int4.quantise_weight(linear.weight, 64), linear.bias)
-    return Int8Linear(linear.weight, linear.bias, VARIANTS[name], keep_rows=True)
+    return Int8Linear(linear.weight, linear.bias, VARIANTS[name], keep_both=True)
 
 
 @pytest.mark.parametrize("name", ["plain", "packed", "int4", *VARIANTS])

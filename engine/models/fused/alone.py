@@ -1,0 +1,173 @@
+"""Which joined layers get a way of their own for the step of one document: those where it is right, and faster."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from engine.generation.attention import running
+from engine.generation.layout import DecodeGroup
+from engine.models.fused import mlp
+from engine.models.fused.attention import JoinedAttention
+from engine.models.fused.layer import JoinedLayer
+from engine.models.fused.lone import LoneLayer, act_of, compiled, norm_of, rows_of
+from engine.models.fused.mlp import JoinedMlp
+from engine.models.fused.same import same
+from engine.models.linears.packed import in_turns
+
+log = logging.getLogger(__name__)
+
+_TURNS = 20
+
+_SLOTS, _CAPACITY, _DONE = 3, 48, 20
+"""The KV memory of the trial: the row is the token after so many, in the middle one of the slots."""
+
+PROBLEMS = (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError)
+"""What a layer that is not what it seems may raise."""
+
+
+def settle_alone(
+    plain: Any,
+    joined: JoinedLayer,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    pays: dict[tuple[Any, ...], bool],
+    key: tuple[Any, ...],
+    *,
+    rounded: bool,
+) -> None:
+    """Give ``joined``, which stands for ``plain``, its way for one row, if that does the same in less time.
+
+    ``args`` and ``kwargs`` are of a call of the layer with some tokens; ``pays`` remembers under ``key`` what was tried.
+    ``rounded``: the linears round what they are given.
+    """
+    if not pays.get(key, True):
+        return
+    rows, short = _last_token(args, kwargs)
+    try:
+        made = _made(plain, joined)
+        if made is None:
+            pays[key] = False
+            return
+        lone = compiled(made)
+        if not _right(joined, lone, rows, short, rounded=rounded):
+            pays[key] = False
+            return
+        if key not in pays:
+            pays[key] = _faster(joined, lone, rows, short)
+    except PROBLEMS as error:
+        log.info("%s has no way of its own for one row: %s", type(plain).__name__, str(error).strip().splitlines()[-1])
+        pays[key] = False
+        joined.lone = None
+    else:
+        joined.lone = lone if pays[key] else None
+
+
+def _made(plain: Any, joined: JoinedLayer) -> LoneLayer | None:
+    """Return the layer for one row, not yet compiled; None where a part of it is not known."""
+    attention = joined.attention
+    assert isinstance(attention, JoinedAttention)
+    inner = _mlp_parts(plain.mlp)
+    norms = norm_of(plain.input_layernorm), norm_of(plain.post_attention_layernorm)
+    if inner is None or norms[0] is None or norms[1] is None or not attention.plain_scores:
+        return None
+    rows = rows_of(attention.whole, attention.output, *inner.linears)
+    act = "" if inner.act is None else act_of(inner.act, norms[0].weight.dtype)
+    if rows is None or act is None:
+        return None
+    head_norms = None
+    if attention.norms is not None:
+        one, other = attention.norms
+        eps = getattr(one, "variance_epsilon", getattr(one, "eps", None))
+        if not isinstance(eps, float):
+            return None
+        head_norms = one.weight.detach(), other.weight.detach(), eps
+    return LoneLayer(
+        (norms[0], norms[1]),
+        (rows[0], rows[1]),
+        attention.heads,
+        head_norms,
+        attention.scale,
+        (rows[2], rows[3], rows[4], rows[5]),
+        act,
+        still=attention.still,
+    )
+
+
+@dataclass(slots=True)
+class _Mlp:
+    linears: tuple[Any, Any, Any, Any]
+    act: Any
+
+
+def _mlp_parts(module: Any) -> _Mlp | None:
+    """Return the linears of a gated MLP, gate and up in one or in two, and its activation; None for another kind."""
+    ours = vars(module).get("forward")
+    if isinstance(ours, JoinedMlp):
+        return _Mlp(ours.linears, ours.act)
+    if not mlp.may_be_joined(module):
+        return None
+    return _Mlp((None, module.gate_proj, module.up_proj, module.down_proj), module.act_fn)
+
+
+class _Memory:
+    """Stands for the KV memory of a lane, with one layer."""
+
+    def __init__(self, joined: JoinedLayer, dtype: torch.dtype) -> None:
+        _, kv_heads, dim = joined.attention.heads
+        generator = torch.Generator().manual_seed(0)
+        self.device = torch.device("cpu")
+        self.tensors = [torch.randn(_SLOTS, kv_heads, _CAPACITY, dim, generator=generator).to(dtype) for _ in range(2)]
+
+    def layer(self, _length_class: int, _layer: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.tensors[0], self.tensors[1]
+
+
+class _Layout:
+    """Stands for the layout of a step of one sequence."""
+
+    def __init__(self, memory: _Memory) -> None:
+        self.memory = memory
+        self.tokens = 1
+        self.groups = [DecodeGroup(0, 0, [1], [_DONE], memory.device)]
+        self.chunks: list[Any] = []
+
+
+def _right(joined: JoinedLayer, lone: Any, rows: torch.Tensor, kwargs: dict[str, Any], *, rounded: bool) -> bool:
+    """Tell whether both ways return the same, and leave the same keys and values behind."""
+    results: list[tuple[torch.Tensor, ...]] = []
+    for way in (None, lone, lone):  # TorchScript compiles at the first call, and again at the second
+        joined.lone = way
+        memory = _Memory(joined, rows.dtype)
+        with running(_Layout(memory)):  # pyright: ignore[reportArgumentType]
+            results.append((joined(rows, **kwargs), *memory.tensors))
+    joined.lone = None
+    pairs = [pair for made in results[1:] for pair in zip(made, results[0], strict=True)]
+    return all(same(ours, meant, rounded=rounded) for ours, meant in pairs)
+
+
+def _faster(joined: JoinedLayer, lone: Any, rows: torch.Tensor, kwargs: dict[str, Any]) -> bool:
+    layout: Any = _Layout(_Memory(joined, rows.dtype))
+
+    def run(way: Any) -> None:
+        joined.lone = way
+        joined(rows, **kwargs)
+
+    with running(layout):
+        ours, theirs = in_turns([lambda: run(lone), lambda: run(None)], _TURNS)
+    joined.lone = None
+    return ours < theirs
+
+
+def _last_token(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.Tensor, dict[str, Any]]:
+    """Return the same call for its last token alone: the first one is not turned by its position."""
+
+    def short(given: Any) -> Any:
+        if isinstance(given, tuple):
+            return tuple(short(one) for one in given)
+        return given[:, -1:] if isinstance(given, torch.Tensor) and given.dim() > 1 else given
+
+    return short(args[0]), {name: short(given) for name, given in kwargs.items()}
