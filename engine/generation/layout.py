@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -112,6 +112,8 @@ class Layout:
         self.tokens = step.tokens
         self.groups: list[DecodeGroup] = []
         self.chunks: list[ChunkRows] = []
+        self.alone: tuple[Any, tuple[Any, ...] | None] | None = None
+        """What joined layers remember of a step of one row, for the next layer."""
         self._later: list[Callable[[], None]] = []
         device = memory.device
         row = 0

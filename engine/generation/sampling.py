@@ -137,9 +137,12 @@ def likeliest(logits: torch.Tensor) -> torch.Tensor:
     """Return the first of the largest logits of each row, ``[rows]``, as ``argmax`` does.
 
     The largest of every block first, then the place within the block: on the CPU the search for a place takes ten times
-    as long as that for a value (32 rows of 151,936 in bfloat16: 14.6 against 1.1 ms on one thread).
+    as long as that for a value (32 rows of 151,936 in bfloat16: 14.6 against 1.1 ms on one thread). NumPy's search is as
+    fast as that in float32, and one operation instead of six.
     """
     rows, vocabulary = logits.shape
+    if rows == 1 and logits.dtype == torch.float32 and logits.device.type == "cpu":
+        return torch.tensor([int(logits[0].numpy().argmax())])
     blocks = vocabulary // _BLOCK
     if logits.device.type != "cpu" or blocks < 2:
         return logits.argmax(-1)

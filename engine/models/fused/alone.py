@@ -134,6 +134,7 @@ class _Layout:
         self.tokens = 1
         self.groups = [DecodeGroup(0, 0, [1], [_DONE], memory.device)]
         self.chunks: list[Any] = []
+        self.alone: Any = None
 
 
 def _right(joined: JoinedLayer, lone: Any, rows: torch.Tensor, kwargs: dict[str, Any], *, rounded: bool) -> bool:

@@ -60,17 +60,28 @@ class JoinedLayer:
         if attention_mask is not None or past_key_values is not None:
             return None
         stop_if_cancelled()
-        group, attention = layout.groups[0], self.attention
-        heads, _, dim = attention.heads
-        keys, values = layout.memory.layer(group.length_class, attention.index)
-        window = attention.window
+        attention = self.attention
+        keys, values = layout.memory.layer(layout.groups[0].length_class, attention.index)
+        cos, sin = position_embeddings
+        key = attention.window, keys.shape, id(sin)
+        if layout.alone is None or layout.alone[0] != key:  # the same for all layers that look equally far
+            layout.alone = key, self._places(layout, cos, sin, keys)
+        places = layout.alone[1]
+        if places is None:
+            return None
+        row = self.lone(hidden[0], keys, values, *places)
+        return row.unsqueeze(0)
+
+    def _places(
+        self, layout: Layout, cos: torch.Tensor, sin: torch.Tensor, keys: torch.Tensor
+    ) -> tuple[Any, ...] | None:
+        """Return what ``LoneLayer`` takes behind keys and values; None where plain products attend faster."""
+        group, (heads, _, dim) = layout.groups[0], self.attention.heads
+        window = self.attention.window
         if in_products(group, window, heads, keys):
             return None
-        view = group.view(window, keys.shape[2], hidden.dtype)
-        cos, sin = row_turns(*position_embeddings, dim)
-        at = group.longest - 1
-        row = self.lone(hidden[0], cos, sin, keys, values, group.low, at, view.first, view.last, view.mask)
-        return row.unsqueeze(0)
+        view = group.view(window, keys.shape[2], keys.dtype)
+        return *row_turns(cos, sin, dim), group.low, group.longest - 1, view.first, view.last, view.mask
 
 
 def _called(module: Any) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -80,7 +80,7 @@ class Int8Linear(torch.nn.Module):
         self._levels = kernels.levels
         # Held in tuples so that Module does not register them: a packed layout cannot be moved, cast or saved.
         keeps = not kernels.levels or (kernels.few and keep_both)
-        fills = kernels.levels > 0 and kernels.gap(self.in_features) > 0
+        fills = kernels.levels > 0 and kernels.gap(self.out_features, self.in_features) > 0
         self._packed: tuple[Int8Operator, ...] = ()
         if fills and (output or keep_both):
             self._packed = (kernels.pack_filled(whole, scale),)

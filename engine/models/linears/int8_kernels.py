@@ -54,6 +54,9 @@ takes 0.8 to 0.9 of the time with zeros in the gaps; 16 rows and more 1.12, for 
 _GAP = 0.05
 """Share of the inputs that a gap must come to before it is filled."""
 
+_LARGE = 1 << 21
+"""Numbers of a weight from which on it gains more than filling up its rows takes."""
+
 
 class Int8Operator(Protocol):
     """Holds an int8 weight ``[out, in]`` with a scale ``[out]`` in a layout of its own, and multiplies rows with it."""
@@ -173,14 +176,14 @@ class Int8Kernels:
         """Return the operator that holds a weight ``[out, in]``; ``levels`` must not be 0."""
         return (Fbgemm if self.fbgemm else OneDnn)(numbers, scale, self.levels)
 
-    def gap(self, inputs: int) -> int:
-        """Return how many zeros behind so many inputs make a product of a few rows faster; 0 if none do."""
+    def gap(self, outputs: int, inputs: int) -> int:
+        """Return how many zeros behind the inputs of a weight make a product of a few rows faster; 0 if none do."""
         gap = -inputs % _BLOCK
-        return gap if self.filling and gap > _GAP * inputs else 0
+        return gap if self.filling and gap > _GAP * inputs and outputs * inputs >= _LARGE else 0
 
     def pack_filled(self, numbers: torch.Tensor, scale: torch.Tensor) -> Int8Operator:
         """Return the operator that holds a weight ``[out, in]`` for a few rows, where ``gap`` is not 0."""
-        return Fbgemm(numbers, scale, self.levels, self.gap(numbers.shape[1]))
+        return Fbgemm(numbers, scale, self.levels, self.gap(*numbers.shape))
 
 
 def _prepack(weight: torch.Tensor) -> torch.Tensor:

@@ -95,7 +95,9 @@ class FbgemmRow(nn.Module):
     def forward(self, row: Tensor) -> Tensor:
         """Return the product."""
         numbers = row.float()
-        largest = max(float(numbers.abs().max()), self.smallest)  # in this order what is not a number stays none
+        largest = float(numbers.abs().max())
+        if largest < self.smallest:  # noqa: PLR1730 - TorchScript's own max() turns what is not a number into one
+            largest = self.smallest
         if self.gap > 0:
             numbers = torch.constant_pad_nd(numbers, [0, self.gap])
         out = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(

@@ -77,7 +77,9 @@ class Int8Table(torch.nn.Module):
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Return the vectors of token ids ``[...]``: ``[..., width]``."""
         whole, scale = self._table
-        return whole[ids].to(scale.dtype).mul_(scale[ids])
+        flat = ids.reshape(-1)
+        rows = whole.index_select(0, flat).to(scale.dtype).mul_(scale.index_select(0, flat))
+        return rows.view(*ids.shape, self.embedding_dim)
 
     def extra_repr(self) -> str:
         """Describe the shape, as ``nn.Embedding`` does."""

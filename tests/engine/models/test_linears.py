@@ -35,6 +35,12 @@ VARIANTS = {
 }
 if fbgemm.available():
     VARIANTS["FBGEMM"] = Int8Kernels(63, few=False, fbgemm=True)
+    VARIANTS["FBGEMM, filled"] = Int8Kernels(63, few=False, fbgemm=True, filling=True)
+
+
+@pytest.fixture(autouse=True)
+def _small_weights_count_as_large(monkeypatch):
+    monkeypatch.setattr(int8_kernels, "_LARGE", 0)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -62,18 +68,40 @@ def test_a_row_does_not_depend_on_its_neighbours():
         assert torch.equal(made(x[i : i + 1])[0], together[i])
 
 
+@pytest.mark.skipif(not fbgemm.available(), reason="this machine has no FBGEMM")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_row_does_not_depend_on_its_neighbours_in_fbgemm(dtype):
-    if not fbgemm.available():
-        pytest.skip("this machine has no FBGEMM")
+@pytest.mark.parametrize("variant", ["FBGEMM", "FBGEMM, filled"])
+def test_a_row_does_not_depend_on_its_neighbours_in_fbgemm(variant, dtype):
     linear = plain(128, 192, dtype)
-    made = Int8Linear(linear.weight, linear.bias, VARIANTS["FBGEMM"])
+    made = Int8Linear(linear.weight, linear.bias, VARIANTS[variant], keep_both=True)
     x = (torch.randn(33, 192) * torch.logspace(-3, 3, 33)[:, None]).to(dtype)
     together = made(x)
     for i in range(33):
         assert torch.equal(made(x[[i, 0]])[0], together[i])
         # A row alone takes another way to the same whole numbers: what is left is the rounding of a scale.
         torch.testing.assert_close(made(x[i : i + 1])[0].float(), together[i].float(), rtol=2**-7, atol=0)
+
+
+@pytest.mark.skipif(not fbgemm.available(), reason="this machine has no FBGEMM")
+def test_gaps_are_filled_where_they_are_wide_and_rows_are_few(monkeypatch):
+    filling = VARIANTS["FBGEMM, filled"]
+    shapes = [(9728, 512), (9728, 896), (896, 896), (9728, 1536), (1536, 8960), (4096, 4096)]
+    assert [filling.gap(*shape) for shape in shapes] == [0, 128, 128, 0, 0, 0]
+    assert VARIANTS["FBGEMM"].gap(9728, 896) == 0
+    monkeypatch.setattr(int8_kernels, "_LARGE", 1 << 21)
+    assert [filling.gap(*shape) for shape in shapes] == [0, 128, 0, 0, 0, 0]
+    monkeypatch.setattr(int8_kernels, "_LARGE", 0)
+    weight = plain(64, 896).weight
+    usual, both, output = (
+        Int8Linear(weight, None, filling, keep_both=keep_both, output=output)
+        for keep_both, output in ((False, False), (True, False), (True, True))
+    )
+    assert [made.keeps_both for made in (usual, both, output)] == [False, True, False]
+    assert all(torch.equal(made.numbers().numbers, usual.numbers().numbers) for made in (both, output))
+    x = torch.randn(40, 896)
+    for count in (1, 4, 5, 40):
+        assert torch.equal(both(x[:count]), usual(x[:count]))
+        assert torch.equal(output(x[:count]), usual(x[:count]))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -1,0 +1,209 @@
+"""The step of one document has a way of its own, which writes what generate() writes; where it does not hold, it is left."""
+
+from __future__ import annotations
+
+import decoder_models
+import generation_oracle as oracle
+import pytest
+import torch
+
+from engine.errors import Cancelled
+from engine.generation.generator import Generator
+from engine.generation.sampling import SamplingSettings
+from engine.generation.sequence import Sequence
+from engine.models.fused import alone, joining
+from engine.models.fused.layer import JoinedLayer
+from engine.models.fused.lone import LoneLayer, act_of
+from engine.models.linears import fbgemm, int4
+from engine.models.linears.format import LinearFormat, replace_linears
+
+CASES = [oracle.Case(1, 1, oracle.WHOLE, False), oracle.Case(2, 1, 16, True), oracle.Case(1, 3, 16, True)]
+"""One slot a lane, and a lane that ends with one sequence."""
+
+
+@pytest.fixture(autouse=True)
+def _always_pays(monkeypatch):
+    for module in (joining, alone):
+        monkeypatch.setattr(module, "in_turns", lambda _functions, _turns: [1.0, 2.0])
+
+
+def layers(model):
+    joined = [vars(module).get("forward") for module in model.modules()]
+    return [one for one in joined if isinstance(one, JoinedLayer)]
+
+
+def with_lone(model):
+    """Return how many layers of ``model`` have a way of their own for one row, and how many do not."""
+    found = [one.lone is not None for one in layers(model)]
+    return sum(found), len(found) - sum(found)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Count the rows that took the way of their own."""
+    calls = []
+    before = JoinedLayer._alone
+
+    def count(self, *args, **kwargs):
+        made = before(self, *args, **kwargs)
+        calls.append(made is not None)
+        return made
+
+    monkeypatch.setattr(JoinedLayer, "_alone", count)
+    return calls
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3", "mistral", "smollm3"])
+def test_tokens_of_one_document_equal_generate(family, counted):
+    subject = oracle.changed(decoder_models.make(family), lambda model: joining.join(model, rounded=False))
+    has, lacks = with_lone(subject.model)
+    assert (has > 0, lacks) == (True, 0)
+    oracle.check_subject(subject, f"{family}, alone", CASES)
+    assert all(counted)
+    assert len(counted) > 100
+
+
+@pytest.mark.parametrize("family", ["starcoder2", "qwen3_moe"])
+def test_a_layer_whose_mlp_is_not_known_does_without(family):
+    model = decoder_models.make(family)
+    joining.join(model, rounded=False)
+    assert with_lone(model) == (0, len(layers(model)))
+    assert layers(model)
+
+
+FORMATS = ["packed", "half", "bf16", "int8", "int4"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_has_the_same_logits_alone_and_in_the_joined_layer(name, monkeypatch, counted):
+    """One document step by step, with the way of its own and without it."""
+    if name == "half" and not fbgemm.available():
+        pytest.skip("this machine has no FBGEMM")
+    if name == "int4" and not int4.works():
+        pytest.skip("this machine has no operator for int4")
+    monkeypatch.setattr("engine.models.linears.format.halving_pays", lambda: name == "half")
+    monkeypatch.setattr("engine.models.linears.format.packing_pays", lambda _weight: name in ("packed", "bf16"))
+    dtype = {"packed": "float32", "half": "float32"}.get(name, name)
+    # Wide enough for int4's blocks to be stacked.
+    model = decoder_models.make("qwen2", hidden_size=256, num_attention_heads=4, num_key_value_heads=2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.bfloat16())
+    if name == "bf16":
+        model.to(torch.bfloat16)
+    assert replace_linears(model, LinearFormat(dtype))
+    mode = oracle.choose_mode(model)
+    joining.join(model, rounded=dtype in ("int8", "int4"))
+    assert with_lone(model) == (model.config.num_hidden_layers, 0)
+    prompt = oracle.prompts()[1]
+    model.generation_config.eos_token_id = model.config.eos_token_id = None
+
+    def logits():
+        seen = []
+        hook = model.register_forward_hook(lambda _m, _a, out: seen.append(out.logits[0, -1].float()))
+        try:
+            generator = Generator(model, mode.shape, slots=1, kv_budget=oracle.BUDGET, classes=oracle.CLASSES)
+            generator.add(Sequence(0, prompt, SamplingSettings(max_new_tokens=6)))
+            events = [event for _ in range(7) for event in generator.step()]
+        finally:
+            hook.remove()
+        assert events[-1].finished
+        return torch.stack(seen[:2])  # rounding may choose other tokens later
+
+    ours = logits()
+    rows = len(counted)
+    assert rows
+    for one in layers(model):
+        one.lone = None
+    theirs = logits()
+    assert len(counted) == rows
+    error = float((ours - theirs).square().mean().sqrt() / theirs.std())
+    assert error < (1e-5 if dtype == "float32" else 0.05)
+
+
+def test_a_way_that_computes_something_else_is_left(monkeypatch):
+    class Wrong(LoneLayer):
+        def forward(self, row, *_args):
+            return row * 1.001
+
+    monkeypatch.setattr(alone, "compiled", Wrong.forward.__get__)
+    model = decoder_models.make("llama")
+    assert joining.join(model, rounded=False)
+    assert with_lone(model)[0] == 0
+
+
+def test_a_way_that_writes_to_another_place_is_left(monkeypatch):
+    def astray(layer):
+        def forward(row, keys, *rest):
+            out = layer(row, keys, *rest)
+            keys[0, 0, 0, 0] += 1
+            return out
+
+        return forward
+
+    monkeypatch.setattr(alone, "compiled", astray)
+    model = decoder_models.make("llama")
+    assert joining.join(model, rounded=False)
+    assert with_lone(model)[0] == 0
+
+
+def test_without_the_compiler_layers_stay_joined(monkeypatch):
+    def gone(*_args, **_kwargs):
+        raise RuntimeError("TorchScript is no more")
+
+    monkeypatch.setattr(torch.jit, "script", gone)
+    model = decoder_models.make("llama")
+    assert joining.join(model, rounded=False)
+    assert with_lone(model) == (0, len(layers(model)))
+
+
+def test_a_way_that_fails_when_it_runs_is_left(monkeypatch):
+    def failing(_layer):
+        def forward(*_args):
+            raise RuntimeError("not here")
+
+        return forward
+
+    monkeypatch.setattr(alone, "compiled", failing)
+    model = decoder_models.make("llama")
+    assert joining.join(model, rounded=False)
+    assert with_lone(model)[0] == 0
+
+
+def test_a_way_that_takes_longer_is_left(monkeypatch):
+    monkeypatch.setattr(alone, "in_turns", lambda _functions, _turns: [2.0, 1.0])
+    model = decoder_models.make("llama")
+    assert joining.join(model, rounded=False)
+    assert with_lone(model) == (0, len(layers(model)))
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_step_alone_stops_within_a_layer_and_can_go_on(at):
+    subject = oracle.changed(decoder_models.make("llama"), lambda model: joining.join(model, rounded=False))
+    asked = -1
+
+    def cancelled():
+        nonlocal asked
+        asked += asked >= 0
+        return asked == at
+
+    generator = Generator(
+        subject.model, subject.mode.shape, slots=1, kv_budget=oracle.BUDGET, classes=oracle.CLASSES, cancelled=cancelled
+    )
+    generator.add(Sequence(0, subject.prompts[0], SamplingSettings(max_new_tokens=oracle.NEW[0])))
+    events = generator.step() + generator.step()
+    asked = 0
+    with pytest.raises(Cancelled):
+        generator.step()
+    assert asked == at
+    while len(generator):
+        events += generator.step()
+    assert list(events[-1].finished.tokens) == subject.truths[0].tokens
+
+
+def test_activations_are_known_by_what_they_do():
+    assert act_of(torch.nn.SiLU(), torch.float32) == "silu"
+    assert act_of(torch.nn.GELU(), torch.float32) == "gelu"
+    assert act_of(torch.nn.GELU(approximate="tanh"), torch.float32) == "tanh"
+    assert act_of(torch.nn.Identity(), torch.float32) == ""
+    assert act_of(torch.nn.ReLU(), torch.float32) is None
