@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 _TURNS = 20
 
-_SLOTS, _CAPACITY, _DONE = 3, 48, 20
+_SLOTS, CAPACITY, _DONE = 3, 48, 20
 """The KV memory of the trial: the row is the token after so many, in the middle one of the slots."""
 
 PROBLEMS = (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError)
@@ -113,23 +114,33 @@ def _mlp_parts(module: Any) -> _Mlp | None:
     return _Mlp((None, module.gate_proj, module.up_proj, module.down_proj), module.act_fn)
 
 
-class _Memory:
-    """Stands for the KV memory of a lane, with one layer."""
+class AloneMemory:
+    """Stands for the KV memory of a lane in a trial: seeded numbers, ``[slots, kv_heads, capacity, dim]`` by layer."""
 
-    def __init__(self, joined: JoinedLayer, dtype: torch.dtype) -> None:
+    def __init__(self, joined: JoinedLayer, dtype: torch.dtype, indices: Sequence[int]) -> None:
+        """Keep what layers with these ``indices`` do that are like ``joined``."""
         _, kv_heads, dim = joined.attention.heads
         generator = torch.Generator().manual_seed(0)
+        shape = _SLOTS, kv_heads, CAPACITY, dim
         self.device = torch.device("cpu")
-        self.tensors = [torch.randn(_SLOTS, kv_heads, _CAPACITY, dim, generator=generator).to(dtype) for _ in range(2)]
+        self.tensors = {
+            index: (
+                torch.randn(shape, generator=generator).to(dtype),
+                torch.randn(shape, generator=generator).to(dtype),
+            )
+            for index in indices
+        }
 
-    def layer(self, _length_class: int, _layer: int) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.tensors[0], self.tensors[1]
+    def layer(self, _length_class: int, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return K and V of a layer."""
+        return self.tensors[layer]
 
 
-class _Layout:
-    """Stands for the layout of a step of one sequence."""
+class AloneLayout:
+    """Stands for the layout of a step of one sequence in a trial."""
 
-    def __init__(self, memory: _Memory) -> None:
+    def __init__(self, memory: AloneMemory) -> None:
+        """Lay the row out over ``memory``."""
         self.memory = memory
         self.tokens = 1
         self.groups = [DecodeGroup(0, 0, [1], [_DONE], memory.device)]
@@ -142,16 +153,16 @@ def _right(joined: JoinedLayer, lone: Any, rows: torch.Tensor, kwargs: dict[str,
     results: list[tuple[torch.Tensor, ...]] = []
     for way in (None, lone, lone):  # TorchScript compiles at the first call, and again at the second
         joined.lone = way
-        memory = _Memory(joined, rows.dtype)
-        with running(_Layout(memory)):  # pyright: ignore[reportArgumentType]
-            results.append((joined(rows, **kwargs), *memory.tensors))
+        memory = AloneMemory(joined, rows.dtype, [joined.attention.index])
+        with running(AloneLayout(memory)):  # pyright: ignore[reportArgumentType]
+            results.append((joined(rows, **kwargs), *memory.tensors[joined.attention.index]))
     joined.lone = None
     pairs = [pair for made in results[1:] for pair in zip(made, results[0], strict=True)]
     return all(same(ours, meant, rounded=rounded) for ours, meant in pairs)
 
 
 def _faster(joined: JoinedLayer, lone: Any, rows: torch.Tensor, kwargs: dict[str, Any]) -> bool:
-    layout: Any = _Layout(_Memory(joined, rows.dtype))
+    layout: Any = AloneLayout(AloneMemory(joined, rows.dtype, [joined.attention.index]))
 
     def run(way: Any) -> None:
         joined.lone = way

@@ -17,6 +17,7 @@ import torch
 from engine import machine
 from engine.models.fused import attention, layer, mlp
 from engine.models.fused.alone import settle_alone
+from engine.models.fused.body import join_body
 from engine.models.fused.listening import ask, first_token, inputs_of, listening
 from engine.models.fused.same import same
 from engine.models.linears.packed import in_turns
@@ -69,7 +70,7 @@ def join(model: Any, *, rounded: bool) -> int:
                         left = 0
     except _PROBLEMS as error:
         log.info("nothing is joined: %s: %s", type(error).__name__, error)
-    return changed
+    return changed + join_body(model, rounded=rounded)
 
 
 def _watched(module: torch.nn.Module) -> bool:
@@ -115,10 +116,13 @@ def _join(
         return False
     if not same(made, expected, rounded=rounded):
         return False
+    if isinstance(ours, layer.JoinedLayer):
+        settle_alone(module, ours, args, kwargs, pays, ("alone", *key), rounded=rounded)
     if key not in pays:
         alone, short = first_token(args, kwargs)
         joined, apart = in_turns([lambda: ours(*alone, **short), lambda: module(*alone, **short)], _REPEATS)
-        pays[key] = joined < apart
+        # A layer's way for one row saves more than joining it ever takes.
+        pays[key] = joined < apart or getattr(ours, "lone", None) is not None
     if not pays[key]:
         return False
     module.forward = ours
@@ -127,8 +131,6 @@ def _join(
         for name in parts:
             delattr(module, name)
         module.whole = whole
-    if isinstance(ours, layer.JoinedLayer):
-        settle_alone(module, ours, args, kwargs, pays, ("alone", *key), rounded=rounded)
     return True
 
 

@@ -25,7 +25,7 @@ class JoinedLayer:
 
     def __init__(self, plain: Any, attention: JoinedAttention) -> None:
         """Compute what ``plain`` does, whose attention has been joined."""
-        self._before, self._after = _called(plain.input_layernorm), _called(plain.post_attention_layernorm)
+        self._before, self._after = called(plain.input_layernorm), called(plain.post_attention_layernorm)
         self.attention = attention
         mlp = vars(plain.mlp).get("forward")
         self._mlp = mlp if isinstance(mlp, JoinedMlp) else plain.mlp
@@ -65,14 +65,14 @@ class JoinedLayer:
         cos, sin = position_embeddings
         key = attention.window, keys.shape, id(sin)
         if layout.alone is None or layout.alone[0] != key:  # the same for all layers that look equally far
-            layout.alone = key, self._places(layout, cos, sin, keys)
+            layout.alone = key, self.places(layout, cos, sin, keys)
         places = layout.alone[1]
         if places is None:
             return None
         row = self.lone(hidden[0], keys, values, *places)
         return row.unsqueeze(0)
 
-    def _places(
+    def places(
         self, layout: Layout, cos: torch.Tensor, sin: torch.Tensor, keys: torch.Tensor
     ) -> tuple[Any, ...] | None:
         """Return what ``LoneLayer`` takes behind keys and values; None where plain products attend faster."""
@@ -84,7 +84,7 @@ class JoinedLayer:
         return *row_turns(cos, sin, dim), group.low, group.longest - 1, view.first, view.last, view.mask
 
 
-def _called(module: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+def called(module: Any) -> Callable[[torch.Tensor], torch.Tensor]:
     """Return what a call of ``module`` runs, without looking for hooks at every call where it has none."""
     watched = module._forward_hooks or module._forward_pre_hooks  # noqa: SLF001
     return module if watched else module.forward

@@ -8,8 +8,9 @@ import pytest
 import torch
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaDecoderLayer, LlamaMLP
 
-from engine.models.fused import joining
+from engine.models.fused import alone, joining
 from engine.models.fused.attention import JoinedAttention
+from engine.models.fused.body import JoinedBody
 from engine.models.fused.layer import JoinedLayer
 from engine.models.fused.mlp import JoinedMlp
 from engine.models.linears import fbgemm
@@ -44,11 +45,14 @@ FAMILIES = {
 
 @pytest.fixture(autouse=True)
 def _always_pays(monkeypatch):
-    monkeypatch.setattr(joining, "in_turns", lambda _functions, _turns: [1.0, 2.0])
+    for module in (joining, alone):
+        monkeypatch.setattr(module, "in_turns", lambda _functions, _turns: [1.0, 2.0])
 
 
 def kinds(model):
-    return {type(vars(module)["forward"]) for module in model.modules() if "forward" in vars(module)}
+    """Return what is joined below the body, which is joined where all of it is: ``test_lone.py``."""
+    found = {type(vars(module)["forward"]) for module in model.modules() if "forward" in vars(module)}
+    return found - {JoinedBody}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -183,7 +187,8 @@ def test_a_layer_that_adds_in_another_way_stays():
 
 
 def test_what_takes_longer_stays(monkeypatch):
-    monkeypatch.setattr(joining, "in_turns", lambda _functions, _turns: [2.0, 1.0])
+    for module in (joining, alone):
+        monkeypatch.setattr(module, "in_turns", lambda _functions, _turns: [2.0, 1.0])
     assert refused(lambda _model: None) == set()
 
 

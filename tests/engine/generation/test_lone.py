@@ -6,12 +6,14 @@ import decoder_models
 import generation_oracle as oracle
 import pytest
 import torch
+from transformers.models.llama.modeling_llama import LlamaModel
 
 from engine.errors import Cancelled
 from engine.generation.generator import Generator
 from engine.generation.sampling import SamplingSettings
 from engine.generation.sequence import Sequence
 from engine.models.fused import alone, joining
+from engine.models.fused.body import JoinedBody
 from engine.models.fused.layer import JoinedLayer
 from engine.models.fused.lone import LoneLayer, act_of
 from engine.models.linears import fbgemm, int4
@@ -42,25 +44,87 @@ def with_lone(model):
 def counted(monkeypatch):
     """Count the rows that took the way of their own."""
     calls = []
-    before = JoinedLayer._alone
 
-    def count(self, *args, **kwargs):
-        made = before(self, *args, **kwargs)
-        calls.append(made is not None)
-        return made
+    def counting(before):
+        def count(self, *args, **kwargs):
+            made = before(self, *args, **kwargs)
+            calls.append(made is not None)
+            return made
 
-    monkeypatch.setattr(JoinedLayer, "_alone", count)
+        return count
+
+    for kind in (JoinedLayer, JoinedBody):
+        monkeypatch.setattr(kind, "_alone", counting(kind._alone))
     return calls
 
 
-@pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3", "mistral", "smollm3"])
+BODIES = {"llama": True, "qwen2": False, "qwen3": True, "mistral": True, "smollm3": False}
+"""Families of the test models with a way for one row, and whether for their whole body: those of the other two have layers with windows and without."""
+
+
+def joined_body(model):
+    return any(isinstance(vars(module).get("forward"), JoinedBody) for module in model.modules())
+
+
+@pytest.mark.parametrize("family", BODIES)
 def test_tokens_of_one_document_equal_generate(family, counted):
     subject = oracle.changed(decoder_models.make(family), lambda model: joining.join(model, rounded=False))
     has, lacks = with_lone(subject.model)
     assert (has > 0, lacks) == (True, 0)
+    assert joined_body(subject.model) == BODIES[family]
     oracle.check_subject(subject, f"{family}, alone", CASES)
     assert all(counted)
-    assert len(counted) > 100
+    assert len(counted) > 50
+
+
+def changed_body(change):
+    """Return whether the body of a llama is joined after ``change``."""
+    model = decoder_models.make("llama")
+    change(model)
+    joining.join(model, rounded=False)
+    assert with_lone(model) == (len(layers(model)), 0)
+    return joined_body(model)
+
+
+def test_a_body_that_computes_between_its_layers_stays():
+    class Scaled(LlamaModel):
+        def forward(self, input_ids=None, **kwargs):
+            out = super().forward(input_ids=input_ids, **kwargs)
+            out.last_hidden_state = out.last_hidden_state * 2
+            return out
+
+    def by_name(model):
+        model.model.__class__ = Scaled
+
+    def by_number(model):
+        model.model.norm.register_forward_hook(lambda _m, _a, out: out * 2)
+
+    assert not changed_body(by_name)
+    assert changed_body(by_number), "a hook of a part is asked as the part is"
+
+
+def test_a_body_that_others_watch_stays():
+    assert not changed_body(lambda model: model.model.register_forward_hook(lambda *_: None))
+
+
+def test_a_body_that_does_something_else_stays(monkeypatch):
+    before = JoinedBody._alone
+    monkeypatch.setattr(JoinedBody, "_alone", lambda self, *args: before(self, *args) * 1.01)
+    assert not changed_body(lambda _model: None)
+
+
+def test_a_joined_body_still_writes_through_generate():
+    model = decoder_models.make("llama")
+    ids = torch.from_numpy(oracle.prompts()[3])[None]
+
+    def write():
+        with torch.inference_mode():
+            return model.generate(ids, max_new_tokens=8, do_sample=False, pad_token_id=0)
+
+    before = write()
+    assert joining.join(model, rounded=False)
+    assert joined_body(model)
+    assert torch.equal(write(), before)
 
 
 @pytest.mark.parametrize("family", ["starcoder2", "qwen3_moe"])
@@ -113,6 +177,8 @@ def test_every_format_has_the_same_logits_alone_and_in_the_joined_layer(name, mo
     ours = logits()
     rows = len(counted)
     assert rows
+    for module in model.modules():
+        vars(module).pop("forward", None) if isinstance(vars(module).get("forward"), JoinedBody) else None
     for one in layers(model):
         one.lone = None
     theirs = logits()
