@@ -17,36 +17,72 @@ ALONE_TOKENS = 48
 """New tokens of the document that runs alone."""
 
 
+_SIDE_BYTES = 700_000_000
+"""What a side takes beside its weights."""
+
+_FORMATS_BYTES = 12
+"""Bytes of a weight in all number formats together, the other side's among them."""
+
+
 def measure_single(shape: str, plan: Plan, pairs: int) -> dict[str, Any]:
     """Return decode tokens/s of one document alone, in every number format, and the ratio to ``generate()``.
 
     The other side runs in bfloat16, or in float32 where that is faster. Its time for the first token is taken off by a
-    run of one token.
+    run of one token. All formats take their turn in every pair, so that what disturbs the machine for a while disturbs
+    them alike, and ``over_float32`` holds their ratios to Heddle's own float32; without the memory for all at once they
+    come one after the other, and there are none.
     """
     work = make_work("single", SHAPES[shape].vocabulary, documents=2, shortest=64, longest=64, new_tokens=ALONE_TOKENS)
     formats = [name for name in DTYPES if name != "auto"] if plan.dtype == "auto" else [plan.dtype]
-    found: dict[str, Any] = {"tokens_per_s": {}, "ratios": {}, "left_out": {}}
+    found: dict[str, Any] = {"tokens_per_s": {}, "ratios": {}, "over_float32": {}, "left_out": {}}
+    need = _FORMATS_BYTES * SHAPES[shape].weights + (len(formats) + 1) * _SIDE_BYTES
+    groups = [formats] if need < machine.memory_available() else [[name] for name in formats]
     with Desk(shape, work) as desk:
         other = peer_dtype("auto")
         peer = desk.peer("transformers", dtype=other)
         peer.ready()
         theirs: list[float] = []
-        for dtype in formats:
-            ours = desk.ours(Plan("cpu", 1, plan.threads or desk.cores, dtype, 1))
-            try:
-                ours.ready()
-                speeds = [(_our_decode(ours), _their_decode(peer)) for _ in range(pairs)]
-            except HeddleError as error:
-                found["left_out"][dtype] = str(error)
-                continue
-            finally:
-                desk.end_last()  # one format in memory at a time
-            theirs += [other for _, other in speeds]
-            found["tokens_per_s"][dtype] = round(statistics.median(mine for mine, _ in speeds), 2)
-            found["ratios"][dtype] = round(statistics.median(mine / other for mine, other in speeds), 3)
+        for group in groups:
+            theirs += _measure_formats(desk, group, plan.threads or desk.cores, peer, pairs, found)
     if theirs:
         found["tokens_per_s"][f"transformers {other}"] = round(statistics.median(theirs), 2)
     return found
+
+
+def _measure_formats(
+    desk: Desk, formats: list[str], threads: int, peer: SideProcess, pairs: int, found: dict[str, Any]
+) -> list[float]:
+    """Add to ``found`` what some number formats come to, in turns; returns the other side's speeds."""
+    sides: dict[str, SideProcess] = {}
+    for dtype in formats:
+        side = desk.ours(Plan("cpu", 1, threads, dtype, 1))
+        try:
+            side.ready()
+            sides[dtype] = side
+        except HeddleError as error:
+            found["left_out"][dtype] = str(error)
+    speeds: dict[str, list[float]] = {dtype: [] for dtype in sides}
+    theirs: list[float] = []
+    for _ in range(pairs if sides else 0):
+        theirs.append(_their_decode(peer))
+        for dtype, side in list(sides.items()):
+            try:
+                speeds[dtype].append(_our_decode(side))
+            except HeddleError as error:
+                found["left_out"][dtype] = str(error)
+                del sides[dtype], speeds[dtype]
+    for _ in formats:
+        desk.end_last()
+    for dtype, mine in speeds.items():
+        found["tokens_per_s"][dtype] = round(statistics.median(mine), 2)
+        found["ratios"][dtype] = _ratio(mine, theirs)
+        if "float32" in speeds:
+            found["over_float32"][dtype] = _ratio(mine, speeds["float32"])
+    return theirs
+
+
+def _ratio(ours: list[float], theirs: list[float]) -> float:
+    return round(statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True)), 3)
 
 
 def _our_decode(side: SideProcess) -> float:

@@ -112,6 +112,8 @@ def lines_of(found: dict[str, Any]) -> list[str]:
         single = found["single"]
         for name, speed in single["tokens_per_s"].items():
             ratio = f"{single['ratios'][name]:.2f} x generate" if name in single["ratios"] else ""
+            if name != "float32" and name in single["over_float32"]:
+                ratio += f", {single['over_float32'][name]:.2f} x float32"
             lines.append(f"one document alone, {name:<18}{speed:>8.1f} tokens/s   {ratio}".rstrip())
         lines += [f"one document alone, {name}: left out, {why}" for name, why in single["left_out"].items()]
     if "prefix" in found:

@@ -60,11 +60,16 @@ def settle_alone(
         if key not in pays:
             pays[key] = _faster(joined, lone, rows, short)
     except PROBLEMS as error:
-        log.info("%s has no way of its own for one row: %s", type(plain).__name__, str(error).strip().splitlines()[-1])
+        log.info("%s has no way of its own for one row: %s", type(plain).__name__, in_a_line(error))
         pays[key] = False
         joined.lone = None
     else:
         joined.lone = lone if pays[key] else None
+
+
+def in_a_line(error: Exception) -> str:
+    """Return what went wrong; TorchScript says it behind a page of where."""
+    return f"{type(error).__name__}: {str(error).strip()}".splitlines()[-1]
 
 
 def _made(plain: Any, joined: JoinedLayer) -> LoneLayer | None:

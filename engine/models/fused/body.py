@@ -14,7 +14,7 @@ import torch
 
 from engine.generation import attention
 from engine.generation.attention import current_layout, running, stop_if_cancelled
-from engine.models.fused.alone import CAPACITY, PROBLEMS, AloneLayout, AloneMemory
+from engine.models.fused.alone import CAPACITY, PROBLEMS, AloneLayout, AloneMemory, in_a_line
 from engine.models.fused.layer import JoinedLayer, called
 from engine.models.fused.same import same
 
@@ -105,7 +105,7 @@ def join_body(model: Any, *, rounded: bool) -> bool:
                 module.forward = ours
                 return True
         except PROBLEMS as error:
-            log.info("%s stays as it is: %s", type(module).__name__, str(error).strip().splitlines()[-1:])
+            log.info("%s stays as it is: %s", type(module).__name__, in_a_line(error))
         finally:
             model.set_attn_implementation(before)
     return False

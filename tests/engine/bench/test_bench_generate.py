@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from engine.bench import generate_parts
 from engine.bench.generate import Order, _better_formats, _turns
 from engine.bench.generate_ours import Ours
 from engine.bench.generate_report import lines_of, ratios_of_pairs
@@ -17,7 +18,7 @@ from engine.bench.shapes import SHAPES, write_folder
 from engine.bench.side_process import Deadline, Side
 from engine.bench.work import FIRST_WORD, Work, text_of, vocabulary_of, work_a, work_a_long
 from engine.cli import main
-from engine.errors import UsageError
+from engine.errors import HeddleError, UsageError
 from engine.lanes.plan import Plan
 
 TINY = ["bench", "generate", "--shape", "tiny", "--json", "--pairs", "1"]
@@ -77,11 +78,79 @@ def test_all_sides_of_transformers_run_and_give_the_same_answers(capsys):
         assert any(line.startswith(name) for line in lines), name
 
 
+class Format:
+    """Answers with the times of its turns, and fails when there are no more."""
+
+    def __init__(self, order, name, times):
+        self.order, self.name, self.times = order, name, list(times)
+
+    def ready(self):
+        if self.times == ["never"]:
+            raise HeddleError("this format does not start here")
+
+    def ask(self, asked):
+        if not self.times:
+            raise HeddleError("this format died")
+        self.order.append(self.name)
+        if self.name == "transformers":
+            return {"seconds": 1.0 if asked["new_tokens"] == 1 else 1.0 + 4.7}
+        return {"tpot": [self.times.pop(0)]}
+
+
+def alone_with(monkeypatch, room, **times):
+    """Return what is measured of one document alone by sides that take these times, and the order of their turns."""
+    order = []
+
+    class Desk:
+        cores = 2
+
+        def __init__(self, *_):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def peer(self, kind, **_):
+            return Format(order, kind, [1])
+
+        def ours(self, plan):
+            return Format(order, plan.dtype, times[plan.dtype])
+
+        def end_last(self):
+            order.append("end")
+
+    monkeypatch.setattr(generate_parts, "Desk", Desk)
+    monkeypatch.setattr(generate_parts.machine, "memory_available", lambda: room)
+    return generate_parts.measure_single("0.5b", Plan("cpu", 1, 2, "auto", 1), 2), order
+
+
+TIMES = {"float32": [0.1, 0.2], "bf16": [0.05, 0.1], "int8": [0.025], "int4": ["never"]}
+
+
+def test_formats_take_turns_and_one_that_fails_is_left_out(monkeypatch):
+    found, order = alone_with(monkeypatch, 1 << 40, **TIMES)
+    assert order[:5] == ["transformers", "transformers", "float32", "bf16", "int8"]
+    assert found["over_float32"] == {"float32": 1.0, "bf16": 2.0}
+    assert found["ratios"] == {"float32": 0.75, "bf16": 1.5}
+    assert set(found["left_out"]) == {"int8", "int4"}
+
+
+def test_without_memory_for_all_formats_they_come_one_after_the_other(monkeypatch):
+    found, order = alone_with(monkeypatch, 1 << 30, **TIMES)
+    assert order[2:8] == ["float32", "transformers", "transformers", "float32", "end", "transformers"]
+    assert found["over_float32"] == {"float32": 1.0}
+    assert set(found["left_out"]) == {"int8", "int4"}
+
+
 def test_the_small_parts_measure_alone_prefix_and_long_slot(capsys):
     found = told_by(capsys, "--parts", "single,prefix,slot", "--dtype", "float32")
     assert "ratios" not in found
     assert found["single"]["ratios"]["float32"] > 0
     assert set(found["single"]["tokens_per_s"]) >= {"float32"}
+    assert found["single"]["over_float32"] == {"float32": 1.0}
     assert found["prefix"]["ratio"] > 0
     assert found["slot"]["ratio"] > 0
     assert found["slot"]["tokens"] == {"short": 300, "one long": 8000}
