@@ -1,9 +1,10 @@
 """A decoder layer for the step of one document: one row, in the fewest operations, without Python between them.
 
 A product of one row reads its weight out of the memory, and between two products there are a dozen operations over a few
-kilobytes. Their Python, and PyTorch's way from Python to them, take longer than they do: with 0.5 billion parameters a
-seventh of the step, with a tenth of that half of it. So what a joined layer does for one row is written down again
-in the part of Python that TorchScript compiles; the GIL is free while it runs.
+kilobytes. Their Python, and PyTorch's way from Python to them, take longer than they do: with 0.5 billion parameters in
+int8 they were 4 ms of a step's 21. So what a joined layer does for one row is written down again in the part of Python
+that TorchScript compiles: a step takes 0.8 to 0.9 of the time (0.5 and 0.135 billion parameters, all number formats;
+AVX2 and AVX-512), and the GIL is free while a layer runs.
 
 TorchScript is on its way out of PyTorch. Where it is gone, or a layer does not compile, comes out different or is not
 faster, the joined layer does it all.
