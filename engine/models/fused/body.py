@@ -14,8 +14,8 @@ import torch
 
 from engine.generation import attention
 from engine.generation.attention import current_layout, running, stop_if_cancelled
-from engine.models.fused.alone import CAPACITY, PROBLEMS, AloneLayout, AloneMemory, in_a_line
 from engine.models.fused.layer import JoinedLayer, called
+from engine.models.fused.lone_trial import CAPACITY, PROBLEMS, AloneLayout, AloneMemory, in_a_line
 from engine.models.fused.same import same
 
 if TYPE_CHECKING:
@@ -58,8 +58,9 @@ class JoinedBody:
     ) -> Any:
         """Return what the body's own forward does."""
         layout = current_layout()
-        if layout is not None and layout.tokens == 1 and layout.groups and attention_mask is past_key_values is None:
-            hidden = self._alone(layout, input_ids, position_ids) if kwargs.get("inputs_embeds") is None else None
+        plain = attention_mask is None and past_key_values is None and kwargs.get("inputs_embeds") is None
+        if plain and layout is not None and layout.tokens == 1 and layout.groups:
+            hidden = self._alone(layout, input_ids, position_ids)
             if hidden is not None:
                 return self._result(last_hidden_state=hidden)
         return self._plain(

@@ -16,9 +16,9 @@ import torch
 
 from engine import machine
 from engine.models.fused import attention, layer, mlp
-from engine.models.fused.alone import settle_alone
 from engine.models.fused.body import join_body
 from engine.models.fused.listening import ask, first_token, inputs_of, listening
+from engine.models.fused.lone_trial import settle_alone
 from engine.models.fused.same import same
 from engine.models.linears.packed import in_turns
 

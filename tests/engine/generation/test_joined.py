@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaDecoderLayer, LlamaMLP
 
-from engine.models.fused import alone, joining
+from engine.models.fused import joining, lone_trial
 from engine.models.fused.attention import JoinedAttention
 from engine.models.fused.body import JoinedBody
 from engine.models.fused.layer import JoinedLayer
@@ -45,7 +45,7 @@ FAMILIES = {
 
 @pytest.fixture(autouse=True)
 def _always_pays(monkeypatch):
-    for module in (joining, alone):
+    for module in (joining, lone_trial):
         monkeypatch.setattr(module, "in_turns", lambda _functions, _turns: [1.0, 2.0])
 
 
@@ -187,7 +187,7 @@ def test_a_layer_that_adds_in_another_way_stays():
 
 
 def test_what_takes_longer_stays(monkeypatch):
-    for module in (joining, alone):
+    for module in (joining, lone_trial):
         monkeypatch.setattr(module, "in_turns", lambda _functions, _turns: [2.0, 1.0])
     assert refused(lambda _model: None) == set()
 

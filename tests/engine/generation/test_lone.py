@@ -12,10 +12,10 @@ from engine.errors import Cancelled
 from engine.generation.generator import Generator
 from engine.generation.sampling import SamplingSettings
 from engine.generation.sequence import Sequence
-from engine.models.fused import alone, joining
+from engine.models.fused import joining, lone_trial
 from engine.models.fused.body import JoinedBody
 from engine.models.fused.layer import JoinedLayer
-from engine.models.fused.lone import LoneLayer, act_of
+from engine.models.fused.lone import act_of
 from engine.models.linears import fbgemm, int4
 from engine.models.linears.format import LinearFormat, replace_linears
 
@@ -25,7 +25,7 @@ CASES = [oracle.Case(1, 1, oracle.WHOLE, False), oracle.Case(2, 1, 16, True), or
 
 @pytest.fixture(autouse=True)
 def _always_pays(monkeypatch):
-    for module in (joining, alone):
+    for module in (joining, lone_trial):
         monkeypatch.setattr(module, "in_turns", lambda _functions, _turns: [1.0, 2.0])
 
 
@@ -187,30 +187,35 @@ def test_every_format_has_the_same_logits_alone_and_in_the_joined_layer(name, mo
     assert error < (1e-5 if dtype == "float32" else 0.05)
 
 
-def test_a_way_that_computes_something_else_is_left(monkeypatch):
-    class Wrong(LoneLayer):
-        def forward(self, row, *_args):
-            return row * 1.001
+def elsewhere(layer):
+    def forward(row, keys, *rest):
+        out = layer(row, keys, *rest)
+        keys[0, 0, 0, 0] += 1
+        return out
 
-    monkeypatch.setattr(alone, "compiled", Wrong.forward.__get__)
+    return forward
+
+
+def failing(_layer):
+    def forward(*_):
+        raise RuntimeError("not here")
+
+    return forward
+
+
+WRONG = {
+    "computes something else": lambda layer: lambda *given: layer(*given) * 1.001,
+    "writes to another place": elsewhere,
+    "fails when it runs": failing,
+}
+
+
+@pytest.mark.parametrize("way", WRONG)
+def test_a_way_that_is_wrong_is_left(way, monkeypatch):
+    monkeypatch.setattr(lone_trial, "compiled", WRONG[way])
     model = decoder_models.make("llama")
     assert joining.join(model, rounded=False)
-    assert with_lone(model)[0] == 0
-
-
-def test_a_way_that_writes_to_another_place_is_left(monkeypatch):
-    def astray(layer):
-        def forward(row, keys, *rest):
-            out = layer(row, keys, *rest)
-            keys[0, 0, 0, 0] += 1
-            return out
-
-        return forward
-
-    monkeypatch.setattr(alone, "compiled", astray)
-    model = decoder_models.make("llama")
-    assert joining.join(model, rounded=False)
-    assert with_lone(model)[0] == 0
+    assert with_lone(model) == (0, model.config.num_hidden_layers)
 
 
 def test_without_the_compiler_layers_stay_joined(monkeypatch):
@@ -220,27 +225,14 @@ def test_without_the_compiler_layers_stay_joined(monkeypatch):
     monkeypatch.setattr(torch.jit, "script", gone)
     model = decoder_models.make("llama")
     assert joining.join(model, rounded=False)
-    assert with_lone(model) == (0, len(layers(model)))
-
-
-def test_a_way_that_fails_when_it_runs_is_left(monkeypatch):
-    def failing(_layer):
-        def forward(*_args):
-            raise RuntimeError("not here")
-
-        return forward
-
-    monkeypatch.setattr(alone, "compiled", failing)
-    model = decoder_models.make("llama")
-    assert joining.join(model, rounded=False)
-    assert with_lone(model)[0] == 0
+    assert with_lone(model) == (0, model.config.num_hidden_layers)
 
 
 def test_a_way_that_takes_longer_is_left(monkeypatch):
-    monkeypatch.setattr(alone, "in_turns", lambda _functions, _turns: [2.0, 1.0])
+    monkeypatch.setattr(lone_trial, "in_turns", lambda _functions, _turns: [2.0, 1.0])
     model = decoder_models.make("llama")
     assert joining.join(model, rounded=False)
-    assert with_lone(model) == (0, len(layers(model)))
+    assert with_lone(model) == (0, model.config.num_hidden_layers)
 
 
 @pytest.mark.parametrize("at", [1, 2])
