@@ -199,3 +199,27 @@ def give_memory_back() -> None:
 
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
+
+
+class HeapKeeper:
+    """Gives freed memory back after every so many numbers that were laid out anew and stay.
+
+    What is freed between blocks that stay is often too small for what comes next, so the heap would only grow: reading
+    1.5 billion weights as int8 left up to 1.6 GB in it that nobody used (measured), in some runs and not in others.
+    """
+
+    EVERY = 1 << 26
+    """Numbers between two times."""
+
+    def __init__(self) -> None:
+        """Begin to count."""
+        self._numbers = 0
+
+    def laid_out(self, numbers: int) -> bool:
+        """Count ``numbers``, and give memory back where it is time; returns whether it was."""
+        self._numbers += numbers
+        if self._numbers <= self.EVERY:
+            return False
+        give_memory_back()
+        self._numbers = 0
+        return True

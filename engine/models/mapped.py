@@ -26,10 +26,16 @@ def let_go(tensor: torch.Tensor) -> None:
         return
     page = mmap.PAGESIZE
     begin = -(-tensor.data_ptr() // page) * page
-    end = (tensor.data_ptr() + tensor.nbytes) // page * page
-    if end > begin:
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _DONTNEED)
+    _drop(begin, (tensor.data_ptr() + tensor.nbytes) // page * page)
+
+
+def let_files_go() -> None:
+    """Drop the pages of all mapped weight files; what is read again comes from the file. Linux only.
+
+    For weights that are turned to another format as they are read: what their linear is given is a copy.
+    """
+    for begin, end in _mapped():
+        _drop(begin, end)
 
 
 def own_weights(model: torch.nn.Module) -> int:
@@ -46,6 +52,12 @@ def own_weights(model: torch.nn.Module) -> int:
         let_go(old)
         copied += 1
     return copied
+
+
+def _drop(begin: int, end: int) -> None:
+    if end > begin:
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _DONTNEED)
 
 
 def _mapped() -> list[tuple[int, int]]:

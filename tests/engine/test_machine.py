@@ -62,3 +62,11 @@ def test_a_device_that_is_not_here_is_refused_by_name(fresh_engine):
 def test_a_plan_that_no_machine_could_follow_is_refused(wrong):
     with pytest.raises(UsageError):
         Plan(**wrong)
+
+
+def test_freed_memory_is_given_back_each_time_that_enough_was_laid_out(monkeypatch):
+    given: list[None] = []
+    monkeypatch.setattr(machine, "give_memory_back", lambda: given.append(None))
+    heap = machine.HeapKeeper()
+    assert [heap.laid_out(machine.HeapKeeper.EVERY // 2 + 1) for _ in range(5)] == [False, True, False, True, False]
+    assert len(given) == 2

@@ -26,9 +26,6 @@ log = logging.getLogger(__name__)
 
 _REPEATS = 20
 
-_LEFT = 1 << 26
-"""Numbers stacked before the memory of what they were made of is given back."""
-
 _PROBLEMS = (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError)
 """What a module that is not what it seems may raise."""
 
@@ -53,7 +50,7 @@ def join(model: Any, *, rounded: bool) -> int:
     if not any(kinds):
         return 0
     changed = 0
-    left = 0
+    heap = machine.HeapKeeper()
     pays: dict[tuple[Any, ...], bool] = {}
     try:
         with listening(model):
@@ -64,10 +61,7 @@ def join(model: Any, *, rounded: bool) -> int:
                     if len(calls) != 1:  # a module that is run twice, or never, is nothing that is known here
                         continue
                     changed += _join(module, make, parts, *calls[0], pays, rounded=rounded)
-                    left += _size(getattr(module, "whole", None))
-                    if left > _LEFT:  # where the parts were is too small for the next whole: the heap would only grow
-                        machine.give_memory_back()
-                        left = 0
+                    heap.laid_out(_size(getattr(module, "whole", None)))
     except _PROBLEMS as error:
         log.info("nothing is joined: %s: %s", type(error).__name__, error)
     return changed + join_body(model, rounded=rounded)

@@ -19,7 +19,7 @@ import torch
 
 from engine import machine
 from engine.models.linears import fbgemm
-from engine.models.linears.packed import best_time, in_turns
+from engine.models.linears.packed import in_turns
 from engine.models.linears.row import FbgemmRow, OneDnnRow
 from engine.models.linears.rows import SMALLEST, normalise_rows, quantise_rows
 
@@ -275,12 +275,16 @@ def _few_pay(levels: int) -> bool:
         made = over_rows(whole, weights[0], few).float()
         if not torch.allclose(made, expected, rtol=0.01, atol=0.01 * float(expected.abs().max())):
             return False
-        other = best_time(lambda: [over_rows(whole, weight, few) for weight in weights], 3)
     except fbgemm.PROBLEMS as error:
         log.info("the int8 product over plain rows is not available: %s", error)
         return False
     packed = [OneDnn(weight, scale, levels) for weight in weights]
-    return other < _CLEARLY * best_time(lambda: [_whole(p, rows) for p in packed], 3)
+    plain, theirs = in_turns(
+        [lambda: [over_rows(whole, weight, few) for weight in weights], lambda: [_whole(p, rows) for p in packed]],
+        _TURNS,
+    )
+    log.info("int8: one row takes %.2f of oneDNN's time over plain rows", plain / theirs)
+    return plain < _CLEARLY * theirs
 
 
 def _whole(operator: OneDnn | Fbgemm, rows: torch.Tensor) -> torch.Tensor:

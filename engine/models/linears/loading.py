@@ -1,7 +1,8 @@
 """Replacing linears while a model is read, one tensor at a time, so that the float copy of the whole never exists.
 
 transformers has a place for that: a quantizer, asked for every tensor whether it takes it, and given it as soon as it
-is read. What is read lies in pages of the file mapped into memory; they are let go as soon as they are used.
+is read. What is read lies in pages of the file mapped into memory; they are let go as soon as they are used. What is
+left in the heap is given back on the way.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from transformers.quantizers.auto import register_quantization_config, register_
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
+from engine import machine
 from engine.models.linears.format import tied_names
-from engine.models.mapped import let_go
+from engine.models.mapped import let_files_go, let_go
 
 if TYPE_CHECKING:
     from engine.models.linears.format import LinearFormat
@@ -36,8 +38,8 @@ class LinearsConfig(QuantizationConfigMixin):
 class _Replace(ConversionOps):
     """Takes the weight of a linear as it is read, and puts the module that holds it in its own way in the model."""
 
-    def __init__(self, linears: LinearFormat) -> None:
-        self._linears = linears
+    def __init__(self, linears: LinearFormat, heap: machine.HeapKeeper) -> None:
+        self._linears, self._heap = linears, heap
 
     @staticmethod
     def _output(model: Any) -> Any:
@@ -79,6 +81,10 @@ class _Replace(ConversionOps):
             missing_keys.discard(full_layer_name)
         input_dict.clear()
         let_go(weight)
+        numbers = weight.numel()
+        del value, weight
+        if self._heap.laid_out(numbers):
+            let_files_go()
         return {}
 
 
@@ -89,6 +95,7 @@ class _Quantizer(HfQuantizer):
     def __init__(self, quantization_config: Any, **kwargs: Any) -> None:
         super().__init__(quantization_config, **kwargs)
         self._linears: LinearFormat = quantization_config.linears
+        self._heap = machine.HeapKeeper()
         self._tied: set[str] = set()
 
     def _process_model_before_weight_loading(self, model: Any, **_: Any) -> Any:
@@ -105,7 +112,7 @@ class _Quantizer(HfQuantizer):
             return False
 
     def get_quantize_ops(self) -> _Replace:
-        return _Replace(self._linears)
+        return _Replace(self._linears, self._heap)
 
     def postprocess_model(self, model: Any, **_: Any) -> Any:
         """Leave no trace: to everybody else it is a model like any other."""

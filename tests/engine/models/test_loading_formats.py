@@ -12,11 +12,14 @@ from safetensors.torch import load_file, save_file
 
 from engine.bench.shapes import SHAPES, write_folder
 from engine.errors import ModelError
+from engine.machine import HeapKeeper
 from engine.models import fused
+from engine.models.linears import loading
 from engine.models.linears.format import LinearFormat, replace_linears, settle_tables
 from engine.models.linears.int4 import Int4Linear
 from engine.models.linears.int8 import Int8Linear
 from engine.models.load_decoder import load_decoder
+from engine.models.mapped import let_files_go
 
 SHAPE = replace(SHAPES["tiny"], kind="qwen2", hidden=128, mlp=192, shards=3)
 
@@ -34,13 +37,18 @@ def plain_logits(model, ids):
         return model(input_ids=ids, use_cache=False).logits.float()
 
 
+@pytest.mark.parametrize("every", [0, 1 << 26])
 @pytest.mark.parametrize("dtype", ["float32", "bf16", "int8", "int4"])
-def test_a_model_read_into_a_format_is_the_one_replaced_afterwards(folder, dtype, monkeypatch):
+def test_a_model_read_into_a_format_is_the_one_replaced_afterwards(folder, dtype, every, monkeypatch):
     # Joined operations round at other places; what is read is looked at as it was read.
     monkeypatch.setattr(fused, "join", lambda *_args, **_kwargs: 0)
+    given: list[None] = []
+    monkeypatch.setattr(loading, "let_files_go", lambda: given.append(let_files_go()))
+    monkeypatch.setattr(HeapKeeper, "EVERY", every)
     loaded = load_decoder(folder, dtype=dtype)
     assert loaded.dtype == dtype
     assert loaded.mode == "slots", loaded.note
+    assert len(given) == (0 if every else 7 * SHAPE.layers)
     own = next(p.dtype for p in loaded.model.parameters() if p.dim() == 1)
     theirs = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=own).eval().requires_grad_(False)
     made = LinearFormat(dtype)
