@@ -1,6 +1,6 @@
 """Kills ``heddle run``, and the engine process as the window hosts it, and sees that nothing is lost and nothing twice.
 
-    python -m tests.faults.kill_loop --kills 1000 --seed 7 [--starter]
+    python -m tests.faults.kill_loop --kills 1000 --seed 7 [--starter] [--documents 1000]
 
 Piles are run to their end through several kills each, by turns as a command and as the window's engine. Most kills fall
 between the first and the last commit of a life, drawn evenly; a few fall into its start. Prints a line of figures for
@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -286,9 +286,13 @@ def _arithmetic() -> Iterator[Callable[[str, str], Any]]:
     yield lambda _path, text: vector_of(text)
 
 
-def run(kills: int, seed: int, *, starter: bool = False, told: Callable[[str], None] = print) -> dict[str, int]:
-    """Kill ``kills`` times and return the figures of the last line."""
+def run(
+    kills: int, seed: int, *, starter: bool = False, documents: int = 0, told: Callable[[str], None] = print
+) -> dict[str, int]:
+    """Kill ``kills`` times, over piles of ``documents`` (0: as many as usual), and return the last line's figures."""
     kind = STARTER if starter else STUB
+    if documents:
+        kind = replace(kind, documents=documents)
     with (
         tempfile.TemporaryDirectory(prefix="heddle-kills-") as folder,
         reference() if starter else _arithmetic() as vector,
@@ -322,8 +326,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--starter", action="store_true", help="the starter model instead of the stub")
+    parser.add_argument("--documents", type=int, default=0, help="documents of a pile, 0 for the usual number")
     options = parser.parse_args(arguments)
-    found = run(options.kills, options.seed, starter=options.starter, told=lambda line: print(line, flush=True))
+    found = run(
+        options.kills,
+        options.seed,
+        starter=options.starter,
+        documents=options.documents,
+        told=lambda line: print(line, flush=True),
+    )
     print(json.dumps(found))
     good = not (found["lost"] or found["twice"] or found["broken"])
     return 0 if good and found["in_window"] >= 0.8 * found["kills"] else 1
