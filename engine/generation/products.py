@@ -11,17 +11,21 @@ the lane, once for each shape.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from engine.models.linears.packed import best_time
+from engine.models.linears.packed import in_turns
 
 QUERIES = 64
 """Queries of a block."""
 
 MANY = 1 << 17
 """Numbers of a layer's keys from which on decode rows may pay for the four operations of ``decode_products``."""
+
+_TURNS = 5
+"""How often the ways are timed, the one after the other."""
 
 
 @functools.lru_cache(maxsize=8)
@@ -97,7 +101,7 @@ def decode_pays(heads: int, kv_heads: int, dim: int, dtype: torch.dtype, threads
         def products() -> torch.Tensor:
             return decode_products(query, key, value, mask, 0.125)
 
-        return _agree(products(), fused()) and best_time(products, 3) < best_time(fused, 3)
+        return _agree(products(), fused()) and _faster(products, fused)
 
 
 @functools.lru_cache(maxsize=64)
@@ -118,7 +122,12 @@ def blocks_pay(heads: int, kv_heads: int, dim: int, dtype: torch.dtype, threads:
         def blocks() -> torch.Tensor:
             return causal_blocks(query, key, key, 0.125)
 
-        return _agree(blocks(), fused()) and best_time(blocks, 3) < best_time(fused, 3)
+        return _agree(blocks(), fused()) and _faster(blocks, fused)
+
+
+def _faster(one: Callable[[], torch.Tensor], other: Callable[[], torch.Tensor]) -> bool:
+    ours, theirs = in_turns([one, other], _TURNS)
+    return ours < theirs
 
 
 def _agree(one: torch.Tensor, other: torch.Tensor) -> bool:
