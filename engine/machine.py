@@ -205,7 +205,7 @@ class HeapKeeper:
     """Gives freed memory back after every so many numbers that were laid out anew and stay.
 
     What is freed between blocks that stay is often too small for what comes next, so the heap would only grow: reading
-    1.5 billion weights as int8 left up to 1.6 GB in it that nobody used (measured), in some runs and not in others.
+    1.5 billion weights as int8 left 0.1 to 1.2 GB in it that nobody used (measured), more in some runs than in others.
     """
 
     EVERY = 1 << 26

@@ -32,7 +32,8 @@ def let_go(tensor: torch.Tensor) -> None:
 def let_files_go() -> None:
     """Drop the pages of all mapped weight files; what is read again comes from the file. Linux only.
 
-    For weights that are turned to another format as they are read: what their linear is given is a copy.
+    For weights that are turned to another format as they are read: what their linear is given is a copy. Only while a
+    model is read: what anybody wrote into a mapped weight would be lost with its page.
     """
     for begin, end in _mapped():
         _drop(begin, end)
