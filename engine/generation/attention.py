@@ -18,7 +18,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from engine.encoding.attention import UnsupportedAttentionError
 from engine.errors import Cancelled
-from engine.generation.products import MANY, blocks_pay, causal_blocks, decode_pays, decode_products
+from engine.generation.products import MANY, Order, blocks_pay, causal_blocks, decode_order, decode_products
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +117,7 @@ def slots_attention(
     if plain and layout is not None and layout.tokens == 1 and layout.groups:
         group = layout.groups[0]
         keys, values = layout.memory.layer(group.length_class, module.layer_idx)  # pyright: ignore[reportArgumentType]
-        if not in_products(group, sliding_window, query.shape[1], keys):
+        if in_products(group, sliding_window, query.shape[1], keys) is None:
             return _lone(group, query, key, value, keys, values, scale, sliding_window), None
     kernel = _kernel(scale, key.shape[1] != query.shape[1], softcap, s_aux)
     if layout is None:
@@ -142,12 +142,13 @@ def slots_attention(
             every = rows.new_zeros(group.high - group.low, heads, rows.shape[-1])
             every[group.spots] = rows
             rows = every
-        products = plain and in_products(group, sliding_window, query.shape[1], keys)
-        view = group.view(sliding_window, keys.shape[2], torch.float32 if products else query.dtype)
+        order = in_products(group, sliding_window, query.shape[1], keys) if plain else None
+        whole = order is not None
+        view = group.view(sliding_window, keys.shape[2], torch.float32 if whole else query.dtype, whole=whole)
         k = keys[group.low : group.high, :, view.first : view.last]
         v = values[group.low : group.high, :, view.first : view.last]
-        if products:
-            out = decode_products(rows, k, v, view.mask, scale)
+        if order is not None:
+            out = decode_products(rows, k, v, view.mask, scale, order)
         else:
             out = kernel(rows.unsqueeze(2), k, v, view.mask, causal=False)[:, :, 0]
         out = out if group.spots is None else out[group.spots]
@@ -204,12 +205,15 @@ def _in_blocks(query: torch.Tensor, key: torch.Tensor) -> bool:
     return blocks_pay(query.shape[1], key.shape[1], query.shape[3], query.dtype, torch.get_num_threads())
 
 
-def in_products(group: DecodeGroup, window: int | None, heads: int, keys: torch.Tensor) -> bool:
-    """Tell whether the decode rows of a group, of ``heads`` query heads, attend to ``keys`` in plain products here."""
+def in_products(group: DecodeGroup, window: int | None, heads: int, keys: torch.Tensor) -> Order | None:
+    """Return the order in which the decode rows of a group, of ``heads`` query heads, attend to ``keys`` in products.
+
+    None where the fused kernel is the better way.
+    """
     columns = group.longest if window is None else min(window, group.longest)
     if keys.device.type != "cpu" or (group.high - group.low) * columns * keys.shape[1] * keys.shape[3] < MANY:
-        return False
-    return decode_pays(heads, keys.shape[1], keys.shape[3], keys.dtype, torch.get_num_threads())
+        return None
+    return decode_order(heads, keys.shape[1], keys.shape[3], keys.dtype, torch.get_num_threads())
 
 
 def _refuse_unknown(

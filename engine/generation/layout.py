@@ -54,14 +54,17 @@ class DecodeGroup:
         lengths = np.full(self.high - self.low, self.longest)
         lengths[np.array(slots) - self.low] = np.array(done) + 1
         self._lengths = lengths
-        self._views: dict[tuple[int | None, torch.dtype], View] = {}
+        self._views: dict[tuple[int | None, torch.dtype, bool], View] = {}
 
-    def view(self, window: int | None, capacity: int, dtype: torch.dtype) -> View:
-        """Return the columns to attend to under a sliding window (None: all), with a mask ``[slots, 1, 1, columns]``."""
-        key = (window, dtype)
+    def view(self, window: int | None, width: int, dtype: torch.dtype, *, whole: bool = False) -> View:
+        """Return the columns to attend to under a sliding window (None: all), with a mask ``[slots, 1, 1, columns]``.
+
+        ``width``: columns of a slot. ``whole``: all of them, where no window says otherwise.
+        """
+        key = (window, dtype, whole)
         if key not in self._views:
             lengths = self._lengths
-            last = min(capacity, -(-self.longest // ROUND) * ROUND)
+            last = width if whole and window is None else min(width, -(-self.longest // ROUND) * ROUND)
             first = 0 if window is None else max(0, int(lengths.min()) - window)
             columns = np.arange(first, last)
             hidden = columns >= lengths[:, None]

@@ -30,6 +30,10 @@ class Memory(Protocol):
         """Make one more slot of a class usable, numbered after the last one in use."""
         ...
 
+    def reach(self, length_class: int, tokens: int) -> None:
+        """Make the slots of a class hold ``tokens`` tokens, which is no more than its capacity."""
+        ...
+
     def copy(self, source: tuple[int, int], target: tuple[int, int], tokens: int, stale: int) -> None:
         """Copy the first ``tokens`` tokens between slots (class, number); ``stale`` tokens lay in the target before."""
         ...
@@ -170,6 +174,9 @@ class Scheduler:
                 entry.extent = stop
         for entry in decode:
             entry.extent = entry.done + 1
+        for length_class, entries in enumerate(self._places):
+            if entries:
+                self._memory.reach(length_class, max(e.extent for e in entries))
         return Step(decode, chunks, admitted)
 
     def commit(self, step: Step) -> None:

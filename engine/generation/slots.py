@@ -1,4 +1,7 @@
-"""The KV memory of a lane: one tensor per length class and layer, right-padded, grown as needed, in one byte budget."""
+"""The KV memory of a lane: one tensor per length class and layer, right-padded, grown as needed, in one byte budget.
+
+A class grows in slots, and all its slots in width up to its capacity.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,12 @@ import torch
 
 Place = tuple[int, int]
 """A length class and the number of a slot in it."""
+
+STEP = 32
+"""Slots become wider by a multiple of so many tokens."""
+
+GROWTH = 16
+"""Slots become wider by at least this part of what they are, so that long ones are not copied over and over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,7 @@ class SlotMemory:
         self.device = torch.device(device)
         self._used = [0] * len(self.classes)
         self._size = [0] * len(self.classes)
+        self._width = [0] * len(self.classes)
         self._layers: list[dict[int, tuple[torch.Tensor, torch.Tensor]]] = [{} for _ in self.classes]
         self._states: list[dict[int, torch.Tensor]] = [{} for _ in self.classes]
 
@@ -102,10 +112,16 @@ class SlotMemory:
     @property
     def allocated(self) -> int:
         """Bytes held by the tensors, slots not in use included."""
+        token, state = self.shape.token_bytes, self.shape.state_bytes
+        return sum(size * (width * token + state) for size, width in zip(self._size, self._width, strict=True))
+
+    @property
+    def promised(self) -> int:
+        """Bytes that the tensors come to when the slots of every class are as wide as its capacity."""
         return sum(size * self.slot_bytes(c) for c, size in enumerate(self._size))
 
     def layer(self, length_class: int, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return K and V of a layer, ``[slots, heads, capacity, dim]``; write to them in place."""
+        """Return K and V of a layer, ``[slots, heads, width, dim]``; write to them in place."""
         return self._layers[length_class][layer]
 
     def state(self, length_class: int, layer: int) -> torch.Tensor:
@@ -117,19 +133,31 @@ class SlotMemory:
         """Make one more slot of the class usable; it is zero.
 
         Grows the class by doubling while the budget has room, else by this one slot, after giving back what other
-        classes hold unused.
+        classes hold unused. The budget counts slots as wide as they can become.
         """
         need = self._used[length_class] + 1
         size = self._size[length_class]
         if need > size:
             each = self.slot_bytes(length_class)
-            room = self.budget - self.allocated
+            room = self.budget - self.promised
             if room < (need - size) * each:
                 self.trim()
                 size = self._size[length_class]
-                room = self.budget - self.allocated
-            self._resize(length_class, max(need, min(2 * size, size + max(0, room) // each)))
+                room = self.budget - self.promised
+            size = max(need, min(2 * size, size + max(0, room) // each))
+            self._resize(length_class, size, self._width[length_class])
         self._used[length_class] = need
+
+    def reach(self, length_class: int, tokens: int) -> None:
+        """Make the slots of a class wide enough for ``tokens`` tokens, which must not be more than its capacity.
+
+        They are no wider than that needs, because batched products copy keys and values that do not lie next to those of
+        the following head: 39 heads of 352 tokens in slots of 512, 80 us for each of the two (measured).
+        """
+        width = self._width[length_class]
+        if tokens > width:
+            wider = -(-max(tokens, width + width // GROWTH) // STEP) * STEP
+            self._resize(length_class, self._size[length_class], min(wider, self.classes[length_class]))
 
     def drop(self, length_class: int, tokens: int) -> None:
         """Give the last slot in use back and clear the ``tokens`` tokens that lie in it."""
@@ -140,12 +168,13 @@ class SlotMemory:
             value[slot, :, :tokens] = 0
         for state in self._states[length_class].values():
             state[slot] = 0
-        if self.allocated > self.budget:  # a sequence that moved up was in two classes for a moment
+        if self.promised > self.budget:  # a sequence that moved up was in two classes for a moment
             self.trim()
 
     def copy(self, source: Place, target: Place, tokens: int, stale: int) -> None:
         """Copy a sequence of ``tokens`` tokens; of the target's ``stale`` old ones, the rest is cleared."""
         (c, i), (d, j) = source, target
+        self.reach(d, max(tokens, stale))
         for layer, tensors in self._layers[c].items():
             for old, new in zip(tensors, self._layers[d][layer], strict=True):
                 new[j, :, :tokens] = old[i, :, :tokens]
@@ -166,6 +195,7 @@ class SlotMemory:
     def load(self, place: Place, saved: Saved) -> None:
         """Write a saved prefix to the beginning of a slot."""
         c, i = place
+        self.reach(c, saved.tokens)
         for layer, tensors in self._layers[c].items():
             for mine, theirs in zip(tensors, saved.layers[layer], strict=True):
                 mine[i, :, : saved.tokens] = theirs
@@ -176,20 +206,19 @@ class SlotMemory:
         """Give back what is allocated and not in use."""
         for length_class, used in enumerate(self._used):
             if self._size[length_class] > used:
-                self._resize(length_class, used)
+                self._resize(length_class, used, self._width[length_class] if used else 0)
 
-    def _resize(self, length_class: int, size: int) -> None:
+    def _resize(self, length_class: int, size: int, width: int) -> None:
         # Layer by layer, so that old and new memory exist together for one layer only.
-        capacity = self.classes[length_class]
-        used = min(size, self._used[length_class])
+        used, kept = min(size, self._used[length_class]), min(width, self._width[length_class])
         layers, states = self._layers[length_class], self._states[length_class]
         for layer, s in self.shape.layers.items():
             old = layers.pop(layer, None)
-            key = torch.zeros(size, s.heads, capacity, s.key_dim, dtype=s.dtype, device=self.device)
-            value = torch.zeros(size, s.heads, capacity, s.value_dim, dtype=s.dtype, device=self.device)
+            key = torch.zeros(size, s.heads, width, s.key_dim, dtype=s.dtype, device=self.device)
+            value = torch.zeros(size, s.heads, width, s.value_dim, dtype=s.dtype, device=self.device)
             if old is not None and used:
-                key[:used] = old[0][:used]
-                value[:used] = old[1][:used]
+                key[:used, :, :kept] = old[0][:used, :, :kept]
+                value[:used, :, :kept] = old[1][:used, :, :kept]
             del old
             layers[layer] = (key, value)
         for layer, s in self.shape.states.items():
@@ -198,4 +227,4 @@ class SlotMemory:
             if old_state is not None and used:
                 state[:used] = old_state[:used]
             states[layer] = state
-        self._size[length_class] = size
+        self._size[length_class], self._width[length_class] = size, width

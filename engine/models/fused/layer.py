@@ -78,7 +78,7 @@ class JoinedLayer:
         """Return what ``LoneLayer`` takes behind keys and values; None where plain products attend faster."""
         group, (heads, _, dim) = layout.groups[0], self.attention.heads
         window = self.attention.window
-        if in_products(group, window, heads, keys):
+        if in_products(group, window, heads, keys) is not None:
             return None
         view = group.view(window, keys.shape[2], keys.dtype)
         return *row_turns(cos, sin, dim), group.low, group.longest - 1, view.first, view.last, view.mask

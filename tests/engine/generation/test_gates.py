@@ -191,7 +191,11 @@ def test_a_layer_called_twice_fails() -> None:
 def _all_views_open(monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in (layout.DecodeGroup, layout.ChunkRows):
         own = kind.view
-        monkeypatch.setattr(kind, "view", lambda self, window, *rest, own=own: own(self, None, *rest))
+
+        def open_view(self: object, _window: int | None, *rest: Any, own: Any = own, **named: Any) -> Any:
+            return own(self, None, *rest, **named)
+
+        monkeypatch.setattr(kind, "view", open_view)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

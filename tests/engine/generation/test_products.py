@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from engine.generation import attention
-from engine.generation.products import causal_blocks, decode_pays, decode_products
+from engine.generation.products import Order, causal_blocks, decode_order, decode_products
 
 HEADS = [(9, 3, 64), (14, 2, 64), (4, 4, 32), (8, 1, 48)]
 
@@ -28,7 +28,8 @@ def test_a_prompt_piece_in_blocks_equals_the_fused_kernel(heads, kv_heads, dim, 
 @pytest.mark.parametrize(("heads", "kv_heads", "dim"), HEADS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("masked", [False, True])
-def test_decode_rows_in_products_equal_the_fused_kernel(heads, kv_heads, dim, dtype, masked):
+@pytest.mark.parametrize("order", list(Order))
+def test_decode_rows_in_products_equal_the_fused_kernel(heads, kv_heads, dim, dtype, masked, order):
     generator = torch.Generator().manual_seed(2)
     slots, capacity, first, last = 5, 96, 16, 80
     query = torch.randn(slots, heads, dim, generator=generator).to(dtype)
@@ -44,37 +45,57 @@ def test_decode_rows_in_products_equal_the_fused_kernel(heads, kv_heads, dim, dt
         rows, key.float(), value.float(), attn_mask=mask, scale=0.2, enable_gqa=True
     )[:, :, 0]
     room = 1e-4 if dtype == torch.float32 else 0.03
-    made = decode_products(query, key, value, mask, 0.2)
+    made = decode_products(query, key, value, mask, 0.2, order)
     assert made.dtype == dtype
     torch.testing.assert_close(made.float(), expected, rtol=room, atol=room)
 
 
-def test_products_are_only_chosen_where_they_agree_with_the_fused_kernel(monkeypatch):
+@pytest.fixture
+def fresh_orders():
+    decode_order.cache_clear()
+    yield
+    decode_order.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_orders")
+@pytest.mark.parametrize("order", list(Order))
+def test_the_fastest_order_is_chosen_and_none_that_differs_from_the_fused_kernel(order, monkeypatch):
     from engine.generation import products
 
-    decode_pays.cache_clear()
-    monkeypatch.setattr(
-        products, "in_turns", lambda both, _turns: [0.0 if "products" in one.__name__ else 1.0 for one in both]
-    )
-    assert decode_pays(9, 3, 16, torch.float32, 1)
-    decode_pays.cache_clear()
-    monkeypatch.setattr(products, "decode_products", lambda query, *_: torch.zeros_like(query))
-    assert not decode_pays(9, 3, 16, torch.float32, 1)
-    decode_pays.cache_clear()
+    orders = list(Order)
+    times = [1.0 if one is order else 2.0 for one in orders] + [1.5]
+    monkeypatch.setattr(products, "in_turns", lambda ways, _turns: times[-len(ways) :])
+    assert decode_order(9, 3, 16, torch.float32, 1) is order
+
+    decode_order.cache_clear()
+    right = products.decode_products
+
+    def wrong(query, *rest):
+        return torch.zeros_like(query) if rest[-1] is order else right(query, *rest)
+
+    monkeypatch.setattr(products, "decode_products", wrong)
+    assert decode_order(9, 3, 16, torch.float32, 1) is not order
 
 
-@pytest.mark.parametrize("pays", [True, False])
+@pytest.mark.usefixtures("fresh_orders")
+def test_no_order_is_chosen_where_the_fused_kernel_is_faster(monkeypatch):
+    from engine.generation import products
+
+    monkeypatch.setattr(products, "in_turns", lambda ways, _turns: [2.0] * (len(ways) - 1) + [1.0])
+    assert decode_order(9, 3, 16, torch.float32, 1) is None
+
+
+@pytest.mark.parametrize("order", [*Order, None])
 @pytest.mark.parametrize("family", ["llama", "qwen2", "mistral", "gemma3_text", "gpt2", "gpt_oss"])
-def test_tokens_equal_generate_whichever_way_pays(family, pays, monkeypatch):
+def test_tokens_equal_generate_whichever_way_pays(family, order, monkeypatch):
     """Which of them runs is measured, so both are tried; gpt_oss has sinks and must use neither."""
     used = []
 
-    def choose(*_):
-        used.append(pays)
-        return pays
+    def choose(answer):
+        return lambda *_: (used.append(answer), answer)[1]
 
-    for name in ("decode_pays", "blocks_pay"):
-        monkeypatch.setattr(attention, name, choose)
+    monkeypatch.setattr(attention, "decode_order", choose(order))
+    monkeypatch.setattr(attention, "blocks_pay", choose(order is not None))
     monkeypatch.setattr(attention, "MANY", 1)
     oracle.check(family, [oracle.Case(1, 3, 16, True), oracle.Case(2, 8, oracle.WHOLE, False)])
     assert bool(used) == (family != "gpt_oss")

@@ -29,12 +29,17 @@ class FakeMemory:
 
     def __init__(self) -> None:
         self.slots: list[list[Cell]] = [[] for _ in CLASSES]
+        self.widths = [0 for _ in CLASSES]
 
     def slot_bytes(self, length_class: int) -> int:
         return CLASSES[length_class] * TOKEN
 
     def take(self, length_class: int) -> None:
         self.slots[length_class].append(Cell())
+
+    def reach(self, length_class: int, tokens: int) -> None:
+        assert tokens <= CLASSES[length_class]
+        self.widths[length_class] = max(self.widths[length_class], tokens)
 
     def copy(self, source: tuple[int, int], target: tuple[int, int], tokens: int, stale: int) -> None:
         old, new = self.slots[source[0]][source[1]], self.slots[target[0]][target[1]]
@@ -53,8 +58,10 @@ class FakeMemory:
 
 def write(memory: FakeMemory, step: Step) -> None:
     for entry in step.decode:
+        assert entry.done < memory.widths[entry.length_class]
         memory.slots[entry.length_class][entry.slot].columns[entry.done] = (entry.id, entry.done)
     for chunk in step.chunks:
+        assert chunk.stop <= memory.widths[chunk.entry.length_class]
         cell = memory.slots[chunk.entry.length_class][chunk.entry.slot]
         cell.columns.update({c: (chunk.entry.id, c) for c in range(chunk.start, chunk.stop)})
 

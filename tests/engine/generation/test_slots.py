@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.generation.slots import LayerShape, MemoryShape, SlotMemory, StateShape
+from engine.generation.slots import STEP, LayerShape, MemoryShape, SlotMemory, StateShape
 
 SHAPE = MemoryShape(
     {1: LayerShape(2, 6, 4, torch.float32), 3: LayerShape(1, 8, 8, torch.bfloat16)},
@@ -22,7 +22,7 @@ def memory() -> SlotMemory:
 def held(memory: SlotMemory) -> int:
     """Return the bytes of all tensors, counted one by one."""
     total = 0
-    for c in range(len(CLASSES)):
+    for c in range(len(memory.classes)):
         for layer in SHAPE.layers:
             if layer in memory._layers[c]:
                 total += sum(t.numel() * t.element_size() for t in memory.layer(c, layer))
@@ -34,6 +34,7 @@ def held(memory: SlotMemory) -> int:
 
 def fill(memory: SlotMemory, place: tuple[int, int], tokens: int, value: float) -> None:
     c, i = place
+    memory.reach(c, tokens)
     for layer in SHAPE.layers:
         for tensor in memory.layer(c, layer):
             tensor[i, :, :tokens] = value
@@ -50,12 +51,60 @@ def test_memory_grows_as_slots_are_taken_and_the_figure_is_that_of_the_tensors(m
     assert memory.allocated == held(memory) == 0
     for n in range(1, 6):
         memory.take(0)
+        memory.reach(0, 8)
         assert memory.used(0) == n
-        assert memory.allocated == held(memory) >= n * memory.slot_bytes(0)
+        assert memory.allocated == memory.promised == held(memory) >= n * memory.slot_bytes(0)
     memory.take(1)
+    memory.reach(1, 32)
     assert memory.allocated == held(memory)
     assert memory.layer(1, 1)[0].shape == (1, 2, 32, 6)
     assert memory.layer(1, 1)[1].shape == (1, 2, 32, 4)
+
+
+def test_slots_become_as_wide_as_they_must_and_keep_what_is_there() -> None:
+    memory = SlotMemory(SHAPE, (10 * STEP + 5,), budget=1_000_000)
+    for slot in range(2):
+        memory.take(0)
+        fill(memory, (0, slot), 3, slot + 1.0)
+    assert memory.layer(0, 1)[0].shape == (2, 2, STEP, 6)
+    for tokens, width in ((STEP, STEP), (STEP + 1, 2 * STEP), (10 * STEP + 1, 10 * STEP + 5), (4, 10 * STEP + 5)):
+        memory.reach(0, tokens)
+        assert memory.layer(0, 1)[0].shape == (2, 2, width, 6)
+        assert held(memory) == memory.allocated <= memory.promised
+        for layer in SHAPE.layers:
+            for tensor in memory.layer(0, layer):
+                assert tensor[:, 0, :4, 0].tolist() == [[1, 1, 1, 0], [2, 2, 2, 0]]
+                assert bool((tensor[:, :, 3:] == 0).all())
+        assert memory.state(0, 0)[:, 0, 0].tolist() == [1, 2]
+    memory.drop(0, 3)
+    memory.drop(0, 3)
+    memory.trim()
+    assert memory.allocated == held(memory) == 0
+    memory.take(0)
+    memory.reach(0, 1)
+    assert memory.layer(0, 1)[0].shape == (1, 2, STEP, 6)
+
+
+def test_long_slots_do_not_become_wider_step_by_step() -> None:
+    memory = SlotMemory(SHAPE, (100 * STEP,), budget=1_000_000)
+    memory.take(0)
+    widths = set()
+    for tokens in range(1, 100 * STEP + 1):
+        memory.reach(0, tokens)
+        widths.add(memory.layer(0, 1)[0].shape[2])
+        assert tokens <= max(widths)
+    assert len(widths) < 60
+    assert max(widths) == 100 * STEP
+
+
+def test_the_budget_counts_slots_as_wide_as_they_can_become() -> None:
+    probe = SlotMemory(SHAPE, CLASSES, budget=0)
+    memory = SlotMemory(SHAPE, CLASSES, budget=5 * probe.slot_bytes(0))
+    for _ in range(5):
+        memory.take(0)
+        assert memory.promised <= memory.budget
+    memory.reach(0, 8)
+    assert memory.allocated <= memory.budget
 
 
 def test_the_budget_is_kept_by_giving_back_what_other_classes_hold_unused() -> None:
@@ -64,10 +113,12 @@ def test_the_budget_is_kept_by_giving_back_what_other_classes_hold_unused() -> N
     memory = SlotMemory(SHAPE, CLASSES, budget=budget)
     for _ in range(5):
         memory.take(0)
+        memory.reach(0, 8)
         assert memory.allocated <= budget
     for _ in range(4):
         memory.drop(0, 0)
     memory.take(1)
+    memory.reach(1, 32)
     assert memory.allocated == held(memory) <= budget
     assert (memory.used(0), memory.used(1)) == (1, 1)
 
