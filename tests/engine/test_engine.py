@@ -282,10 +282,21 @@ def test_the_job_with_the_higher_priority_is_served_first(engine, monkeypatch):
     engine.submit("high", "embed", priority=5)
     with engine.runner.lock:  # until it is known which of its answers are there already, lanes may take the other's
         assert engine.runner.settled.wait_for(lambda: not engine.runner.jobs["high"].looking, 30)
-    gate.open.set()
-    assert engine.wait("low", 30)
-    assert engine.wait("high", 30)
     high = {r.id for r in engine.journal.documents("high")}
+    served = threading.Event()
+    gated = Encoder.encode
+
+    def encode(encoder, items, cancelled=None):
+        # However long reading the urgent job takes: what comes next of the old one ends after its first document began.
+        if high.isdisjoint(i.document for i in items):
+            assert served.wait(30), "both lanes took the old job's documents"
+        served.set()
+        return gated(encoder, items, cancelled)
+
+    monkeypatch.setattr(Encoder, "encode", encode)
+    gate.open.set()
+    assert engine.wait("low", 60)
+    assert engine.wait("high", 60)
     later = [n for batch in gate.order[2:] for n in batch]
     last = max(later.index(n) for n in high)
     # While one lane reads the urgent job, the other may take one more of the old one rather than stand still.
