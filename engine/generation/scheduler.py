@@ -175,8 +175,8 @@ class Scheduler:
         for entry in decode:
             entry.extent = entry.done + 1
         for length_class, entries in enumerate(self._places):
-            if entries:
-                self._memory.reach(length_class, max(e.extent for e in entries))
+            if entries:  # whole prompts at once: a class is copied to become wider
+                self._memory.reach(length_class, max(max(e.extent, e.length) for e in entries))
         return Step(decode, chunks, admitted)
 
     def commit(self, step: Step) -> None:
