@@ -4,9 +4,8 @@ PyTorch's fused kernel repeats the keys of grouped heads and computes what lies 
 products over what a block of queries sees take 0.3 to 0.8 of its time (14 heads on 2 and 9 on 3; bfloat16 and float32,
 AVX-512). Decode rows have few queries a KV head, for which its products read the keys at a third of the speed that they
 can be read at; batched products of keys and queries do not: 0.25 to 0.6 of the fused kernel's time in bfloat16 and 0.7
-to 1 in float32 (14 heads on 2, 9 on 3, 32 on 8, 12 on 12). Keys first is the faster order with AMX; without it queries
-first takes 0.9 of the time with AVX512-BF16, and less than half without that. What is fastest is measured in the lane,
-once for each shape.
+to 1 in float32 (14 heads on 2, 9 on 3, 32 on 8, 12 on 12). Queries first is the faster order without AMX: 0.86 to 1.0 of
+the time with AVX512-BF16, less than half with AVX-512 alone. What is fastest is measured in the lane, once for each shape.
 """
 
 from __future__ import annotations
