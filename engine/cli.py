@@ -18,6 +18,8 @@ from engine.tasks.base import specification
 
 PROGRAM = "heddle"
 
+FORMAT_HELP = "number format of our side; auto measures int8 too where the plan is left open"
+
 OUT_HELP = (
     "result file: .jsonl, .csv, .npy or .md, or a folder/ for a text file a document. Its journal FILE.journal is kept beside it: after a kill or an interrupt the "
     "same command goes on, and what is done is not run again"
@@ -74,7 +76,7 @@ def _add_bench_generate(one: argparse.ArgumentParser) -> None:
     one.add_argument("--peer-python", default="", metavar="PATH", help="the Python that has OpenVINO or llama.cpp")
     one.add_argument("--documents", type=int, default=0, help="number of prompts; 0 takes all of the work")
     one.add_argument("--new-tokens", type=int, default=0, help="length of each answer; 0 takes that of the work")
-    one.add_argument("--dtype", choices=DTYPES, default="auto", help="number format of our side")
+    one.add_argument("--dtype", choices=DTYPES, default="auto", help=FORMAT_HELP)
     for name in ("--lanes", "--threads", "--slots"):
         one.add_argument(name, type=int, default=0, help="of our side; with all three at 0 the best plan is measured")
 

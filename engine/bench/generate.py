@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine import machine
+from engine.bench.choice import choose_plan
 from engine.bench.desk import PACKAGES, Desk, peer_dtype
 from engine.bench.generate_parts import measure_prefix, measure_single, measure_slot
 from engine.bench.generate_report import figures, lines_of
@@ -20,13 +21,15 @@ from engine.bench.side_process import Deadline, Side, SideProcess
 from engine.bench.work import ALONE, BATCH, Work, work_a, work_a_long
 from engine.errors import HeddleError, UsageError
 from engine.lanes.plan import Plan
-from engine.protocol import plain
 
 PARTS = ("batches", "single", "prefix", "slot")
 """What can be measured; ``batches`` is Work A or A-long."""
 
 SECONDS = 780.0
 """Time after which no further round begins, so that the command ends within 15 minutes."""
+
+FEWEST_LONG = 8
+"""Long prompts that are measured however slow the machine is; later rounds are left out before they are fewer."""
 
 PEERS = ("padded", "generate_batch", "sequential", "openvino", "llamacpp")
 """The other sides, in the order of their weight when time is short."""
@@ -80,14 +83,17 @@ def measure_batches(order: Order) -> dict[str, Any]:
     deadline = Deadline(order.seconds)
     work = order.work()
     if order.long and not order.documents:
-        work = _that_fits(order, work)
-    plan = machine.resolve_plan(order.plan)
+        work = _that_fits(order, work, deadline)
+    documents = len(work.prompts)
     left_out: dict[str, str] = {}
     with Desk(order.shape, work, order.peer_python) as desk:
-        process = desk.ours(order.plan)
+        # Long prompts are nearly all of their own time, so that a quarter of them tells plans apart.
+        trial = max(min(documents, 2 * machine.core_count()), documents // 4) if order.long else documents
+        chosen, tried = choose_plan(desk, order.plan, documents, trial, left_out)
+        plan = machine.resolve_plan(chosen)
+        process = desk.ours(chosen)
         process.ready()
-        tried = _choose_plan(order, process, len(work.prompts))
-        ours = Side("ours", process, len(work.prompts), 0)
+        ours = Side("ours", process, documents, 0)
         limits = desk.limits(plan.dtype)
         limits.ready()
         sides = [ours, *_peers(order, desk, work, plan.dtype, left_out)]
@@ -106,40 +112,20 @@ def measure_batches(order: Order) -> dict[str, Any]:
         return figures(order.shape, work, sides, found, tried, left_out, deadline.spent)
 
 
-def _that_fits(order: Order, work: Work) -> Work:
-    """Return as many long prompts as three pairs have time for, by what a short run of padded batches takes."""
-    with Desk(order.shape, Work("probe", tuple(prompt[:1000] for prompt in work.prompts[:2]), 8)) as desk:
+def _that_fits(order: Order, work: Work, deadline: Deadline) -> Work:
+    """Return as many long prompts as the pairs have time for, by what padded batches take for two of them.
+
+    The two are the longest and the shortest, so that the probe pays for padding and for attention over all that a
+    batch is as long as: at 4,000 tokens attention costs as much again as the rest.
+    """
+    probe = (max(work.prompts, key=len), min(work.prompts, key=len))
+    with Desk(order.shape, Work("probe", probe, work.new_tokens)) as desk:
         process = desk.peer("transformers", dtype=peer_dtype(machine.resolve_plan(order.plan).dtype))
         process.ready()
-        told = process.ask({"documents": 2, "new_tokens": 8})
-    longest = max(map(len, work.prompts))
-    # Padding makes every prompt of a batch as long as the longest, and ours needs time too.
-    each = (longest + 2 * work.new_tokens) * told["seconds"] / told["tokens"] * 2
-    fits = int(order.seconds * 0.8 / order.pairs / each)
-    count = max(4, min(len(work.prompts), fits))
-    return Work(work.name, work.prompts[:count], work.new_tokens)
-
-
-def _choose_plan(order: Order, process: SideProcess, documents: int) -> list[dict[str, Any]]:
-    """Leave Heddle's side with the plan that was given, or the fastest of some; returns those tried with their speeds."""
-    given = order.plan
-    if given.lanes or given.threads or given.slots:
-        return []
-    cores = machine.core_count()
-    plans = [
-        Plan("cpu", lanes, cores // lanes, given.dtype, slots)
-        for lanes in sorted({1, cores}, reverse=True)
-        for slots in (BATCH, 2 * BATCH)
-        # More slots than a lane has documents change nothing.
-        if slots == BATCH or documents / lanes > BATCH
-    ]
-    tried: list[dict[str, Any]] = []
-    for plan in plans:
-        told = process.ask({"plan": plain(plan), "documents": documents, "new_tokens": 16})
-        tried.append({"plan": plain(plan), "tokens_per_s": round(told["tokens"] / told["seconds"], 1)})
-    best = max(tried, key=lambda one: one["tokens_per_s"])
-    process.ask({"plan": best["plan"], "documents": 1, "new_tokens": 2})
-    return tried
+        each = process.ask({"documents": len(probe), "new_tokens": work.new_tokens})["seconds"] / len(probe)
+    # Ours is counted as taking as long as padded batches, which also pays for loading and for the choice of a plan.
+    count = int((order.seconds - deadline.spent) / (2 * order.pairs * each))
+    return Work(work.name, work.prompts[: max(FEWEST_LONG, count)], work.new_tokens)
 
 
 def _peers(order: Order, desk: Desk, work: Work, dtype: str, left_out: dict[str, str]) -> list[Side]:

@@ -131,11 +131,17 @@ def lines_of(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _tried_line(one: dict[str, Any]) -> str:
+    plan = one["plan"]
+    return f"tried {plan['lanes']} x {plan['threads']}, {plan['slots']} slots, {plan['dtype']}: {one['tokens_per_s']:.1f} tokens/s"
+
+
 def _batch_lines(found: dict[str, Any]) -> list[str]:
     work, plan = found["work"], found["plan"]
     lines = [
         f"work {work['name']}: {work['documents']} prompts of {work['prompt_tokens']:,} tokens, {work['new_tokens']} new each",
         f"shape {found['shape']['name']}, plan {plan['lanes']} x {plan['threads']}, {plan['slots']} slots, {plan['dtype']}, {found['mode']}",
+        *(_tried_line(one) for one in found["plans_tried"]),
         "",
         f"{'':<16}{'tokens/s':>10}{'ratio':>8}{'pairs':>7}{'peak MB':>9}",
     ]

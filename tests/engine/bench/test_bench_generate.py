@@ -162,7 +162,8 @@ def test_long_prompts_run_against_padded_batches_alone_under_the_best_of_some_pl
     assert found["work"]["name"] == "A-long"
     assert found["work"]["prompt_tokens"] >= 2000
     best = max(found["plans_tried"], key=lambda one: one["tokens_per_s"])["plan"]
-    assert {**found["plan"], "dtype": ""} == {**best, "dtype": ""}
+    assert found["plan"] == best
+    assert "int8" in {one["plan"]["dtype"] for one in found["plans_tried"]} | set(found["left_out"])
 
 
 @pytest.mark.parametrize(
