@@ -132,7 +132,7 @@ TIMES = {"float32": [0.1, 0.2], "bf16": [0.05, 0.1], "int8": [0.025], "int4": ["
 
 def test_formats_take_turns_and_one_that_fails_is_left_out(monkeypatch):
     found, order = alone_with(monkeypatch, 1 << 40, **TIMES)
-    assert order[:5] == ["transformers", "transformers", "float32", "bf16", "int8"]
+    assert order[:6] == [*["transformers"] * 3, "float32", "bf16", "int8"]
     assert found["over_float32"] == {"float32": 1.0, "bf16": 2.0}
     assert found["ratios"] == {"float32": 0.75, "bf16": 1.5}
     assert set(found["left_out"]) == {"int8", "int4"}
@@ -140,9 +140,26 @@ def test_formats_take_turns_and_one_that_fails_is_left_out(monkeypatch):
 
 def test_without_memory_for_all_formats_they_come_one_after_the_other(monkeypatch):
     found, order = alone_with(monkeypatch, 1 << 30, **TIMES)
-    assert order[2:8] == ["float32", "transformers", "transformers", "float32", "end", "transformers"]
+    assert order[3:10] == ["float32", *["transformers"] * 3, "float32", "end", "transformers"]
     assert found["over_float32"] == {"float32": 1.0}
     assert set(found["left_out"]) == {"int8", "int4"}
+
+
+class Disturbed:
+    """Takes these seconds, run by run."""
+
+    def __init__(self, *seconds):
+        self.seconds = list(seconds)
+
+    def ask(self, _):
+        return {"seconds": self.seconds.pop(0)}
+
+
+def test_a_disturbed_first_token_does_not_count_as_a_faster_decode():
+    assert generate_parts._their_decode(Disturbed(6.0, 5.7, 1.0)) == pytest.approx(10)
+    assert generate_parts._their_decode(Disturbed(6.0, 5.7, 6.0, 1.0, 5.7, 2.0)) == pytest.approx(10)
+    with pytest.raises(HeddleError, match="busy"):
+        generate_parts._their_decode(Disturbed(*[6.0, 5.7, 6.0] * 3))
 
 
 def test_the_small_parts_measure_alone_prefix_and_long_slot(capsys):
