@@ -307,6 +307,7 @@ class Booking:
         job.under_way -= 1
         if lane < len(self.lanes):
             self.lanes[lane].busy += seconds
+            self.lanes[lane].coming = 0
         if isinstance(work, Batch):
             self._let_go(job, work)
         if not job.under_way:

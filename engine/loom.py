@@ -34,9 +34,6 @@ log = logging.getLogger(__name__)
 BATCH_SECONDS = 1.0
 """A batch is sized to last about this long on its lane, well under the 2 s that a pause may take."""
 
-WRITING_BUDGET = 1 << 20
-"""Tokens of prompts that a writing lane may take at once; its free slots are the tighter limit."""
-
 Notify = Callable[[str, str], None]
 """Tells the user something: a level (info, warning, error) and a sentence."""
 
@@ -189,14 +186,15 @@ class Loom:
 
         plan = self.plan
         budget = loaded.budget(BATCH_SECONDS * plan.threads)
-        generation = self.runner.open_lanes(plan.lanes, plan.device, budget, padded=loaded.mode != "packed")
+        generation = self.runner.open_lanes(plan.lanes, plan.device, budget=budget, padded=loaded.mode != "packed")
         return [Lane(index, generation, plan.threads, loaded, self.runner).run for index in range(plan.lanes)]
 
     def _writing_loops(self, loaded: LoadedDecoder) -> list[Callable[[], None]]:
         from engine.lanes.generating import GeneratingLane
 
         plan = self.plan
-        generation = self.runner.open_lanes(plan.lanes, plan.device, WRITING_BUDGET, verb="write")
+        slots = plan.slots or SLOTS
+        generation = self.runner.open_lanes(plan.lanes, plan.device, slots=slots, verb="write")
         budget = int(machine.memory_free(plan.device) * KV_SHARE) // plan.lanes
         return [
             GeneratingLane(
@@ -205,7 +203,7 @@ class Loom:
                 plan.threads,
                 loaded,
                 self.runner,
-                slots=plan.slots or SLOTS,
+                slots=slots,
                 kv_budget=budget,
             ).run
             for index in range(plan.lanes)

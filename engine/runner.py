@@ -34,6 +34,10 @@ LOOK_AHEAD = 64
 """Batches' worth of tokens per lane that are counted ahead, so that longest-first has something to choose from while
 the memory of a very large pile stays bounded."""
 
+AHEAD = 4
+"""Documents that are made ready to be written about, in slots of all lanes: enough to choose the longest from, and the
+first answers do not wait until a large pile is read."""
+
 BACKLOG = 20_000
 """Rows that may wait for the disk before lanes wait too."""
 
@@ -51,19 +55,22 @@ class Runner(Booking):
         self._next_document = journal.last_document_id() + 1
         self._generation = 0
         self._budget = 0
+        self._slots = 0
         self._padded = False
         self._verb = "encode"
 
     # -------------------------------------------------------------------------------------------------- lanes come and go
-    def open_lanes(self, count: int, device: str, budget: int, *, padded: bool = False, verb: str = "encode") -> int:
-        """Let ``count`` new lanes take work in batches of ``budget`` tokens; returns their generation.
+    def open_lanes(
+        self, count: int, device: str, *, budget: int = 0, padded: bool = False, slots: int = 0, verb: str = "encode"
+    ) -> int:
+        """Let ``count`` new lanes take work, in batches of ``budget`` tokens or into ``slots``; returns their generation.
 
         ``verb`` is ``encode`` or ``write``: what lanes over the loaded model can do, and so the jobs they take.
         """
         with self.lock:
             self._generation += 1
-            self._budget, self._padded, self._verb = budget, padded, verb
-            self.lanes = [LaneMeter(device) for _ in range(count)]
+            self._budget, self._padded, self._slots, self._verb = budget, padded, slots, verb
+            self.lanes = [LaneMeter(device, room=slots) for _ in range(count)]
             for job in self.jobs.values():
                 if job.status in LIVE and job.task is not None and (reason := self.mismatch(job.task)):
                     job.status, job.message = "paused", reason
@@ -98,20 +105,23 @@ class Runner(Booking):
             self.offline.close()
             self.close_lanes()
 
-    def take(self, lane: int, generation: int, *, most: int | None = None, wait: bool = True) -> Work | None:
+    def take(self, lane: int, generation: int, *, room: int = 0, held: int = 0, wait: bool = True) -> Work | None:
         """Return the next work for a lane, waiting for some; None when its generation is over.
 
-        ``most`` is the largest number of items that the lane has room for. Without ``wait``, None also means that there
-        is nothing now.
+        A lane that writes has ``room`` slots free and ``held`` tokens in the others. Without ``wait``, None also means
+        that there is nothing for it now.
         """
         with self.lock:
             while generation == self._generation:
-                found = self._next(lane, most) or (self._next_count() if wait else None)
+                self.lanes[lane].room, self.lanes[lane].held = room, held
+                found = self._next(lane) or (self._next_count() if wait else None)
                 if found is not None:
                     reads = isinstance(found, (Prepare, Count))
                     self.lanes[lane].activity = (
                         "prepare" if reads else "encode" if self._verb == "encode" else "prefill"
                     )
+                    if isinstance(found, Prepare):
+                        self.lanes[lane].coming = len(found.documents)
                     if not isinstance(found, Count):
                         found.job.under_way += 1
                         self._note_flight(found)
@@ -124,10 +134,10 @@ class Runner(Booking):
                 self.work.wait(0.5 if self.journal.problem or self.journal.backlog > BACKLOG else None)
             return None
 
-    def _next(self, lane: int, most: int | None = None) -> Work | None:
+    def _next(self, lane: int) -> Work | None:
         if self.journal.problem or self.journal.backlog > BACKLOG:
             return None
-        if self.alone is not None and (found := self._next_alone(lane, most)) is not None:
+        if self.alone is not None and (found := self._next_alone(lane)) is not None:
             return found
         if self.alone is not None:
             return None
@@ -135,12 +145,14 @@ class Runner(Booking):
         for job in order:
             if job.status not in LIVE or job.task is None or job.looking:
                 continue
-            found = self._next_of(job, lane, most)
+            found = self._next_of(job, lane)
             if found is not None:
                 if job.status == "queued":
                     job.status = "running"
                     job.clock(running=True)
                 return found
+            if self._slots and job.ready:
+                return None  # meant for other lanes, and before what is less urgent
             if self._drained(job):
                 self._end(job)
         return self._next_suspect(order)
@@ -164,16 +176,16 @@ class Runner(Booking):
                     return Prepare(job, job.stop, (number,))
         return None
 
-    def _next_alone(self, lane: int, most: int | None) -> Work | None:
+    def _next_alone(self, lane: int) -> Work | None:
         """Return the next piece of the document that runs alone, one piece at a time; None also when it has ended."""
         assert self.alone is not None
         job, _ = self.alone
         if job.under_way:
             return None
-        if job.status in LIVE and (found := self._batch_of(job, lane, most)) is not None:
+        if job.status in LIVE and (found := self._batch_of(job, lane)) is not None:
             return found
         self.alone = None
-        return self._next(lane, most)
+        return self._next(lane)
 
     def _note_flight(self, work: Prepare | Anchors | Batch) -> None:
         if work.job.scratch is None and not isinstance(work, Anchors):
@@ -199,10 +211,9 @@ class Runner(Booking):
                 self.settled.notify_all()
         return None
 
-    def _next_of(self, job: Job, lane: int, most: int | None = None) -> Work | None:
+    def _next_of(self, job: Job, lane: int) -> Work | None:
         assert job.task is not None
-        ahead = self._budget * LOOK_AHEAD * max(1, len(self.lanes))
-        if job.unprepared and (job.ready.tokens < ahead):
+        if job.unprepared and self._few_ready(job):
             chunk: list[int] = []
             size = 0
             while job.unprepared and len(chunk) < PREPARE_DOCUMENTS and size < PREPARE_BYTES:
@@ -220,24 +231,41 @@ class Runner(Booking):
             if texts:
                 return Anchors(job, job.stop, tuple(texts))
             job.anchors = np.zeros((0, 0), np.float32)
-        return self._batch_of(job, lane, most)
+        return self._batch_of(job, lane)
 
-    def _batch_of(self, job: Job, lane: int, most: int | None) -> Batch | None:
+    def _few_ready(self, job: Job) -> bool:
         lanes = max(1, len(self.lanes))
+        if self._slots:
+            return len(job.ready) < AHEAD * self._slots * lanes
+        return job.ready.tokens < LOOK_AHEAD * self._budget * lanes
+
+    def _batch_of(self, job: Job, lane: int) -> Batch | None:
         if job.anchors is None or not job.ready:
             return None
-        more = bool(job.unprepared) or job.adding > 0
         items: list[WorkItem] = []
         while job.ready and not items:  # items of documents that were taken off the pile are dropped here
-            fair = most if most is None or more else min(most, -(-len(job.ready) // lanes))
-            taken = job.ready.take(self._budget, lanes=lanes, padded=self._padded, more_to_come=more, most=fair)
+            taken = self._share_of(job, lane)
+            if not taken:
+                return None
             items = [item for item in taken if self._wanted(job, item.document)]
         if not items:
             return None
+        meter = self.lanes[lane]
+        meter.room -= len(items)
         for item in items:
+            meter.held += len(item.ids)
             job.in_lanes[item.document] += 1
             job.change(item.document, state=str(State.RUNNING), lane=lane)
         return Batch(job, job.stop, tuple(items))
+
+    def _share_of(self, job: Job, lane: int) -> list[WorkItem]:
+        if self._slots:
+            # Lanes that make documents ready will have those, which are taken to be as long as others.
+            mean = job.ready.tokens / len(job.ready)
+            lanes = [(meter.held + mean * meter.coming, meter.room - meter.coming) for meter in self.lanes]
+            return job.ready.deal(lane, lanes)
+        more = bool(job.unprepared) or job.adding > 0
+        return job.ready.take(self._budget, lanes=max(1, len(self.lanes)), padded=self._padded, more_to_come=more)
 
     def _wanted(self, job: Job, number: int) -> bool:
         document = job.documents.get(number)

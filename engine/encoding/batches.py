@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,9 +64,8 @@ class BatchQueue:
         lanes: int = 1,
         padded: bool = False,
         more_to_come: bool = False,
-        most: int | None = None,
     ) -> list[WorkItem]:
-        """Return the next batch: at least one item, at most ``budget`` tokens and ``most`` items otherwise.
+        """Return the next batch: at least one item, at most ``budget`` tokens otherwise.
 
         ``padded`` counts every item as long as the longest (what a padded batch costs). Unless ``more_to_come``, a
         batch takes no more than a fair share of what is left, ``tokens / (2 x lanes)``: guided self-scheduling
@@ -80,13 +80,40 @@ class BatchQueue:
         longest = -self._heap[0][0]
         while self._heap:
             length = longest if padded else -self._heap[0][0]
-            if batch and (used + length > budget or len(batch) == most):
+            if batch and used + length > budget:
                 break
             item = heapq.heappop(self._heap)[2]
             self.tokens -= len(item.ids)
             used += length
             batch.append(item)
         return batch
+
+    def deal(self, lane: int, lanes: Sequence[tuple[float, int]]) -> list[WorkItem]:
+        """Return the share of ``lane`` when the longest items go, one by one, to the lane with the fewest tokens.
+
+        ``lanes`` holds the tokens and the free places of each. What is meant for others stays in the queue until they
+        ask, and is dealt anew then: none takes a small pile for itself while others have nothing, and a lane with a free
+        place and no tokens always gets something. Longest processing time first (Graham, 1969).
+        """
+        free = [(tokens, index != lane, index) for index, (tokens, room) in enumerate(lanes) if room > 0]
+        heapq.heapify(free)
+        rooms = [room for _, room in lanes]
+        share: list[WorkItem] = []
+        others: list[tuple[int, int, WorkItem]] = []
+        while free and self._heap and rooms[lane] > 0:
+            tokens, other, index = heapq.heappop(free)
+            entry = heapq.heappop(self._heap)
+            if index == lane:
+                share.append(entry[2])
+                self.tokens -= len(entry[2].ids)
+            else:
+                others.append(entry)
+            rooms[index] -= 1
+            if rooms[index]:
+                heapq.heappush(free, (tokens + len(entry[2].ids), other, index))
+        for entry in others:
+            heapq.heappush(self._heap, entry)
+        return share
 
     def clear(self) -> list[WorkItem]:
         """Empty the queue and return what was in it."""

@@ -83,7 +83,8 @@ class GeneratingLane:
             while True:
                 room = self._slots - len(generator)
                 if room > 0:
-                    work = self._runner.take(self._index, self._generation, most=room, wait=not self._open)
+                    held = sum(len(one.item.ids) for one in self._open.values())
+                    work = self._runner.take(self._index, self._generation, room=room, held=held, wait=not self._open)
                     if work is None and not self._open:
                         return
                     if isinstance(work, Prepare):

@@ -12,6 +12,12 @@ class LaneMeter:
 
     device: str
     activity: str = "idle"
+    room: int = 0
+    """Free slots of a lane that writes, when it last asked for work."""
+    held: int = 0
+    """Tokens of the prompts in the others."""
+    coming: int = 0
+    """Documents that it makes ready, most of which will be its own."""
     documents: int = 0
     tokens: int = 0
     busy: float = 0.0

@@ -105,7 +105,7 @@ class StubLoom(Loom):
         self._loaded = SimpleNamespace(facts=facts, overhead=0.0, lane_limit=lambda: LANES, dtype="float32")
         self.runner.use_model("stub/float32")
         self.runner.stub_texts = {}
-        generation = self.runner.open_lanes(LANES, "cpu", BUDGET)
+        generation = self.runner.open_lanes(LANES, "cpu", budget=BUDGET)
         self._pool = LanePool([StubLane(i, generation, self.runner).run for i in range(LANES)], self._lane_broke)
         self.model = ModelState(status="ready", folder=folder, name="stub")
         return SimpleNamespace(**vars(facts))

@@ -50,6 +50,50 @@ def test_the_last_batches_shrink_so_that_lanes_end_together():
     assert sizes == sorted(sizes, reverse=True)
 
 
+loads = st.lists(st.tuples(st.integers(0, 3000), st.integers(-2, 9)), min_size=1, max_size=5)
+
+
+@given(lengths, loads, st.data())
+def test_a_deal_gives_each_lane_once_what_it_has_room_for(sizes, lanes, data):
+    queue = BatchQueue()
+    queue.add(items(sizes))
+    held, rooms, dealt = [tokens for tokens, _ in lanes], [max(0, room) for _, room in lanes], []
+    before = -1
+    while before < len(dealt):
+        before = len(dealt)
+        for lane in data.draw(st.permutations(range(len(lanes)))):
+            share = queue.deal(lane, list(zip(held, rooms, strict=True)))
+            assert len(share) <= rooms[lane]
+            rooms[lane] -= len(share)
+            held[lane] += sum(len(item.ids) for item in share)
+            dealt += [item.document for item in share]
+    assert queue.tokens == sum(sizes) - sum(sizes[n] for n in dealt)
+    left = [item.document for item in queue.clear()]
+    assert sorted(dealt + left) == list(range(len(sizes)))
+    assert not left or not any(rooms)
+    if left and dealt:  # the shortest ones wait
+        assert min(sizes[n] for n in dealt) >= max(sizes[n] for n in left)
+
+
+@given(st.lists(st.integers(1, 700), min_size=1, max_size=40), st.integers(1, 4), st.integers(0, 3))
+def test_a_lane_with_nothing_always_gets_something(sizes, lanes, lane):
+    queue = BatchQueue()
+    queue.add(items(sizes))
+    assert queue.deal(lane % lanes, [(0, 1)] * lanes)
+
+
+@given(st.lists(st.integers(1, 700), min_size=2, max_size=32), st.integers(2, 4))
+def test_a_small_pile_keeps_all_lanes_alike_busy(sizes, lanes):
+    queue = BatchQueue()
+    queue.add(items(sizes))
+    loads = [(0, 32)] * lanes
+    while queue:
+        for lane in range(lanes):
+            loads[lane] = (loads[lane][0] + sum(len(item.ids) for item in queue.deal(lane, loads)), 32)
+    held = [tokens for tokens, _ in loads]
+    assert max(held) - min(held) <= max(sizes)
+
+
 def test_clear_gives_back_what_was_in_it():
     queue = BatchQueue()
     queue.add(items([3, 2, 1]))
