@@ -28,8 +28,9 @@ MANY = 1 << 17
 _TURNS = 5
 """How often the ways are timed, the one after the other."""
 
-_LAYERS = 8
-"""Layers over which decode rows attend in a trial."""
+_TRIAL_BYTES = 40 << 20
+"""Keys and values of a trial of decode rows. They outgrow a core's caches, and the trial runs in the first decode step:
+what it takes is on top of all else. Models without grouped heads came to a gigabyte with a fixed shape."""
 
 
 @functools.lru_cache(maxsize=8)
@@ -97,21 +98,27 @@ def decode_products(
     return torch.bmm(weights, value.flatten(0, 1)).view(slots, kv_heads * group, -1)
 
 
+def trial_shape(kv_heads: int, dim: int, number_bytes: int) -> tuple[int, int, int]:
+    """Return (layers, slots, columns) over which decode rows are tried: up to 8 and 16 of 256, in ``_TRIAL_BYTES``."""
+    columns = 256
+    slot = 2 * kv_heads * columns * dim * number_bytes
+    slots = max(1, min(16, _TRIAL_BYTES // slot))
+    return max(1, min(8, _TRIAL_BYTES // (slots * slot))), slots, columns
+
+
 @functools.lru_cache(maxsize=64)
 def decode_order(heads: int, kv_heads: int, dim: int, dtype: torch.dtype, threads: int) -> Order | None:  # noqa: ARG001
     """Return the order in which ``decode_products`` is fastest over many keys with so many threads on this machine.
 
     None where the fused kernel is faster still. Asked by a lane in its own thread, whose ``threads`` are set.
     """
-    slots, columns = 16, 256
+    layers, slots, columns = trial_shape(kv_heads, dim, dtype.itemsize)
     generator = torch.Generator().manual_seed(0)
     with torch.inference_mode():
         query = torch.randn(slots, heads, dim, generator=generator).to(dtype)
-        # Several layers' keys and values: a step reads each of them once, from memory.
-        many = [
-            [torch.randn(slots, kv_heads, columns, dim, generator=generator).to(dtype) for _ in range(2)]
-            for _ in range(_LAYERS)
-        ]
+        # Several layers' keys and values: a step reads each of them once, from memory. One block, which goes back to the
+        # system whole; many small ones leave the heap in pieces, twice their size.
+        many = torch.empty(layers, 2, slots, kv_heads, columns, dim, dtype=dtype).normal_(generator=generator)
         mask = torch.zeros(slots, 1, 1, columns)
         mask[::2, :, :, -9:] = float("-inf")
         halved = mask.to(dtype)

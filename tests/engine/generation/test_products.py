@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from engine.generation import attention
-from engine.generation.products import Order, causal_blocks, decode_order, decode_products
+from engine.generation.products import Order, causal_blocks, decode_order, decode_products, trial_shape
 
 HEADS = [(9, 3, 64), (14, 2, 64), (4, 4, 32), (8, 1, 48)]
 
@@ -57,6 +57,10 @@ def fresh_orders():
     decode_order.cache_clear()
 
 
+class _Seen(Exception):
+    """Ends a trial."""
+
+
 @pytest.mark.usefixtures("fresh_orders")
 @pytest.mark.parametrize("order", list(Order))
 def test_the_fastest_order_is_chosen_and_none_that_differs_from_the_fused_kernel(order, monkeypatch):
@@ -83,6 +87,28 @@ def test_no_order_is_chosen_where_the_fused_kernel_is_faster(monkeypatch):
 
     monkeypatch.setattr(products, "in_turns", lambda ways, _turns: [2.0] * (len(ways) - 1) + [1.0])
     assert decode_order(9, 3, 16, torch.float32, 1) is None
+
+
+@pytest.mark.usefixtures("fresh_orders")
+@pytest.mark.parametrize("number", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("kv_heads", [1, 2, 8, 32, 128])
+def test_the_trial_of_decode_rows_takes_no_more_than_forty_megabytes_of_keys(kv_heads, number, monkeypatch):
+    from engine.generation import products
+
+    taken = set()
+
+    def attend(_rows, key, value, **_):
+        taken.update(tensor.untyped_storage() for tensor in (key, value))
+        raise _Seen
+
+    monkeypatch.setattr(products, "scaled_dot_product_attention", attend)
+    with pytest.raises(_Seen):
+        decode_order(kv_heads * 2, kv_heads, 128, number, 1)
+    layers, slots, columns = trial_shape(kv_heads, 128, number.itemsize)
+    assert 1 <= layers <= 8
+    assert 1 <= slots <= 16
+    (block,) = {storage.data_ptr(): storage.nbytes() for storage in taken}.values()
+    assert block == layers * 2 * slots * kv_heads * columns * 128 * number.itemsize <= 40 << 20
 
 
 @pytest.mark.parametrize("order", [*Order, None])
