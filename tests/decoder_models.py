@@ -135,6 +135,8 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
         "lfm2",
         {**FOUR, "conv_L_cache": 3, "layer_types": ["conv", "full_attention"] * 2, "block_multiple_of": 8},
     ),
+    "gpt_bigcode": ("gpt_bigcode", {**GPT2, "n_inner": 48}),
+    "hrm_text": ("hrm_text", {**BASE, "head_dim": 8}),
     "llama_dynamic": (
         "llama",
         {
@@ -236,6 +238,14 @@ def make(family: str, seed: int = 0, **overrides: Any) -> Any:
 
 
 def folder(family: str, path: Path, seed: int = 0, **overrides: Any) -> Path:
-    """Write a tiny model of ``family`` into the folder ``path``, weights as safetensors, and return it."""
+    """Write a tiny model of ``family`` and a tokenizer with a word for each token into ``path``, and return it."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import WhitespaceSplit
+    from transformers import PreTrainedTokenizerFast
+
     make(family, seed, **overrides).save_pretrained(path)
+    tokenizer = Tokenizer(WordLevel({f"w{n}": n for n in range(VOCABULARY)}, unk_token="w1"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="w1", pad_token="w0").save_pretrained(path)
     return path

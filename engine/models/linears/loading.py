@@ -20,6 +20,8 @@ from engine.models.linears.format import tied_names
 from engine.models.mapped import let_files_go, let_go
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.models.linears.format import LinearFormat
 
 _METHOD = "heddle"
@@ -38,8 +40,8 @@ class LinearsConfig(QuantizationConfigMixin):
 class _Replace(ConversionOps):
     """Takes the weight of a linear as it is read, and puts the module that holds it in its own way in the model."""
 
-    def __init__(self, linears: LinearFormat, heap: machine.HeapKeeper) -> None:
-        self._linears, self._heap = linears, heap
+    def __init__(self, linears: LinearFormat, heap: machine.HeapKeeper, wanted: Callable[[Any, str], bool]) -> None:
+        self._linears, self._heap, self._wanted = linears, heap, wanted
 
     @staticmethod
     def _output(model: Any) -> Any:
@@ -55,37 +57,46 @@ class _Replace(ConversionOps):
         missing_keys: set[str] | None = None,
         **_: Any,
     ) -> dict[str, Any]:
-        """Return nothing where the weight was taken, and the weight where the plain linear stays."""
+        """Return the weights that stay with plain linears; those that were taken are left out.
+
+        There are several where a file holds weights joined that the model has apart, under their full names.
+        """
         assert model is not None
         assert full_layer_name is not None
-        (value,) = input_dict.values()
-        weight: torch.Tensor = value[0] if isinstance(value, list) else value
-        path = full_layer_name.removesuffix(".weight")
-        parent_path, _dot, name = path.rpartition(".")
+        several = len(input_dict) > 1
+        left: dict[str, Any] = {}
+        while input_dict:
+            key, value = input_dict.popitem()
+            name = key if several else full_layer_name
+            weight: torch.Tensor = value[0] if isinstance(value, list) else value
+            del value
+            if (several and not self._wanted(model, name)) or not self._take(model, name, weight):
+                left[name] = weight
+                continue
+            if missing_keys is not None:
+                missing_keys.discard(name)
+            let_go(weight)
+            numbers = weight.numel()
+            del weight
+            if self._heap.laid_out(numbers):
+                let_files_go()
+        return left
+
+    def _take(self, model: torch.nn.Module, name: str, weight: torch.Tensor) -> bool:
+        """Put a linear of the format in the place of a plain one; False where the plain one stays."""
+        path = name.removesuffix(".weight")
+        parent_path, _dot, last = path.rpartition(".")
         parent: torch.nn.Module = model.get_submodule(parent_path)
         plain: Any = model.get_submodule(path)
         if tuple(weight.shape) != (plain.out_features, plain.in_features):
-            return {full_layer_name: weight}  # the loader says what does not fit
+            return False  # the loader says what does not fit
         with torch.inference_mode(False), torch.no_grad():
-            made = self._linears.make(
-                weight,
-                plain.bias,
-                parent=parent,
-                output=plain is self._output(model),
-            )
+            made = self._linears.make(weight, plain.bias, parent=parent, output=plain is self._output(model))
         if made is None:
-            return {full_layer_name: weight}
+            return False
         made._is_hf_initialized = True  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType] # noqa: SLF001
-        setattr(parent, name, made.eval())
-        if missing_keys is not None:
-            missing_keys.discard(full_layer_name)
-        input_dict.clear()
-        let_go(weight)
-        numbers = weight.numel()
-        del value, weight
-        if self._heap.laid_out(numbers):
-            let_files_go()
-        return {}
+        setattr(parent, last, made.eval())
+        return True
 
 
 @register_quantizer(_METHOD)
@@ -112,7 +123,7 @@ class _Quantizer(HfQuantizer):
             return False
 
     def get_quantize_ops(self) -> _Replace:
-        return _Replace(self._linears, self._heap)
+        return _Replace(self._linears, self._heap, self.param_needs_quantization)
 
     def postprocess_model(self, model: Any, **_: Any) -> Any:
         """Leave no trace: to everybody else it is a model like any other."""

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import decoder_models
 import generation_oracle as oracle
 import pytest
-
-from engine.generation.gates import choose_mode
 
 FULL = ("llama", "gemma2")
 REST = (
@@ -52,17 +47,6 @@ def test_the_oracle_texts_are_varied_enough_to_tell_prompts_apart() -> None:
         texts = [tuple(t.tokens) for t in oracle.subject(family).truths if len(t.tokens) > 1]
         assert len(set(texts)) == len(texts)
         assert sum(len(set(text)) for text in texts) > 0.3 * sum(len(text) for text in texts)
-
-
-@pytest.mark.parametrize("family", ["llama", "gemma3_text"])
-def test_a_model_from_a_folder_writes_what_the_same_model_in_memory_writes(family: str, tmp_path: Path) -> None:
-    import transformers
-
-    folder = decoder_models.folder(family, tmp_path / family)
-    loaded = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
-    mine = oracle.subject(family)
-    subject = oracle.Subject(loaded, choose_mode(loaded), mine.prompts, mine.truths)
-    assert oracle.ties(mine.truths, oracle.run(subject, oracle.Case(1, 4, 16, True)), family) == 0
 
 
 def test_a_mixed_up_text_is_an_error_of_the_oracle() -> None:
