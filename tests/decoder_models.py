@@ -152,6 +152,7 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "bloom": ("bloom", {**BASE, "n_layer": 2, "n_head": 4}),
     "falcon": ("falcon", {**BASE, "alibi": True, "new_decoder_architecture": False}),
     "mamba": ("mamba", {**BASE, "state_size": 4, "time_step_rank": 4}),
+    "falcon_mamba": ("falcon_mamba", {**BASE, "state_size": 4, "time_step_rank": 4}),
     "qwen3_5": (
         "qwen3_5_text",
         {

@@ -283,22 +283,26 @@ def _generate(model: Any, prompts: list[TokenIds], watch: _Watch, new_tokens: in
     )
 
 
-def batches_agree(model: Any) -> bool:
-    """Tell whether a row of a padded batch gets the logits that it gets alone; compared as long as the tokens agree."""
+def first_logits(model: Any, lengths: Iterable[int] = (7,), new_tokens: int = 2) -> list[torch.Tensor]:
+    """Return the logits ``[tokens, rows, vocabulary]`` of random prompts in one batch, and of each of them alone."""
     vocabulary = int(model.get_input_embeddings().weight.shape[0])
-    prompts = [random_ids(vocabulary, n, seed) for seed, n in enumerate((7, 18, 12))]
-    config = _config(model, 4)
+    prompts = [random_ids(vocabulary, n, seed) for seed, n in enumerate(lengths)]
+    config = _config(model, new_tokens)
     config.output_logits = True
     config.return_dict_in_generate = True
-
-    def logits_of(batch: list[TokenIds]) -> torch.Tensor:
+    found: list[torch.Tensor] = []
+    for batch in [prompts, *([prompt] for prompt in prompts)] if len(prompts) > 1 else [prompts]:
         forget_lengths(model)
-        return torch.stack(model.generate(**padded(model, batch), generation_config=config).logits).float()
+        found.append(torch.stack(model.generate(**padded(model, batch), generation_config=config).logits).float())
+    return found
 
+
+def batches_agree(model: Any) -> bool:
+    """Tell whether a row of a padded batch gets the logits that it gets alone; compared as long as the tokens agree."""
     try:
-        together = logits_of(prompts)  # [tokens, rows, vocabulary]
-        for row, prompt in enumerate(prompts):
-            ours, alone = together[:, row], logits_of([prompt])[:, 0]
+        together, *each = first_logits(model, (7, 18, 12), 4)
+        for row, one in enumerate(each):
+            ours, alone = together[:, row], one[:, 0]
             same = (ours.argmax(-1) == alone.argmax(-1)).cumprod(0)
             steps = min(len(alone), 1 + int(same.sum()))
             error = float((ours[:steps] - alone[:steps]).square().mean().sqrt() / alone[:steps].std().clamp_min(1e-9))

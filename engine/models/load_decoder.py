@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from engine.generation.gates import Mode
+    from engine.models.linears.format import LinearFormat
     from engine.protocol import ModelFacts
 
 log = logging.getLogger(__name__)
@@ -94,41 +96,9 @@ def load_decoder(
     import torch
 
     place = torch.device(device)
-    torch_dtype = {"float32": torch.float32, "bf16": torch.bfloat16}[machine.number_dtype(resolved)]
-    linears = None
-    if device == "cpu":
-        from engine.models.linears.format import LinearFormat
-
-        stage("trying the machine's matrix products", 0.15)
-        linears = LinearFormat(resolved, weights=facts.memory.get(resolved, 0))
-    stage("reading the tokenizer", 0.2)
+    stage("reading the tokenizer", 0.15)
     tokenizer = read_tokenizer(facts, folder)
-    model = read_weights(
-        facts,
-        folder,
-        torch_dtype,
-        place,
-        _choose_class,
-        lambda share: stage("reading the weights", 0.25 + 0.5 * share),
-        linears,
-    )
-    if linears is not None:
-        from engine.models.fused import fuse, join
-        from engine.models.linears.format import settle_tables
-        from engine.models.mapped import own_weights
-
-        stage("packing the weights", 0.75)
-        machine.give_memory_back()  # what trials and reading left, before the largest tensors come
-        with torch.no_grad():
-            # A table that becomes whole numbers is let go as it is read; one that stays is copied before another layout
-            # of it is made, so that the file's pages, the copy and the layout are never there together.
-            if resolved not in QUANTISED:
-                own_weights(model)
-            settle_tables(model, linears)
-            own_weights(model)
-            fuse(model)
-            join(model, rounded=resolved in QUANTISED)
-        machine.give_memory_back()
+    model, packed = _read(facts, folder, resolved, place, stage)
     stage("checking how it runs best", 0.8)
     from engine.generation.gates import choose_mode
 
@@ -140,13 +110,111 @@ def load_decoder(
         place,
         choose_mode(model, rounded=resolved in QUANTISED),
         _longest(model, tokenizer),
-        linears.replaced if linears else 0,
+        packed,
     )
     stage("measuring", 0.95)
     _measure(loaded)
     machine.give_memory_back()
     progress("ready", 1.0)
     return loaded
+
+
+def _read(
+    facts: ModelFacts, folder: str, resolved: str, place: torch.device, stage: Callable[[str, float], None]
+) -> tuple[Any, int]:
+    """Return the model with its weights in their format, and how many linears were replaced.
+
+    Read once more where the family computes with a replaced linear's weight itself. Raises ModelError for a model whose
+    numbers are none.
+    """
+    import torch
+
+    from engine.models.fused import fuse, join
+    from engine.models.linears.looked_into import looked_into
+
+    plain: frozenset[str] = frozenset()
+    while True:
+        model, linears = _read_once(facts, folder, resolved, place, plain, stage)
+        logits: list[torch.Tensor] = []
+        used = looked_into(model, functools.partial(_write_a_little, model, logits))
+        if used <= plain:
+            break
+        log.info("%s computes with the weights of %d linears itself; read again", facts.name, len(used))
+        plain |= used
+        del model
+    if any(bool(each.isnan().any()) for each in logits):
+        raise ModelError(
+            f"{facts.name} computes numbers that are none (NaN) as {resolved}. Choose float32; if it was that, the "
+            f"weights are damaged: download the model again. (Folder: {folder})"
+        )
+    if linears is None:
+        return model, 0
+    with torch.no_grad():
+        fuse(model)
+        join(model, rounded=resolved in QUANTISED)
+    machine.give_memory_back()
+    return model, linears.replaced
+
+
+def _read_once(
+    facts: ModelFacts,
+    folder: str,
+    resolved: str,
+    place: torch.device,
+    plain: frozenset[str],
+    stage: Callable[[str, float], None],
+) -> tuple[Any, LinearFormat | None]:
+    import torch
+
+    from engine.models.linears.format import LinearFormat
+
+    linears = None
+    if place.type == "cpu":
+        stage("trying the machine's matrix products", 0.2)
+        linears = LinearFormat(resolved, weights=facts.memory.get(resolved, 0), plain=plain)
+    model = read_weights(
+        facts,
+        folder,
+        {"float32": torch.float32, "bf16": torch.bfloat16}[machine.number_dtype(resolved)],
+        place,
+        _choose_class,
+        lambda share: stage("reading the weights", 0.25 + 0.5 * share),
+        linears,
+    )
+    if linears is not None:
+        stage("packing the weights", 0.75)
+        _settle(model, linears)
+    return model, linears
+
+
+def _write_a_little(model: Any, logits: list[torch.Tensor]) -> None:
+    """Add the logits of two tokens to ``logits``; a model that does not get so far is for the gates to judge."""
+    import torch
+
+    from engine.generation.fallback import first_logits
+
+    try:
+        with torch.inference_mode():
+            logits.extend(first_logits(model))
+    except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
+        log.warning("%s does not write two tokens: %s", type(model).__name__, error)
+
+
+def _settle(model: Any, linears: LinearFormat) -> None:
+    """Give tables and what else was read memory of its own, in its format."""
+    import torch
+
+    from engine.models.linears.format import settle_tables
+    from engine.models.mapped import own_weights
+
+    machine.give_memory_back()  # what trials and reading left, before the largest tensors come
+    with torch.no_grad():
+        # A table that becomes whole numbers is let go as it is read; one that stays is copied before another layout of
+        # it is made, so that the file's pages, the copy and the layout are never there together.
+        if linears.name not in QUANTISED:
+            own_weights(model)
+        settle_tables(model, linears)
+        own_weights(model)
 
 
 def _choose_class(transformers: Any, config: Any) -> Any:

@@ -22,18 +22,21 @@ _TURNS = 15
 class FusedNorm(torch.nn.Module):
     """Root mean square normalisation (Zhang and Sennrich 2019) as one operation."""
 
-    def __init__(self, weight: torch.nn.Parameter, eps: float) -> None:
-        """Scale by ``weight`` ``[width]``."""
+    def __init__(self, weight: torch.nn.Parameter, eps: float, plain: nn.Module) -> None:
+        """Scale by ``weight`` ``[width]``; rows of another type than that go to ``plain``, which knows how to round."""
         super().__init__()
         self.weight = weight
         self.variance_epsilon = eps
         self._shape = tuple(weight.shape)
         self._width = weight.shape[0]
-        # In a tuple, so that Module does not register it: it is not a weight of the model.
+        # In tuples, so that Module does not register them: they are no weights of the model.
+        self._plain = (plain,)
         self._mirrored = (torch.cat([weight.detach(), torch.zeros_like(weight)]), (2 * self._width,))
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """Return ``rows`` ``[..., width]`` divided by their root mean square, times the weight."""
+        if rows.dtype != self.weight.dtype:  # some families add up layers in float32 (Falcon-Mamba)
+            return self._plain[0](rows)
         if rows.numel() == self._width:
             # PyTorch's operation is eight small ones; that of layer normalisation is one, and the mean of a row beside
             # its negative is zero, its variance the mean square. For one row that takes half the time.
@@ -58,7 +61,7 @@ def fuse_norm(plain: nn.Module, pays: dict[tuple[Any, ...], bool]) -> FusedNorm 
     eps = getattr(plain, "variance_epsilon", getattr(plain, "eps", None))
     if weight.dim() != 1 or weight.device.type != "cpu" or not isinstance(eps, float):
         return None
-    fused = FusedNorm(weight, eps)
+    fused = FusedNorm(weight, eps, plain)
     key = (type(plain), tuple(weight.shape), weight.dtype, eps)
     rows = random_rows(weight.shape[0], weight.dtype)
     try:

@@ -38,9 +38,13 @@ class LinearFormat:
     int8; the output layer has int8 in both.
     """
 
-    def __init__(self, name: str, *, weights: int = 0) -> None:
-        """Take ``name`` as the format; ``weights`` is the model's size in bytes in it, 0 if unknown."""
+    def __init__(self, name: str, *, weights: int = 0, plain: frozenset[str] = frozenset()) -> None:
+        """Take ``name`` as the format; ``weights`` is the model's size in bytes in it, 0 if unknown.
+
+        ``plain`` are the names of modules that stay as they are (``looked_into``).
+        """
         self.name = name
+        self.plain = plain
         self.replaced = 0
         self._pays: dict[tuple[int, ...], bool] = {}
         self._halves = name == "float32" and halving_pays()
@@ -154,6 +158,8 @@ def settle_tables(model: Any, made: LinearFormat) -> None:
     table: Any = model.get_input_embeddings()
     weight: Any = getattr(table, "weight", None)
     if weight is None or weight.device.type != "cpu":
+        return
+    if any(name in made.plain for name, module in model.named_modules() if module is head or module is table):
         return
     tied = type(head) is torch.nn.Linear and head.weight is weight
     plain = type(table) is torch.nn.Embedding

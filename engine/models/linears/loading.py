@@ -115,7 +115,7 @@ class _Quantizer(HfQuantizer):
 
     def param_needs_quantization(self, model: Any, param_name: str, **_: Any) -> bool:
         path, _dot, last = param_name.rpartition(".")
-        if last != "weight" or param_name in self._tied:
+        if last != "weight" or param_name in self._tied or path in self._linears.plain:
             return False
         try:
             return type(model.get_submodule(path)) is torch.nn.Linear

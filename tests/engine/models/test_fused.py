@@ -40,6 +40,16 @@ def test_one_row_of_a_norm_is_the_same_however_large_its_numbers_are():
     assert torch.equal(home(torch.zeros(1, 96)), torch.zeros(1, 96))
 
 
+@pytest.mark.parametrize("rows", [1, 5])
+def test_rows_in_float32_between_layers_in_bf16_are_rounded_as_the_family_rounds_them(rows):
+    home = torch.nn.Sequential(LlamaRMSNorm(96, 1e-6)).bfloat16().requires_grad_(False)
+    home[0].weight.copy_(torch.rand(96))
+    x = torch.randn(rows, 96)
+    before = home(x)
+    assert fuse(home) == 1
+    assert torch.equal(home(x), before)
+
+
 def test_a_norm_that_adds_one_to_its_weight_stays():
     home = torch.nn.Sequential(GemmaRMSNorm(64)).requires_grad_(False)
     assert fuse(home) == 0
