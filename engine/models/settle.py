@@ -16,7 +16,8 @@ import torch
 from engine import machine
 from engine.encoding import attention
 from engine.encoding.encoder import forward_accepts, packed_forward, padded_forward
-from engine.models.linears.format import pack_linears
+from engine.models.linears.format import pack_linears, restore_linears
+from engine.models.linears.looked_into import looked_into
 from engine.models.linears.packed import best_time
 from engine.models.load import probe_lengths, probe_texts
 
@@ -139,10 +140,14 @@ def _try_packed_linears(loaded: LoadedModel, texts: list[np.ndarray], reference:
     loaded.packed_linears = pack_linears(loaded.model)
     if not loaded.packed_linears:
         return
-    hidden, layout = (packed_forward if loaded.mode == "packed" else padded_forward)(loaded, texts)
+    forward = packed_forward if loaded.mode == "packed" else padded_forward
+    used = looked_into(loaded.model, lambda: forward(loaded, texts))
+    restore_linears(loaded.model, used)
+    loaded.packed_linears -= len(used)
+    hidden, layout = forward(loaded, texts)
     error = _error(hidden, reference, layout)
     log.info("%d linears packed, error %.2g", loaded.packed_linears, error)
-    if error > TOLERANCE[loaded.dtype] and loaded.mode == "packed":
+    if not error <= TOLERANCE[loaded.dtype] and loaded.mode == "packed":
         loaded.note = f"packed linears differ by {error:.2g} standard deviations"
         log.warning("%s: %s", loaded.facts.name, loaded.note)
 

@@ -149,6 +149,19 @@ def replace_linears(model: nn.Module, made: LinearFormat) -> int:
     return made.replaced - before
 
 
+def restore_linears(model: nn.Module, names: set[str]) -> None:
+    """Give packed linears of these names their numbers in rows back: something else computes with them."""
+    for name in names:
+        packed = model.get_submodule(name)
+        if not isinstance(packed, PackedLinear):
+            continue
+        plain = torch.nn.Linear(packed.in_features, packed.out_features, bias=False, device="meta")
+        plain.weight = torch.nn.Parameter(packed.numbers(), requires_grad=False)
+        plain.bias = packed.bias  # pyright: ignore[reportAttributeAccessIssue] - None is allowed, as in nn.Linear
+        parent, _dot, last = name.rpartition(".")
+        setattr(model.get_submodule(parent), last, plain.eval())
+
+
 def settle_tables(model: Any, made: LinearFormat) -> None:
     """Give an output layer that is tied to the token vectors a weight of its own, and whole formats a table in theirs.
 

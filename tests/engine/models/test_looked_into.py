@@ -13,8 +13,9 @@ from torch.nn.functional import linear
 from engine.errors import ModelError
 from engine.generation.check import random_ids
 from engine.models.linears import format as number_format
-from engine.models.linears.format import LinearFormat, replace_linears
+from engine.models.linears.format import LinearFormat, pack_linears, replace_linears, restore_linears
 from engine.models.linears.looked_into import looked_into
+from engine.models.linears.packed import PackedLinear
 from engine.models.load_decoder import load_decoder
 
 
@@ -35,6 +36,20 @@ def test_only_a_weight_that_is_computed_with_is_found():
     assert looked_into(model, lambda: model(torch.ones(3, 32))) == set()
     assert replace_linears(model, LinearFormat("int8")) == 3
     assert looked_into(model, lambda: model(torch.ones(3, 32))) == {"taken"}
+
+
+def test_a_packed_weight_that_is_computed_with_gets_its_numbers_back(monkeypatch):
+    monkeypatch.setattr(number_format, "packing_pays", lambda _weight: True)
+    torch.manual_seed(0)
+    model = _Reader().requires_grad_(False)
+    rows = torch.randn(3, 32)
+    before, numbers = model(rows), model.taken.weight.clone()
+    assert pack_linears(model) == 3
+    assert model(rows).isnan().all()
+    restore_linears(model, looked_into(model, lambda: model(rows)))
+    assert torch.equal(model.taken.weight, numbers)
+    assert type(model.right) is type(model.typed) is PackedLinear
+    torch.testing.assert_close(model(rows), before)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bf16", "int8", "int4"])
