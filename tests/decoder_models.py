@@ -153,6 +153,7 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "falcon": ("falcon", {**BASE, "alibi": True, "new_decoder_architecture": False}),
     "mamba": ("mamba", {**BASE, "state_size": 4, "time_step_rank": 4}),
     "falcon_mamba": ("falcon_mamba", {**BASE, "state_size": 4, "time_step_rank": 4}),
+    "rwkv": ("rwkv", {**BASE, "context_length": 512, "attention_hidden_size": 32}),
     "qwen3_5": (
         "qwen3_5_text",
         {

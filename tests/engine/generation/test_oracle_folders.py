@@ -14,7 +14,7 @@ import transformers
 
 from engine.models.load_decoder import LoadedDecoder, load_decoder
 
-BATCHES = {*batches.FAMILIES, "hrm_text", "falcon_mamba"}
+BATCHES = {*batches.FAMILIES, "hrm_text", "falcon_mamba", "rwkv"}
 """Families that run through generate()."""
 
 FAMILIES = [family for family in decoder_models.RECIPES if family != "llama_dynamic"]
