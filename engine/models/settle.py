@@ -18,7 +18,7 @@ from engine.encoding import attention
 from engine.encoding.encoder import forward_accepts, packed_forward, padded_forward
 from engine.models.linears.format import pack_linears, restore_linears
 from engine.models.linears.looked_into import looked_into
-from engine.models.linears.packed import best_time
+from engine.models.linears.packed import best_time, in_turns
 from engine.models.load import probe_lengths, probe_texts
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ TOLERANCE = {"float32": 1e-3, "bf16": 0.05}
 
 FAMILIES.md measured up to 1.3e-6 (float32) and 0.034 (bfloat16) where a mode is right, at least 0.061 where it is not.
 """
+
+_TURNS = 5
+"""How often the attention kernels are timed, one after the other."""
 
 
 def settle(loaded: LoadedModel, progress: Callable[[float], None]) -> None:
@@ -174,7 +177,7 @@ def _best_kernel(loaded: LoadedModel) -> attention.Kernel:
         attention.matmul_kernel(32 if dtype is torch.bfloat16 else 16),
         attention.exponential_kernel(16),
     ]
-    times = [best_time(lambda kernel=kernel: kernel(*rows, width**-0.5, layout), 5) for kernel in choices]
+    times = in_turns([lambda kernel=kernel: kernel(*rows, width**-0.5, layout) for kernel in choices], _TURNS)
     torch.set_num_threads(threads)
     log.info("attention kernels: fused %.3g ms, products %.3g ms, exponential %.3g ms", *(t * 1e3 for t in times))
     return choices[int(np.argmin(times))]

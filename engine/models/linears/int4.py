@@ -149,7 +149,8 @@ class Int4Linear(torch.nn.Module):
     def without_bias(self, rows: torch.Tensor) -> torch.Tensor:
         """Return ``rows @ weight.T``."""
         held = self.numbers
-        flat = rows.reshape(-1, self.in_features).bfloat16()
+        # The operator refuses rows that do not lie one after the other, as those of state-space models do not.
+        flat = rows.reshape(-1, self.in_features).bfloat16().contiguous()
         return (
             _product(flat, held.packed, held.group, held.scales)
             .to(rows.dtype)

@@ -226,7 +226,8 @@ def _exact(kind: type[OneDnn | Fbgemm], levels: int) -> bool:
 
 def over_rows(rows: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """Return bfloat16 ``rows`` ``[n, in]`` times plain rows of an int8 ``weight`` and its bfloat16 ``scale``."""
-    return torch.ops.aten._weight_int8pack_mm(rows, weight, scale)  # noqa: SLF001 - see the module's docstring
+    # The operator refuses rows that lie otherwise, and some families turn theirs: state-space models, convolutions.
+    return torch.ops.aten._weight_int8pack_mm(rows.contiguous(), weight, scale)  # noqa: SLF001 - see the docstring
 
 
 def _trial(count: int, rows: int) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 ROWS = 1024
 """Rows for which the layout is chosen; the packed weight works for any number."""
 
-_TRIED = 8192
-"""Outputs of a weight that the trial computes: all of an output layer's would be hundreds of megabytes."""
+_TRIED, _TURNS = 8192, 4
+"""Outputs of a weight that the trial computes (all of an output layer's would be hundreds of megabytes), and how often."""
 
 
 def _pack(weight: torch.Tensor) -> torch.Tensor:
@@ -120,7 +120,8 @@ def packing_pays(weight: torch.Tensor) -> bool:
         if not bool(error < (0.02 if weight.dtype is torch.bfloat16 else 1e-4)):
             log.warning("packed linears differ from plain ones by %.3g; not used", float(error))
             return False
-        return best_time(lambda: _apply(rows, packed, None)) <= 1.05 * best_time(lambda: linear(rows, weight))
+        ours, theirs = in_turns([lambda: _apply(rows, packed, None), lambda: linear(rows, weight)], _TURNS)
+        return ours <= 1.05 * theirs
     except (RuntimeError, AttributeError, TypeError) as error:
         log.info("packed linears are not available: %s", error)
         return False

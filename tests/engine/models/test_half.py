@@ -90,6 +90,15 @@ def test_a_row_comes_out_the_same_beside_others(outputs, inputs):
 
 
 @needs_fbgemm
+def test_rows_may_lie_in_memory_as_they_like():
+    made = made_of(weight(96, 160))
+    for count in (1, 3, 40):
+        x = torch.randn(1, count, 160)
+        for there in (x.mT.contiguous().mT, torch.nn.functional.pad(x, (3, 5))[..., 3:-5]):
+            torch.testing.assert_close(made(there), made(x), rtol=1e-5, atol=1e-5)
+
+
+@needs_fbgemm
 @pytest.mark.parametrize(("outputs", "inputs"), [(96, 160), (160, 96)])
 @pytest.mark.parametrize("biased", [False, True])
 def test_it_gives_its_numbers_back_and_can_be_stacked_and_added(outputs, inputs, biased):

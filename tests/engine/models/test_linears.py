@@ -351,3 +351,26 @@ def test_a_product_is_added_to_what_is_there(name):
     before = there.clone()
     torch.testing.assert_close(add_product(made, x, there), there + made(x), rtol=1e-5, atol=1e-5)
     assert torch.equal(there, before)
+
+
+LAYOUTS = {
+    "turned": lambda x: x.transpose(1, 2).contiguous().transpose(1, 2),
+    "a part of wider rows": lambda x: torch.nn.functional.pad(x, (3, 5))[..., 3:-5],
+    "every second number": lambda x: torch.stack([x, x], -1)[..., 0],
+}
+"""How rows ``[1, n, in]`` may lie in memory: state-space models and convolutions turn theirs, splits make parts."""
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", ["packed", "int4", *VARIANTS])
+def test_rows_may_lie_in_memory_as_they_like(name, dtype, layout):
+    if name == "int4" and not int4.works():
+        pytest.skip("this machine has no operator for int4")
+    made = made_in(name, plain(96, 192, dtype))
+    for count in (1, 2, 40):
+        x = torch.randn(1, count, 192).to(dtype)
+        there = LAYOUTS[layout](x)
+        assert torch.equal(there, x)
+        # A row alone may round where many do not; what the rows say is the same.
+        assert error(made(there), made(x)) < (1e-5 if dtype is torch.float32 else 0.01)

@@ -18,6 +18,7 @@ from engine.models.linears import loading
 from engine.models.linears.format import LinearFormat, replace_linears, settle_tables
 from engine.models.linears.int4 import Int4Linear
 from engine.models.linears.int8 import Int8Linear
+from engine.models.linears.int8_kernels import Int8Kernels
 from engine.models.load_decoder import load_decoder
 from engine.models.mapped import let_files_go
 
@@ -45,10 +46,16 @@ def test_a_model_read_into_a_format_is_the_one_replaced_afterwards(folder, dtype
     given: list[None] = []
     monkeypatch.setattr(loading, "let_files_go", lambda: given.append(let_files_go()))
     monkeypatch.setattr(HeapKeeper, "EVERY", every)
+    # Which operators are fastest is timed for every model, and their results differ by their rounding.
+    kernels = Int8Kernels.find()
+    monkeypatch.setattr(Int8Kernels, "find", staticmethod(lambda: kernels))
     loaded = load_decoder(folder, dtype=dtype)
     assert loaded.dtype == dtype
     assert loaded.mode == "slots", loaded.note
-    assert len(given) == (0 if every else 7 * SHAPE.layers)
+    # Floats stay plain where their shape did not pay when it was timed; whole numbers always take the place.
+    plain = sum(type(m) is torch.nn.Linear for m in loaded.model.model.layers.modules())
+    assert plain == 0 or dtype in ("float32", "bf16")
+    assert len(given) == (0 if every else 7 * SHAPE.layers - plain)
     own = next(p.dtype for p in loaded.model.parameters() if p.dim() == 1)
     theirs = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=own).eval().requires_grad_(False)
     made = LinearFormat(dtype)
