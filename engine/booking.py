@@ -289,12 +289,20 @@ class Booking:
     def device_lost(self, job: Job, items: Iterable[WorkItem], message: str) -> None:
         """Put the items back and pause the job: its device does not answer (FAULTS 28)."""
         with self.lock:
-            back = [i for i in items if i.document in job.documents]
-            job.ready.add(back)
-            for item in back:
-                job.change(item.document, state=str(State.WAITING), lane=-1)
+            self.put_back(job, items)
             job.status, job.message = "paused", message
             job.clock(running=False)
+
+    def put_back(self, job: Job, items: Iterable[WorkItem]) -> None:
+        """Let items wait again that a lane took and cannot compute; the documents that have ended meanwhile stay so."""
+        with self.lock:
+            running = str(State.RUNNING)
+            back = [
+                i for i in items if i.document in job.documents and job.documents[i.document].record.state == running
+            ]
+            job.ready.add(back)
+            for number in {item.document for item in back}:
+                job.change(number, state=str(State.WAITING), lane=-1)
 
     def encoded_back(self, lane: int, work: Batch, seconds: float, steps: int) -> None:
         """Close a batch whose items have all been booked."""

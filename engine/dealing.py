@@ -36,6 +36,9 @@ AHEAD = 4
 """Documents that are made ready to be written about, in slots of all lanes: enough to choose the longest from, and the
 first answers do not wait until a large pile is read."""
 
+ENDED = "ended"
+"""The activity of a lane that is gone before its generation is over."""
+
 BACKLOG = 20_000
 """Rows that may wait for the disk before lanes wait too."""
 
@@ -46,7 +49,10 @@ class Dealing(Booking):
     def __init__(self, journal: Journal) -> None:
         """Book into ``journal``; no lanes are open yet."""
         super().__init__(journal)
-        self._generation = 0
+        self.generation = 0
+        """Counts how often lanes were opened or closed; what an older one's lanes say is not heard."""
+        self.gone = ""
+        """Why no lane is left, though some were opened; empty while there are any."""
         self._budget = 0
         self._slots = 0
         self._padded = False
@@ -61,16 +67,17 @@ class Dealing(Booking):
         ``verb`` is ``encode`` or ``write``: what lanes over the loaded model can do, and so the jobs they take.
         """
         with self.lock:
-            self._generation += 1
+            self.generation += 1
             self._budget, self._padded, self._slots, self._verb = budget, padded, slots, verb
             self.lanes = [LaneMeter(device, room=slots) for _ in range(count)]
+            self.gone = ""
             for job in self.jobs.values():
                 if job.status in LIVE and job.task is not None and (reason := self.mismatch(job.task)):
                     job.status, job.message = "paused", reason
                     job.clock(running=False)
             self.settled.notify_all()
             self.work.notify_all()
-            return self._generation
+            return self.generation
 
     def mismatch(self, task: Task) -> str:
         """Return why the open lanes cannot do ``task``; empty when they can."""
@@ -85,7 +92,25 @@ class Dealing(Booking):
     def close_lanes(self) -> None:
         """Make every lane end after what it is doing."""
         with self.lock:
-            self._generation += 1
+            self.generation += 1
+            self.work.notify_all()
+
+    def lane_ended(self, lane: int, generation: int, why: str) -> None:
+        """Count on ``lane`` no more: it ended unexpectedly. Jobs pause when it was the last one; they would wait forever."""
+        with self.lock:
+            if generation != self.generation:
+                return
+            meter = self.lanes[lane]
+            meter.activity, meter.room, meter.held, meter.coming = ENDED, 0, 0, 0
+            if all(meter.activity == ENDED for meter in self.lanes):
+                self.gone = (
+                    f"No lane is left, the last one ended unexpectedly: {why}. Start the engine again and resume."
+                )
+                for job in self.jobs.values():
+                    if job.status in LIVE:
+                        job.status, job.message = "paused", self.gone
+                        job.clock(running=False)
+                self.settled.notify_all()
             self.work.notify_all()
 
     # ------------------------------------------------------------------------------------------------------ what comes next
@@ -96,7 +121,7 @@ class Dealing(Booking):
         that there is nothing for it now.
         """
         with self.lock:
-            while generation == self._generation:
+            while generation == self.generation:
                 self.lanes[lane].room, self.lanes[lane].held = room, held
                 found = self._next(lane) or (self._next_count() if wait else None)
                 if found is not None:

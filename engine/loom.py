@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from engine import machine
@@ -179,7 +180,7 @@ class Loom:
             loops = self._encoding_loops(self._loaded)
         else:
             loops = self._writing_loops(self._loaded)
-        self._pool = LanePool(loops, self._lane_broke)
+        self._pool = LanePool(loops, partial(self._lane_broke, self.runner.generation))
 
     def _encoding_loops(self, loaded: LoadedModel) -> list[Callable[[], None]]:
         from engine.lanes.lane import Lane
@@ -209,7 +210,8 @@ class Loom:
             for index in range(plan.lanes)
         ]
 
-    def _lane_broke(self, error: BaseException) -> None:
+    def _lane_broke(self, generation: int, index: int, error: BaseException) -> None:
+        self.runner.lane_ended(index, generation, f"{type(error).__name__}: {error}")
         self._notify("error", f"A lane ended unexpectedly: {error}. Start the engine again to get it back.")
 
     def _stop_lanes(self, seconds: float = 30.0) -> None:

@@ -106,7 +106,7 @@ class Runner(Dealing):
         with self.lock:
             if job.stop.asked:
                 job.stop = Stop()
-            job.status, job.message = "queued", ""
+            job.status, job.message = ("paused", self.gone) if self.gone else ("queued", "")
             self.kept_in(job).update_job(
                 job.id, status=job.status, task=job.task_name, settings=job.settings, priority=job.priority
             )

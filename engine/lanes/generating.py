@@ -79,25 +79,35 @@ class GeneratingLane:
         torch.set_num_threads(self._threads)
         tokenizer = self._loaded.tokenizer.copy()
         generator = self._make_generator(tokenizer)
-        with torch.inference_mode():
-            while True:
-                room = self._slots - len(generator)
-                if room > 0:
-                    held = sum(len(one.item.ids) for one in self._open.values())
-                    work = self._runner.take(self._index, self._generation, room=room, held=held, wait=not self._open)
-                    if work is None and not self._open:
-                        return
-                    if isinstance(work, Prepare):
-                        self._prepare(work, tokenizer)
-                        continue
-                    if isinstance(work, Count):
-                        count_documents(self._runner, self._index, work, tokenizer)
-                        continue
-                    if isinstance(work, Batch):
-                        self._admit(work, generator)
-                        continue
-                if self._open:
-                    self._step(generator)
+        try:
+            with torch.inference_mode():
+                self._work(tokenizer, generator)
+        finally:  # what an error that belongs to no document leaves open waits for another lane
+            for one in self._open.values():
+                if not one.work.stop.asked:
+                    self._runner.put_back(one.work.job, [one.item])
+                self._close(one)
+            self._open.clear()
+
+    def _work(self, tokenizer: LaneTokenizer, generator: Generator | BatchGenerator) -> None:
+        while True:
+            room = self._slots - len(generator)
+            if room > 0:
+                held = sum(len(one.item.ids) for one in self._open.values())
+                work = self._runner.take(self._index, self._generation, room=room, held=held, wait=not self._open)
+                if work is None and not self._open:
+                    return
+                if isinstance(work, Prepare):
+                    self._prepare(work, tokenizer)
+                    continue
+                if isinstance(work, Count):
+                    count_documents(self._runner, self._index, work, tokenizer)
+                    continue
+                if isinstance(work, Batch):
+                    self._admit(work, generator)
+                    continue
+            if self._open:
+                self._step(generator)
 
     def _make_generator(self, tokenizer: LaneTokenizer) -> Generator | BatchGenerator:
         loaded = self._loaded

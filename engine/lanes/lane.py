@@ -62,6 +62,11 @@ class Lane:
                     steps = 0
                     try:
                         steps = self._encode(work.job, work.stop, work.items, encoder)
+                    except Exception as error:
+                        # Nothing that a document can be blamed for, but nobody will bring these back.
+                        for number in {item.document for item in work.items}:
+                            self._runner.failed(work.job, number, f"its lane ended: {said(error)}", 0.0)
+                        raise
                     finally:
                         self._runner.encoded_back(self._index, work, time.perf_counter() - begin, steps)
 

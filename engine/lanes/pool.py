@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from PySide6.QtCore import QRunnable, QThreadPool
 
@@ -36,23 +37,23 @@ class LanePool:
     New threads would make OpenMP build new worker teams and leak the old ones, so threads never expire (law 4).
     """
 
-    def __init__(self, loops: Sequence[Callable[[], None]], broke: Callable[[BaseException], None]) -> None:
-        """Start every loop on a thread; ``broke`` is called on that thread if a loop ends with an error."""
+    def __init__(self, loops: Sequence[Callable[[], None]], broke: Callable[[int, BaseException], None]) -> None:
+        """Start every loop on a thread; ``broke`` is called there with its index if a loop ends with an error."""
         self._broke = broke
         self._alive = len(loops)
         self._change = threading.Condition()
         self._pool = QThreadPool()
         self._pool.setExpiryTimeout(-1)
         self._pool.setMaxThreadCount(max(1, len(loops)))
-        for loop in loops:
-            self._pool.start(_LaneRunnable(loop, self._ended))
+        for index, loop in enumerate(loops):
+            self._pool.start(_LaneRunnable(loop, partial(self._ended, index)))
 
-    def _ended(self, problem: BaseException | None) -> None:
+    def _ended(self, index: int, problem: BaseException | None) -> None:
         with self._change:
             self._alive -= 1
             self._change.notify_all()
         if problem is not None:
-            self._broke(problem)
+            self._broke(index, problem)
 
     def wait(self, seconds: float) -> bool:
         """Wait until every loop has ended; False when ``seconds`` were not enough."""

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from concurrent.futures import Future
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -106,7 +107,9 @@ class StubLoom(Loom):
         self.runner.use_model("stub/float32")
         self.runner.stub_texts = {}
         generation = self.runner.open_lanes(LANES, "cpu", budget=BUDGET)
-        self._pool = LanePool([StubLane(i, generation, self.runner).run for i in range(LANES)], self._lane_broke)
+        self._pool = LanePool(
+            [StubLane(i, generation, self.runner).run for i in range(LANES)], partial(self._lane_broke, generation)
+        )
         self.model = ModelState(status="ready", folder=folder, name="stub")
         return SimpleNamespace(**vars(facts))
 
