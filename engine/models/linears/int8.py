@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.models.linears.int8_kernels import LEVELS, Int8Kernels, Int8Operator, over_rows
+from engine.models.linears.int8_kernels import LEVELS, Int8Kernels, Int8Operator, over_rows, takes_rows_of
 from engine.models.linears.row import FewRow
 from engine.models.linears.rows import quantise_few, shared_rows
 from engine.models.linears.stand_in import stand_in
@@ -79,7 +79,7 @@ class Int8Linear(torch.nn.Module):
         self._kernels = kernels
         self._levels = kernels.levels
         # Held in tuples so that Module does not register them: a packed layout cannot be moved, cast or saved.
-        keeps = not kernels.levels or (kernels.few and keep_both)
+        keeps = not kernels.levels or (kernels.few and keep_both and takes_rows_of(self.in_features))
         fills = kernels.levels > 0 and kernels.gap(self.out_features, self.in_features) > 0
         self._packed: tuple[Int8Operator, ...] = ()
         if fills and (output or keep_both):

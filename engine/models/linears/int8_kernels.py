@@ -46,6 +46,9 @@ _FAR = 12
 """Weights that the operators for one row are timed over: 48 MB, more than most caches hold."""
 
 
+_WHOLE_BLOCK = 32
+"""Inputs of weights that the operator over plain rows is given come to a multiple of this."""
+
 _BLOCK = 512
 """Inputs that FBGEMM lays out together. The last block of a weight is as long in memory, but what is missing in it is
 left out of the reading, and the processor's prefetching stumbles over every such gap (896 inputs, from memory: one row
@@ -224,8 +227,20 @@ def _exact(kind: type[OneDnn | Fbgemm], levels: int) -> bool:
     return True
 
 
+def takes_rows_of(inputs: int) -> bool:
+    """Tell whether ``over_rows`` can be given rows of so many numbers.
+
+    It reads whole blocks, and behind the last row whatever lies there: with AVX-512 16 numbers, with AVX2 8 (measured:
+    wrong products, or the end of the process).
+    """
+    return inputs % _WHOLE_BLOCK == 0
+
+
 def over_rows(rows: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """Return bfloat16 ``rows`` ``[n, in]`` times plain rows of an int8 ``weight`` and its bfloat16 ``scale``."""
+    """Return bfloat16 ``rows`` ``[n, in]`` times plain rows of an int8 ``weight`` and its bfloat16 ``scale``.
+
+    Only for inputs that ``takes_rows_of``.
+    """
     # The operator refuses rows that lie otherwise, and some families turn theirs: state-space models, convolutions.
     return torch.ops.aten._weight_int8pack_mm(rows.contiguous(), weight, scale)  # noqa: SLF001 - see the docstring
 

@@ -374,3 +374,16 @@ def test_rows_may_lie_in_memory_as_they_like(name, dtype, layout):
         assert torch.equal(there, x)
         # A row alone may round where many do not; what the rows say is the same.
         assert error(made(there), made(x)) < (1e-5 if dtype is torch.float32 else 0.01)
+
+
+@pytest.mark.parametrize("inputs", [24, 31, 72, 100])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_inputs_that_fill_no_whole_block_are_right_too(variant, inputs):
+    linear = plain(48, inputs, seed=inputs)
+    made = Int8Linear(linear.weight, linear.bias, VARIANTS[variant], keep_both=True)
+    # The operator over plain rows would read what lies behind the last of them, and may end the process.
+    assert variant == "no operator" or made.kernels.few == (VARIANTS[variant].few and inputs % 32 == 0)
+    for count in (1, 2, 5, 40):
+        x = torch.randn(count, inputs)
+        assert error(made(x), linear.double()(x.double())) < 0.04
+        linear.float()
