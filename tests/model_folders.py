@@ -41,7 +41,24 @@ FAMILIES = (
 )
 """Families that ``make_folder`` makes."""
 
-_WORDPIECE = ("bert", "distilbert", "mpnet", "modernbert", "albert", "electra", "nomic_bert")
+OTHERS: dict[str, dict[str, Any]] = {
+    "gpt2": {},
+    "bart": {"encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64},
+    "ctrl": {"dff": 64},
+    "gptj": {"rotary_dim": 4},
+    "deberta": {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "type_vocab_size": 2},
+    "fnet": {"type_vocab_size": 2},
+    "embedding_gemma2_text": {
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "global_head_dim": 16,
+        "sliding_window": 11,
+        "hidden_size_per_layer_input": 8,
+    },
+}
+"""Families that ``make_folder`` makes too, each odd in a way of its own, with what their configurations need more."""
+
+_WORDPIECE = ("bert", "distilbert", "mpnet", "modernbert", "albert", "electra", "nomic_bert", *OTHERS)
 _BERT = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]", "unk": "[UNK]", "mask": "[MASK]"}
 _ROBERTA = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
 _MARKS = {
@@ -134,6 +151,8 @@ def make_config(family: str, vocabulary: Vocabulary, *, hidden: int, layers: int
         # Far larger than in training, so that random weights still tell texts apart.
         "initializer_range": 0.2,
     }
+    if family in OTHERS:
+        return transformers.AutoConfig.for_model(family, **plain, **OTHERS[family])
     ends: dict[str, Any] = {}
     if "cls" in vocabulary.marks:
         ends = {"bos_token_id": vocabulary.id("cls"), "eos_token_id": vocabulary.id("sep")}

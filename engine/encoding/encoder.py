@@ -11,6 +11,7 @@ import torch
 
 from engine.encoding.attention import Layout, running
 from engine.encoding.pooling import finish, pool
+from engine.models.load import vocabulary_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,8 +63,8 @@ def packed_forward(
         "input_ids": row,
         "position_ids": (layout.position + loaded.position_offset)[None],
     }
-    if loaded.token_types:
-        inputs["token_type_ids"] = torch.zeros_like(row)
+    if loaded.token_types is not None:
+        inputs["token_type_ids"] = _types_of(row, loaded.token_types)
     with running(layout, loaded.kernel, cancelled):
         output = loaded.model(**inputs, **loaded.extra_inputs)
     return output.last_hidden_state[0], layout
@@ -75,7 +76,7 @@ def padded_forward(
     """Return token vectors ``[total_tokens, hidden]`` and their layout, from a batch padded on the right."""
     longest = max(len(one) for one in ids)
     # Some tokenizers pad with a mark that has no row in the embedding; what is masked may be any token.
-    rows = int(loaded.model.get_input_embeddings().weight.shape[0])
+    rows = vocabulary_of(loaded.model)
     pad = loaded.tokenizer.pad_id if 0 <= loaded.tokenizer.pad_id < rows else 0
     batch = np.full((len(ids), longest), pad, np.int64)
     mask = np.zeros((len(ids), longest), np.int64)
@@ -87,11 +88,19 @@ def padded_forward(
         "input_ids": torch.from_numpy(batch).to(loaded.device),
         "attention_mask": real,
     }
-    if loaded.token_types:
-        inputs["token_type_ids"] = torch.zeros_like(inputs["input_ids"])
+    if loaded.token_types is not None:
+        inputs["token_type_ids"] = _types_of(inputs["input_ids"], loaded.token_types)
     with running(None, None, cancelled):
         hidden = loaded.model(**inputs, **loaded.extra_inputs).last_hidden_state
     return hidden[real.bool()], Layout([len(one) for one in ids], loaded.device)
+
+
+def _types_of(ids: torch.Tensor, types: dict[int, int]) -> torch.Tensor:
+    """Return the type of each token: 0 for all but those in ``types``."""
+    made = torch.zeros_like(ids)
+    for token, kind in types.items():
+        made[ids == token] = kind
+    return made
 
 
 def forward_accepts(model: torch.nn.Module, name: str) -> bool:

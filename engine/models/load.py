@@ -52,7 +52,8 @@ class LoadedModel:
     mode: str = "padded"
     note: str = ""
     position_offset: int = 0
-    token_types: bool = False
+    token_types: dict[int, int] | None = None
+    """Types of tokens, where not 0; None where the model is given none."""
     kernel: Kernel | None = None
     dense: tuple[DenseWeights, ...] = ()
     extra_inputs: dict[str, Any] = field(default_factory=dict)
@@ -96,11 +97,24 @@ def load(
     Raises ModelError, naming the file and what to do, when the folder cannot be used or memory does not suffice, and
     Cancelled soon after ``cancelled`` answers true. Never reaches for the network.
     """
+    resolved = machine.resolve_dtype(dtype, device)
     with _loading:
-        return _load(folder, dtype, device, progress, cancelled)
+        try:
+            return _load(folder, resolved, device, progress, cancelled)
+        except _DoesNotRunError as error:
+            if dtype != "auto" or resolved == "float32":
+                raise
+            log.warning("%s", error)
+        loaded = _load(folder, "float32", device, progress, cancelled)
+        loaded.note = f"{loaded.note}; " * bool(loaded.note) + f"runs in float32: the family does not run in {resolved}"
+        return loaded
 
 
-def _load(folder: str, dtype: str, device: str, progress: Progress, cancelled: Callable[[], bool]) -> LoadedModel:
+class _DoesNotRunError(ModelError):
+    """A model that was read, and cannot compute in its number format."""
+
+
+def _load(folder: str, resolved: str, device: str, progress: Progress, cancelled: Callable[[], bool]) -> LoadedModel:
     def stage(name: str, share: float) -> None:
         if cancelled():
             raise Cancelled("The load was cancelled.")
@@ -111,7 +125,6 @@ def _load(folder: str, dtype: str, device: str, progress: Progress, cancelled: C
     if "embed" not in facts.tasks:
         raise ModelError(f"{facts.name} makes no text vectors ({facts.kind}); choose an embedding model.")
     pipeline = read_pipeline(folder)
-    resolved = machine.resolve_dtype(dtype, device)
     stage("starting torch and transformers", 0.05)
     import torch
 
@@ -134,15 +147,36 @@ def _load(folder: str, dtype: str, device: str, progress: Progress, cancelled: C
     loaded.dense = _load_dense(pipeline, place)
     from engine.models.settle import settle
 
-    settle(loaded, lambda share: stage("checking how it runs best", 0.85 + 0.15 * share))
+    try:
+        settle(loaded, lambda share: stage("checking how it runs best", 0.85 + 0.15 * share))
+    except torch.OutOfMemoryError as error:
+        raise ModelError(f"{facts.name} does not fit into the memory of {device}: {error}") from error
+    except (RuntimeError, TypeError, ValueError) as error:
+        other = "" if resolved == "float32" else " Choose float32, or another model."
+        raise _DoesNotRunError(f"{facts.name} was read and does not run in {resolved} ({error}).{other}") from error
     gc.collect(0)
     progress("ready", 1.0)
     return loaded
 
 
 def _choose_class(transformers: Any, config: Any) -> Any:
+    if not config.is_encoder_decoder:
+        return transformers.AutoModel
     # Encoder-decoders embed with their encoder alone, as sentence-transformers has it.
-    return transformers.AutoModelForTextEncoding if config.is_encoder_decoder else transformers.AutoModel
+    if type(config) not in transformers.MODEL_FOR_TEXT_ENCODING_MAPPING:
+        raise ModelError(
+            f"A model of the family {config.model_type} writes text; its encoder alone, which would make vectors, cannot "
+            "be had. Choose an embedding model."
+        )
+    return transformers.AutoModelForTextEncoding
+
+
+def vocabulary_of(model: Any) -> int:
+    """Return how many tokens a model has vectors for; 256 where it has none and takes characters (CANINE)."""
+    try:
+        return int(model.get_input_embeddings().weight.shape[0])
+    except (NotImplementedError, AttributeError):
+        return 256
 
 
 def check_memory(facts: ModelFacts, dtype: str, device: str) -> None:
@@ -182,7 +216,7 @@ def probe_lengths(window: int, longest: int) -> list[int]:
 def probe_texts(loaded: LoadedModel, lengths: list[int]) -> list[np.ndarray]:
     """Return random token ids of these lengths, with the model's special tokens around them (seeded)."""
     random = np.random.default_rng(20)
-    vocabulary = int(loaded.model.get_input_embeddings().weight.shape[0])
+    vocabulary = vocabulary_of(loaded.model)
     prefix, suffix = loaded.tokenizer.prefix, loaded.tokenizer.suffix
     result = []
     for length in lengths:

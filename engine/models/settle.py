@@ -8,7 +8,7 @@ or asks its attention for more than we do, is found here and runs in a slower mo
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -53,7 +53,7 @@ def settle(loaded: LoadedModel, progress: Callable[[float], None]) -> None:
 
 
 def _settle(loaded: LoadedModel, progress: Callable[[float], None]) -> None:
-    loaded.token_types = forward_accepts(loaded.model, "token_type_ids") and _has_token_types(loaded)
+    loaded.token_types = _token_types(loaded)
     window = int(_largest_window(loaded.model.config))
     texts = probe_texts(loaded, probe_lengths(window, loaded.pipeline.max_tokens))
     reference = [padded_forward(loaded, [one])[0].float() for one in texts]
@@ -78,14 +78,31 @@ def _settle(loaded: LoadedModel, progress: Callable[[float], None]) -> None:
         loaded.mode, loaded.note = "single", f"runs one text at a time: {problem}; and a batch changes its answers"
 
 
-def _has_token_types(loaded: LoadedModel) -> bool:
-    return getattr(loaded.model.config, "type_vocab_size", 1) != 0
+def _token_types(loaded: LoadedModel) -> dict[int, int] | None:
+    """Return the types that the model is to be given, as its tokenizer makes them; None for none.
+
+    GPT-2 and its relatives take types too, and add the vector of token 0 where they are given zeros.
+    """
+    if not forward_accepts(loaded.model, "token_type_ids"):
+        return None
+    if loaded.tokenizer.types is None and getattr(loaded.model.config, "type_vocab_size", 0):
+        return {}  # what the model would take itself, but only for as many tokens as a text may have
+    return loaded.tokenizer.types
 
 
 def _largest_window(config: object) -> int:
     """Return the config's sliding window in tokens (the whole of it), 0 where attention is full everywhere."""
-    sizes = [getattr(config, name, None) for name in ("sliding_window", "local_attention")]
-    return max((s for s in sizes if isinstance(s, int) and 0 < s < 100_000), default=0)
+    sizes = [*_said(config, "sliding_window"), *_said(config, "local_attention")]
+    return max((size for size in sizes if 0 < size < 100_000), default=0)
+
+
+def _said(config: Any, name: str) -> list[int]:
+    """Return the whole numbers that a config says under ``name``: several where its layers differ, or none."""
+    try:
+        found = [getattr(config, name, None)]
+    except RuntimeError:  # transformers refuses to name one for all layers
+        found = [getattr(layer, name, None) for layer in config.per_layer_config]
+    return [value for value in found if isinstance(value, int)]
 
 
 def _error(hidden: torch.Tensor, reference: list[torch.Tensor], layout: attention.Layout) -> float:
@@ -158,11 +175,10 @@ def _try_packed_linears(loaded: LoadedModel, texts: list[np.ndarray], reference:
 def _best_kernel(loaded: LoadedModel) -> attention.Kernel:
     """Time the attention kernels on texts of ordinary lengths and return the quickest."""
     config = loaded.model.config
-    heads = int(getattr(config, "num_attention_heads", 0) or 0)
-    hidden = int(getattr(config, "hidden_size", 0) or 0)
+    heads, hidden = (max(_said(config, name), default=0) for name in ("num_attention_heads", "hidden_size"))
     if heads < 1 or hidden < heads:
         return attention.sdpa_kernel
-    width = int(getattr(config, "head_dim", None) or hidden // heads)
+    width = max(_said(config, "head_dim"), default=0) or hidden // heads
     lengths = sorted(
         (min(n, loaded.pipeline.max_tokens) for n in (120, 90, 61, 57, 49, 44, 37, 30, 24, 17)), reverse=True
     )

@@ -54,7 +54,8 @@ class LaneTokenizer:
         if self._fast is not None:
             self._fast.no_truncation()
             self._fast.no_padding()
-        bare, full = self._plain("a"), list(tokenizer("a", add_special_tokens=True)["input_ids"])
+        whole = tokenizer("a", add_special_tokens=True)
+        bare, full = self._plain("a"), list(whole["input_ids"])
         place = next((i for i in range(len(full) - len(bare) + 1) if full[i : i + len(bare)] == bare), None)
         if place is None:  # a template that changes the text itself: keep it whole in front
             place = len(full) - len(bare)
@@ -62,6 +63,11 @@ class LaneTokenizer:
         """Special tokens in front of a text, such as [CLS]."""
         self.suffix = np.array(full[place + len(bare) :], np.int32)
         """Special tokens behind a text, such as [SEP]."""
+        types = whole.get("token_type_ids")
+        self.types: dict[int, int] | None = (
+            None if types is None else {i: t for i, t in zip(full, types, strict=True) if t}
+        )
+        """Token types of special tokens other than 0 (2 of [CLS] in a few families); None where models are given none."""
         unknown = getattr(tokenizer, "unk_token_id", None)
         self.unknown_id = -1 if unknown is None else int(unknown)
         self.limit = getattr(tokenizer, "model_max_length", None)

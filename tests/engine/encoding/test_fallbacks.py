@@ -16,6 +16,7 @@ from engine.encoding.attention import (
     running,
     sdpa_kernel,
 )
+from engine.errors import ModelError
 from engine.models import load as load_module
 from engine.models import settle
 from engine.models.linears import packed
@@ -201,3 +202,20 @@ def test_random_probe_texts_carry_the_models_marks(starter_engine):
     assert text[0] == loaded.tokenizer.prefix[0]
     assert text[-1] == loaded.tokenizer.suffix[-1]
     assert len(text) == 9
+
+
+def test_a_family_that_does_not_run_in_bf16_runs_in_float32_or_says_so(fresh_engine, tmp_path, monkeypatch):
+    folder = make_folder(tmp_path, "deberta")
+    engine = fresh_engine()
+    with pytest.raises(ModelError, match=r"does not run in bf16 .* Choose float32"):
+        engine.open_model(folder, "bf16").result(60)
+    monkeypatch.setattr("engine.machine.cpu_has_fast_bf16", lambda: True)
+    engine.open_model(folder, "auto").result(60)
+    assert engine.loaded.dtype == "float32"
+    assert expect_padded(engine, folder).note.endswith("runs in float32: the family does not run in bf16")
+
+
+def test_an_encoder_decoder_without_an_encoder_of_its_own_is_refused_in_a_sentence(fresh_engine, tmp_path):
+    folder = make_folder(tmp_path, "bart")
+    with pytest.raises(ModelError, match=r"family bart writes text.*Choose an embedding model\.$"):
+        fresh_engine().open_model(folder, "float32").result(60)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from model_folders import FAMILIES, make_folder
+from model_folders import FAMILIES, OTHERS, change_json, make_folder, read_json, write_json
 from oracle import TEXTS, cosines, engine_vectors, oracle_vectors
 
 from engine.engine import Engine
@@ -31,6 +31,34 @@ def test_vectors_equal_sentence_transformers(engine, tmp_path, family):
         ours = engine_vectors(engine, [*TEXTS, LONG], on_overflow="head")
         assert cosines(expected, ours).min() >= limit
         assert engine.loaded.mode == ("padded" if family == "mpnet" else "packed"), engine.loaded.note
+
+
+@pytest.mark.parametrize("family", [family for family in OTHERS if family != "bart"])
+def test_vectors_of_odd_families_equal_sentence_transformers(engine, tmp_path, family):
+    folder = make_folder(tmp_path, family)
+    # Text by text: FNet mixes those of a batch, padding and all.
+    expected = np.concatenate([oracle_vectors(folder, [text]) for text in TEXTS])
+    engine.open_model(folder, "float32").result(60)
+    assert cosines(expected, engine_vectors(engine, TEXTS)).min() >= 0.9999
+
+
+@pytest.mark.parametrize("types", [None, 0, 1])
+def test_token_types_are_those_that_the_tokenizer_makes(engine, tmp_path, types):
+    folder = make_folder(tmp_path, "bert")
+    if types is not None:
+        change_json(
+            folder, "tokenizer_config.json", model_input_names=["input_ids", "token_type_ids", "attention_mask"]
+        )
+        tokenizer = read_json(folder, "tokenizer.json")
+        for piece in tokenizer["post_processor"]["single"]:
+            if "SpecialToken" in piece:
+                piece["SpecialToken"]["type_id"] = types
+        write_json(folder, "tokenizer.json", tokenizer)
+    expected = oracle_vectors(folder, TEXTS)
+    engine.open_model(folder, "float32").result(60)
+    assert engine.loaded.mode == "packed"
+    assert set(engine.loaded.token_types.values()) == ({1} if types else set())
+    assert cosines(expected, engine_vectors(engine, TEXTS)).min() >= 0.9999
 
 
 @pytest.mark.parametrize(
