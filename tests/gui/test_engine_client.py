@@ -96,8 +96,8 @@ def test_commands_given_while_it_restarts_reach_the_next_engine(qtbot, make_clie
     hello, states, replies = Recorder(client.hello), Recorder(client.state_changed), []
     client.start()
     wait_for(qtbot, lambda: hello.heard)
-    os.kill(client.pid, signal.SIGKILL)
-    wait_for(qtbot, lambda: client.state == EngineState.RESTARTING)
+    with qtbot.waitSignal(client.died, timeout=WAIT):
+        os.kill(client.pid, signal.SIGKILL)
     client.send(ListModels, replies.append)
     wait_for(qtbot, lambda: replies)
     assert replies[0].ok
@@ -111,8 +111,8 @@ def test_a_new_engine_is_told_the_plan_and_the_model_again(qtbot, make_client):
     client.send(SetPlan, plan=Plan("cpu", 3, 2, "float32"))
     client.send(OpenModel, folder="starter")
     wait_for(qtbot, lambda: pictures.heard and pictures.heard[-1].model.status == "ready")
-    os.kill(client.pid, signal.SIGKILL)
-    wait_for(qtbot, lambda: client.state == EngineState.RESTARTING)
+    with qtbot.waitSignal(client.died, timeout=WAIT):
+        os.kill(client.pid, signal.SIGKILL)
     pictures.heard.clear()
     wait_for(qtbot, lambda: pictures.heard and pictures.heard[-1].model.status == "ready")
     assert pictures.heard[-1].plan.lanes == 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import warnings
@@ -12,7 +11,7 @@ from pathlib import Path
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QWidget
-from window_helpers import Recorder, press, wait_for
+from window_helpers import Recorder, end_engine, press, wait_for
 
 from gui.main_window import MainWindow
 from gui.tables.pile_table import Column
@@ -264,8 +263,7 @@ def test_a_killed_engine_comes_back_with_the_pile_and_the_job_goes_on(qtbot, mak
 
 def test_an_engine_that_lost_the_pile_is_told_its_name_again_and_can_be_filled(qtbot, make_window):
     window = filled(qtbot, make_window)
-    os.kill(window.session.client.pid, signal.SIGKILL)
-    wait_for(qtbot, lambda: window.session.client.state == "restarting")
+    end_engine(qtbot, window)
     wait_for(qtbot, lambda: window.session.model.status == "ready" and window.session.client.state == "ready")
     drop(window, "/another")
     wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 20)

@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
     QTabWidget,
     QWidget,
 )
-from window_helpers import wait_for
+from window_helpers import end_engine, wait_for
 
 from gui.tables.pile_table import Column
 
@@ -216,11 +216,7 @@ def test_dialogs_and_questions(qtbot, window):
 
 
 def test_engine_trouble(qtbot, window):
-    import os
-    import signal
-
-    os.kill(window.session.client.pid, signal.SIGKILL)
-    wait_for(qtbot, lambda: window.session.client.state == "restarting")
+    end_engine(qtbot, window)
     check(window)
     wait_for(qtbot, lambda: window.session.model.status == "ready" and window.session.client.state == "ready")
     window.session.open_model("/models/broken")

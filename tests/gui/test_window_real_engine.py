@@ -18,7 +18,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox
 from test_main_window import counts, drop
-from window_helpers import Recorder, press, wait_for
+from window_helpers import Recorder, end_engine, press, wait_for
 
 from gui.engine_process import Patience, engine_command
 from gui.main_window import MainWindow
@@ -247,8 +247,7 @@ def test_the_logs_hold_no_text_of_a_document(qtbot, window, folder, tmp_path, mo
         wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 13)
         window.start()
         wait_for(qtbot, lambda: status(window) == "finished")
-        os.kill(window.session.client.pid, signal.SIGTERM)
-        wait_for(qtbot, lambda: window.session.client.state == "restarting")
+        end_engine(qtbot, window, signal.SIGTERM)
     finally:
         for logger in (root, engine_log):
             for handler in [h for h in logger.handlers if isinstance(h, logging.handlers.RotatingFileHandler)]:

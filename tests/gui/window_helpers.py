@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +33,12 @@ def wait_for(qtbot, condition: Callable[[], object]) -> None:
     qtbot.waitUntil(lambda: bool(condition()), timeout=WAIT)
 
 
+def end_engine(qtbot, window: MainWindow, how: signal.Signals = signal.SIGKILL) -> None:
+    """End the window's engine from outside and wait until the window has noticed; soon after it starts another."""
+    with qtbot.waitSignal(window.session.client.died, timeout=WAIT):
+        os.kill(window.session.client.pid, how)
+
+
 def press(box: QMessageBox, word: str) -> None:
     """Press the button of a question whose text holds ``word``, with or without its mnemonic."""
     next(button for button in box.buttons() if word in (button.text(), button.text().replace("&", ""))).click()
@@ -42,5 +50,5 @@ class Recorder(QObject):
     def __init__(self, *signals) -> None:
         super().__init__()
         self.heard: list = []
-        for signal in signals:
-            signal.connect(lambda *args: self.heard.append(args[0] if len(args) == 1 else args))
+        for one in signals:
+            one.connect(lambda *args: self.heard.append(args[0] if len(args) == 1 else args))
