@@ -10,6 +10,7 @@ for 256 (AVX2 and AVX-512).
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import statistics
@@ -151,8 +152,9 @@ def is_right(made: HalfLinear, weight: torch.Tensor) -> bool:
     return True
 
 
+@functools.cache
 def halving_pays() -> bool:
-    """Tell whether the product over 16 bits works here, and takes no more time than the usual one, timed in turns."""
+    """Tell whether the product over 16 bits works here, and takes no more time than the usual one; timed once a process."""
     if not fbgemm.available():
         return False
     generator = torch.Generator().manual_seed(0)

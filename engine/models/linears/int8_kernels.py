@@ -10,6 +10,7 @@ The operators are private to PyTorch or on their way out of it; ``Int8Kernels.fi
 
 from __future__ import annotations
 
+import functools
 import logging
 import statistics
 from dataclasses import dataclass
@@ -165,8 +166,9 @@ class Int8Kernels:
     filling: bool = False
 
     @staticmethod
+    @functools.cache
     def find() -> Int8Kernels:
-        """Try the operators on numbers that overflow where anything can, and time them."""
+        """Try the operators on numbers that overflow where anything can, and time them; once in a process."""
         exact = {n: [kind for kind in (OneDnn, Fbgemm) if _exact(kind, n)] for n in (127, 63)}
         levels = next((n for n, kinds in exact.items() if kinds), 0)
         if not levels:

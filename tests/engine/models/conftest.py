@@ -5,6 +5,9 @@ import shutil
 import pytest
 from model_folders import make_bert
 
+from engine.models.linears.half import halving_pays
+from engine.models.linears.int8_kernels import Int8Kernels
+
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
@@ -24,3 +27,16 @@ def copy(made, tmp_path):
         return shutil.copytree(made[name], tmp_path / "my-model")
 
     return make
+
+
+@pytest.fixture
+def tried_anew():
+    """Let what is tried once in a process be tried again, now and after the test."""
+
+    def forget():
+        Int8Kernels.find.cache_clear()
+        halving_pays.cache_clear()
+
+    forget()
+    yield
+    forget()

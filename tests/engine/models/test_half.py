@@ -129,6 +129,7 @@ def test_float32_takes_16_bits_for_weights_that_fit_only(monkeypatch):
 
 
 @needs_fbgemm
+@pytest.mark.usefixtures("tried_anew")
 def test_a_product_that_is_wrong_is_not_used(monkeypatch, caplog):
     monkeypatch.setattr("engine.models.linears.format.halving_pays", lambda: True)
     right = fbgemm.half_product
@@ -139,6 +140,7 @@ def test_a_product_that_is_wrong_is_not_used(monkeypatch, caplog):
     assert not half.halving_pays()
 
 
+@pytest.mark.usefixtures("tried_anew")
 def test_without_the_operator_float32_stays_as_it_is(monkeypatch):
     def missing(*_):
         raise RuntimeError("no such operator")

@@ -159,12 +159,14 @@ def test_few_rows_become_the_same_whole_numbers(levels, dtype):
     assert torch.equal(most, largest)
 
 
+@pytest.mark.usefixtures("tried_anew")
 def test_an_operator_that_overflows_is_found_out(monkeypatch):
     monkeypatch.setattr(int8_kernels, "_product", lambda rows, *_: torch.full((rows.shape[0], 64), 32767.0))
     monkeypatch.setattr(fbgemm, "int8_product", lambda rows, *_: torch.full((rows.shape[0], 64), 32767.0))
     assert Int8Kernels.find() == Int8Kernels(0, few=False)
 
 
+@pytest.mark.usefixtures("tried_anew")
 def test_without_the_operators_int8_and_int4_still_work(monkeypatch):
     def missing(*_):
         raise RuntimeError("no such operator")
