@@ -48,6 +48,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "gptj": {"rotary_dim": 4},
     "deberta": {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "type_vocab_size": 2},
     "fnet": {"type_vocab_size": 2},
+    "xlnet": {"d_inner": 64, "d_head": 8, "max_position_embeddings": None},
     "embedding_gemma2_text": {
         "num_key_value_heads": 2,
         "head_dim": 8,
@@ -152,7 +153,8 @@ def make_config(family: str, vocabulary: Vocabulary, *, hidden: int, layers: int
         "initializer_range": 0.2,
     }
     if family in OTHERS:
-        return transformers.AutoConfig.for_model(family, **plain, **OTHERS[family])
+        options = {key: value for key, value in {**plain, **OTHERS[family]}.items() if value is not None}
+        return transformers.AutoConfig.for_model(family, **options)
     ends: dict[str, Any] = {}
     if "cls" in vocabulary.marks:
         ends = {"bos_token_id": vocabulary.id("cls"), "eos_token_id": vocabulary.id("sep")}

@@ -14,6 +14,7 @@ import numpy as np
 from engine import machine
 from engine.errors import Cancelled, ModelError
 from engine.models.folder import require
+from engine.models.number_format import PROBLEMS, DoesNotRunError, in_one_that_runs
 from engine.models.pipeline import EmbeddingPipeline, read_pipeline
 from engine.models.pretrained import read_tokenizer, read_weights
 from engine.models.tokenizer import LaneTokenizer
@@ -97,21 +98,12 @@ def load(
     Raises ModelError, naming the file and what to do, when the folder cannot be used or memory does not suffice, and
     Cancelled soon after ``cancelled`` answers true. Never reaches for the network.
     """
-    resolved = machine.resolve_dtype(dtype, device)
     with _loading:
-        try:
-            return _load(folder, resolved, device, progress, cancelled)
-        except _DoesNotRunError as error:
-            if dtype != "auto" or resolved == "float32":
-                raise
-            log.warning("%s", error)
-        loaded = _load(folder, "float32", device, progress, cancelled)
-        loaded.note = f"{loaded.note}; " * bool(loaded.note) + f"runs in float32: the family does not run in {resolved}"
-        return loaded
-
-
-class _DoesNotRunError(ModelError):
-    """A model that was read, and cannot compute in its number format."""
+        loaded, remark = in_one_that_runs(
+            dtype, device, lambda resolved: _load(folder, resolved, device, progress, cancelled)
+        )
+    loaded.note = "; ".join(filter(None, (loaded.note, remark)))
+    return loaded
 
 
 def _load(folder: str, resolved: str, device: str, progress: Progress, cancelled: Callable[[], bool]) -> LoadedModel:
@@ -151,9 +143,8 @@ def _load(folder: str, resolved: str, device: str, progress: Progress, cancelled
         settle(loaded, lambda share: stage("checking how it runs best", 0.85 + 0.15 * share))
     except torch.OutOfMemoryError as error:
         raise ModelError(f"{facts.name} does not fit into the memory of {device}: {error}") from error
-    except (RuntimeError, TypeError, ValueError) as error:
-        other = "" if resolved == "float32" else " Choose float32, or another model."
-        raise _DoesNotRunError(f"{facts.name} was read and does not run in {resolved} ({error}).{other}") from error
+    except PROBLEMS as error:
+        raise DoesNotRunError(facts, resolved, error) from error
     gc.collect(0)
     progress("ready", 1.0)
     return loaded

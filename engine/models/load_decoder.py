@@ -14,6 +14,7 @@ from engine.lanes.plan import QUANTISED
 from engine.models.folder import require
 from engine.models.linears.packed import best_time
 from engine.models.load import Progress, check_memory
+from engine.models.number_format import PROBLEMS, DoesNotRunError, in_one_that_runs
 from engine.models.pretrained import read_tokenizer, read_weights
 from engine.models.tokenizer import LaneTokenizer
 
@@ -45,6 +46,7 @@ class LoadedDecoder:
     device: torch.device
     generation: Mode
     max_tokens: int
+    remark: str = ""
     packed_linears: int = 0
     overhead: float = 0.0
     token_time: float = 0.0
@@ -61,8 +63,9 @@ class LoadedDecoder:
 
     @property
     def note(self) -> str:
-        """Why it does not run over slots; empty where it does."""
-        return f"runs in batches: {self.generation.reason}" if self.generation.reason else ""
+        """Why it does not run over slots, or not in the format that is fast; empty where it does."""
+        reason = self.generation.reason
+        return "; ".join(filter(None, (f"runs in batches: {reason}" if reason else "", self.remark)))
 
     def lane_limit(self) -> int:
         """Return how many lanes the GIL feeds: step time / GIL-held time per step, at 256 tokens a step (law 13)."""
@@ -80,7 +83,14 @@ def load_decoder(
     cancelled: Callable[[], bool] = lambda: False,
 ) -> LoadedDecoder:
     """Load the text generator in ``folder`` for lanes on ``device``; raises ModelError or Cancelled as ``load`` does."""
+    loaded, remark = in_one_that_runs(
+        dtype, device, lambda resolved: _load(folder, resolved, device, progress, cancelled)
+    )
+    loaded.remark = remark
+    return loaded
 
+
+def _load(folder: str, resolved: str, device: str, progress: Progress, cancelled: Callable[[], bool]) -> LoadedDecoder:
     def stage(name: str, share: float) -> None:
         if cancelled():
             raise Cancelled("The load was cancelled.")
@@ -90,7 +100,6 @@ def load_decoder(
     facts = require(folder)
     if "generate" not in facts.tasks:
         raise ModelError(f"{facts.name} writes no text ({facts.kind}); choose a text generator.")
-    resolved = machine.resolve_dtype(dtype, device)
     check_memory(facts, resolved, device)
     stage("starting torch and transformers", 0.05)
     import torch
@@ -98,19 +107,15 @@ def load_decoder(
     place = torch.device(device)
     stage("reading the tokenizer", 0.15)
     tokenizer = read_tokenizer(facts, folder)
-    model, packed = _read(facts, folder, resolved, place, stage)
+    model, packed, problem = _read(facts, folder, resolved, place, stage)
     stage("checking how it runs best", 0.8)
     from engine.generation.gates import choose_mode
 
+    mode = choose_mode(model, rounded=resolved in QUANTISED)
+    if problem is not None and mode.kind != "slots":
+        raise DoesNotRunError(facts, resolved, problem) from problem
     loaded = LoadedDecoder(
-        facts,
-        model,
-        tokenizer,
-        resolved,
-        place,
-        choose_mode(model, rounded=resolved in QUANTISED),
-        _longest(model, tokenizer),
-        packed,
+        facts, model, tokenizer, resolved, place, mode, _longest(model, tokenizer), packed_linears=packed
     )
     stage("measuring", 0.95)
     _measure(loaded)
@@ -121,8 +126,8 @@ def load_decoder(
 
 def _read(
     facts: ModelFacts, folder: str, resolved: str, place: torch.device, stage: Callable[[str, float], None]
-) -> tuple[Any, int]:
-    """Return the model with its weights in their format, and how many linears were replaced.
+) -> tuple[Any, int, Exception | None]:
+    """Return the model with its weights in their format, how many linears were replaced, and why it writes nothing.
 
     Read once more where the family computes with a replaced linear's weight itself. Raises ModelError for a model whose
     numbers are none.
@@ -136,7 +141,8 @@ def _read(
     while True:
         model, linears = _read_once(facts, folder, resolved, place, plain, stage)
         logits: list[torch.Tensor] = []
-        used = looked_into(model, functools.partial(_write_a_little, model, logits))
+        problems: list[Exception] = []
+        used = looked_into(model, functools.partial(_write_a_little, model, logits, problems))
         if used <= plain:
             break
         log.info("%s computes with the weights of %d linears itself; read again", facts.name, len(used))
@@ -147,13 +153,14 @@ def _read(
             f"{facts.name} computes numbers that are none (NaN) as {resolved}. Choose float32; if it was that, the "
             f"weights are damaged: download the model again. (Folder: {folder})"
         )
+    problem = problems[0] if problems else None
     if linears is None:
-        return model, 0
+        return model, 0, problem
     with torch.no_grad():
         fuse(model)
         join(model, rounded=resolved in QUANTISED)
     machine.give_memory_back()
-    return model, linears.replaced
+    return model, linears.replaced, problem
 
 
 def _read_once(
@@ -187,8 +194,8 @@ def _read_once(
     return model, linears
 
 
-def _write_a_little(model: Any, logits: list[torch.Tensor]) -> None:
-    """Add the logits of two tokens to ``logits``; a model that does not get so far is for the gates to judge."""
+def _write_a_little(model: Any, logits: list[torch.Tensor], problems: list[Exception]) -> None:
+    """Add the logits of two tokens to ``logits``, or to ``problems`` why there are none; slots may do without."""
     import torch
 
     from engine.generation.fallback import first_logits
@@ -196,8 +203,9 @@ def _write_a_little(model: Any, logits: list[torch.Tensor]) -> None:
     try:
         with torch.inference_mode():
             logits.extend(first_logits(model))
-    except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
+    except PROBLEMS as error:
         log.warning("%s does not write two tokens: %s", type(model).__name__, error)
+        problems.append(error)
 
 
 def _settle(model: Any, linears: LinearFormat) -> None:

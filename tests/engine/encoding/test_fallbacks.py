@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from machine_can import need_packing
 from model_folders import make_folder
 from oracle import TEXTS, cosines, engine_vectors, oracle_vectors
 
@@ -123,10 +124,8 @@ def test_a_packed_linear_agrees_with_the_plain_one(dtype):
     torch.manual_seed(1)
     plain = torch.nn.Linear(96, 160).to(dtype).requires_grad_(False)
     rows = torch.randn(3, 7, 96).to(dtype)
-    try:
-        ours = packed.PackedLinear(plain.weight, plain.bias)
-    except RuntimeError as error:
-        pytest.fail(f"this build of torch has no packed linears: {error}")
+    need_packing(dtype)
+    ours = packed.PackedLinear(plain.weight, plain.bias)
     torch.testing.assert_close(ours(rows), plain(rows), rtol=2e-2, atol=2e-2)
 
 
@@ -202,17 +201,6 @@ def test_random_probe_texts_carry_the_models_marks(starter_engine):
     assert text[0] == loaded.tokenizer.prefix[0]
     assert text[-1] == loaded.tokenizer.suffix[-1]
     assert len(text) == 9
-
-
-def test_a_family_that_does_not_run_in_bf16_runs_in_float32_or_says_so(fresh_engine, tmp_path, monkeypatch):
-    folder = make_folder(tmp_path, "deberta")
-    engine = fresh_engine()
-    with pytest.raises(ModelError, match=r"does not run in bf16 .* Choose float32"):
-        engine.open_model(folder, "bf16").result(60)
-    monkeypatch.setattr("engine.machine.cpu_has_fast_bf16", lambda: True)
-    engine.open_model(folder, "auto").result(60)
-    assert engine.loaded.dtype == "float32"
-    assert expect_padded(engine, folder).note.endswith("runs in float32: the family does not run in bf16")
 
 
 def test_an_encoder_decoder_without_an_encoder_of_its_own_is_refused_in_a_sentence(fresh_engine, tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from machine_can import need_packing
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import linear
 
@@ -55,6 +56,8 @@ def test_a_packed_weight_that_is_computed_with_gets_its_numbers_back(monkeypatch
 @pytest.mark.parametrize("dtype", ["float32", "bf16", "int8", "int4"])
 @pytest.mark.parametrize("family", ["mamba", "falcon_mamba"])
 def test_a_family_that_computes_with_its_weights_is_read_with_those_as_they_are(family, dtype, tmp_path, monkeypatch):
+    if dtype == "bf16":
+        need_packing(torch.bfloat16)
     monkeypatch.setattr(number_format, "packing_pays", lambda _weight: True)
     folder = str(decoder_models.folder(family, tmp_path / family))
     loaded = load_decoder(folder, dtype=dtype)

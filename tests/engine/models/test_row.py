@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 import torch
+from machine_can import need_packing
 
 from engine.models.linears import fbgemm, int4, int8_kernels
 from engine.models.linears.half import HalfLinear, HalfWeight
@@ -42,6 +43,7 @@ def make(name, outputs, inputs, dtype, *, biased):
     if name == "plain":
         return linear
     if name in ("packed", "swish"):
+        need_packing(dtype)
         made = PackedLinear(linear.weight, linear.bias)
         made.after = ("swish", "") if name == "swish" else ("none", "")
         return made
