@@ -289,20 +289,24 @@ class Booking:
     def device_lost(self, job: Job, items: Iterable[WorkItem], message: str) -> None:
         """Put the items back and pause the job: its device does not answer (FAULTS 28)."""
         with self.lock:
-            self.put_back(job, items)
+            back = [i for i in items if i.document in job.documents]
+            job.ready.add(back)
+            for item in back:
+                job.change(item.document, state=str(State.WAITING), lane=-1)
             job.status, job.message = "paused", message
             job.clock(running=False)
 
-    def put_back(self, job: Job, items: Iterable[WorkItem]) -> None:
-        """Let items wait again that a lane took and cannot compute; the documents that have ended meanwhile stay so."""
+    def given_up(self, lane: int, left: Sequence[tuple[Batch, WorkItem]]) -> None:
+        """Let what a lane that ends had in work wait again; a document of which another lane has a part goes on running."""
         with self.lock:
-            running = str(State.RUNNING)
-            back = [
-                i for i in items if i.document in job.documents and job.documents[i.document].record.state == running
-            ]
-            job.ready.add(back)
-            for number in {item.document for item in back}:
-                job.change(number, state=str(State.WAITING), lane=-1)
+            back = [(work.job, item) for work, item in left if not work.stop.asked and _runs(work.job, item.document)]
+            for job, item in back:  # before the batches are closed: a job with nothing left would end
+                job.ready.add([item])
+            for work in {id(work): work for work, _ in left}.values():
+                self.encoded_back(lane, work, 0.0, 0)
+            for job, item in back:
+                if item.document not in job.in_lanes and _runs(job, item.document):
+                    job.change(item.document, state=str(State.WAITING), lane=-1)
 
     def encoded_back(self, lane: int, work: Batch, seconds: float, steps: int) -> None:
         """Close a batch whose items have all been booked."""
@@ -379,6 +383,11 @@ class Booking:
 
 UNKNOWN_LIMIT = 0.1
 """Share of unknown tokens above which a row warns (law 12)."""
+
+
+def _runs(job: Job, number: int) -> bool:
+    document = job.documents.get(number)
+    return document is not None and document.record.state == State.RUNNING
 
 
 def warning(note: str, record: Record) -> str:

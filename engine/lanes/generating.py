@@ -83,10 +83,7 @@ class GeneratingLane:
             with torch.inference_mode():
                 self._work(tokenizer, generator)
         finally:  # what an error that belongs to no document leaves open waits for another lane
-            for one in self._open.values():
-                if not one.work.stop.asked:
-                    self._runner.put_back(one.work.job, [one.item])
-                self._close(one)
+            self._runner.given_up(self._index, [(one.work, one.item) for one in self._open.values()])
             self._open.clear()
 
     def _work(self, tokenizer: LaneTokenizer, generator: Generator | BatchGenerator) -> None:

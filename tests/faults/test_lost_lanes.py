@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 from model_folders import make_folder
@@ -60,6 +61,36 @@ def test_what_a_lane_had_in_work_goes_to_another(engine, monkeypatch):
     assert engine.journal.counts("job")["done"] == len(TEXTS)
     assert snapshot.lanes[1].documents == 0
     assert snapshot.lanes[0].documents == len(TEXTS)
+
+
+def test_parts_of_one_document_that_two_lanes_have_come_together(engine, monkeypatch):
+    both = threading.Barrier(2)
+    run_step = GeneratingLane._step
+    hear = GeneratingLane._hear
+    met: set[int] = set()
+
+    def step(self, generator):
+        if self._index not in met:
+            met.add(self._index)
+            both.wait(60)  # both have parts of it
+        run_step(self, generator)
+
+    def heard(self, events):
+        if self._index == 1:
+            raise RuntimeError("nobody expects this")
+        hear(self, events)
+
+    monkeypatch.setattr(GeneratingLane, "_step", step)
+    monkeypatch.setattr(GeneratingLane, "_hear", heard)
+    long = " ".join(f"word{n}" for n in range(600))
+    engine.create_job("job", "letters")
+    engine.add_texts("job", [("long.txt", long)]).result(30)
+    engine.submit("job", "generate", PROMPT)
+    assert engine.wait("job", 60)
+    ((record, result),) = engine.journal.results("job")
+    assert record.state == "done"
+    assert result.value["parts"] > 2
+    assert engine.snapshot().lanes[1].activity == "ended"
 
 
 def test_a_lane_that_is_gone_is_left_no_share(tmp_path, folder, monkeypatch):
