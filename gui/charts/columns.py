@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 STEP = 0.2
@@ -17,8 +15,6 @@ STEP = 0.2
 
 COUNT = 300
 """Columns that are kept: the last 60 s."""
-
-_ROW_WITH_GAP = 4  # pixels of a row from which on rows are told apart by a gap
 
 
 class Columns:
@@ -105,18 +101,3 @@ def _mean(codes: NDArray[np.uint8], axis: int) -> NDArray[np.uint8]:
     known = np.count_nonzero(codes, axis=axis)
     total = codes.sum(axis=axis, dtype=np.uint32)
     return np.where(known > 0, np.rint(total / np.maximum(known, 1)), 0).astype(np.uint8)
-
-
-def pixel_rows(rows: int, breaks: Sequence[int], pixels: int) -> NDArray[np.intp]:
-    """Return for each of ``pixels`` lines the row that it shows, or -1 for the gaps between rows.
-
-    ``breaks`` are rows that begin a group and get a wider gap above them.
-    """
-    edges = np.rint(np.linspace(0, pixels, rows + 1)).astype(np.intp)
-    lines = np.repeat(np.arange(rows, dtype=np.intp), np.diff(edges))
-    if pixels >= rows * _ROW_WITH_GAP:
-        lines[edges[1:-1]] = -1
-        for row in breaks:
-            if 0 < row < rows:
-                lines[edges[row] - 1] = -1
-    return lines

@@ -13,6 +13,8 @@ from gui.charts.columns import Columns
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from engine.metrics.snapshot import ThreadTime
 
 ENGINE = "engine"
@@ -43,7 +45,7 @@ class _Process:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One thread on show: ``rank`` counts within its group from 0; ``busy`` is its share of a core now, -1 unknown."""
+    """One thread: ``rank`` counts the rows of its group from 0; ``busy`` is its share of a core now, -1 unknown."""
 
     process: str
     group: str
@@ -118,32 +120,40 @@ class CpuRows:
         """Return the CPU seconds that all threads of ``process`` were charged with since the first feed."""
         return self._processes[process].charged
 
-    def rows(self) -> tuple[list[Row], int]:
-        """Return the threads worth a row, in the order of display, and how many quiet ones were left out.
+    def rows(self) -> tuple[list[Row], list[Row]]:
+        """Return the threads of the lanes that are worth a row of their own, and all others, each in order.
 
-        The first thread of each lane, and those that carry the pile (main, journal, reader), always have a row; others
-        have one while they did something in the last minute. Threads that are gone leave with their last trace.
+        The first thread of each lane always has a row, its further ones while they did something in the last minute.
+        Threads that are gone leave with their last trace.
         """
         peaks = self.columns.codes.max(axis=1)
         recent = self.columns.codes[:, -5:]
-        shown: list[Row] = []
-        quiet = 0
+        own: list[Row] = []
+        others: list[Row] = []
         for process, state in self._processes.items():
             for tid in [t for t, thread in state.threads.items() if not thread.alive and peaks[thread.slot] < _ACTIVE]:
                 self._free_slot(state.threads.pop(tid).slot)
             ranks: dict[str, int] = {}
             for tid, thread in sorted(state.threads.items()):
-                first = thread.alive and thread.group not in ranks and _carries(thread.group)
-                if not first and peaks[thread.slot] < _ACTIVE:
-                    quiet += 1
-                    continue
-                rank = ranks[thread.group] = ranks.get(thread.group, -1) + 1
+                lane = process == ENGINE and lane_of(thread.group) >= 0
+                first = thread.alive and thread.group not in ranks
+                wanted = lane and (first or peaks[thread.slot] >= _ACTIVE)
+                rank = 0
+                if wanted:
+                    rank = ranks[thread.group] = ranks.get(thread.group, -1) + 1
                 codes = recent[thread.slot]
                 known = codes[codes > 0]
                 busy = (float(known.mean()) - 1.0) / 254.0 if len(known) and thread.alive else -1.0
-                shown.append(Row(process, thread.group, rank, tid, thread.slot, busy))
-        shown.sort(key=_order)
-        return shown, quiet
+                (own if wanted else others).append(Row(process, thread.group, rank, tid, thread.slot, busy))
+        own.sort(key=_order)
+        others.sort(key=_order)
+        return own, others
+
+    def added(self, rows: Sequence[Row]) -> NDArray[np.uint8]:
+        """Return the columns of ``rows`` added up: more than a whole core together counts as one."""
+        codes = self.columns.codes[[row.slot for row in rows]]
+        total = np.maximum(codes.astype(np.int32) - 1, 0).sum(axis=0)
+        return np.where((codes > 0).any(axis=0), 1 + np.minimum(total, 254), 0).astype(np.uint8)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -177,10 +187,6 @@ def lane_of(group: str) -> int:
     """Return the number of a lane's group, -1 for any other."""
     head, _, tail = group.partition(" ")
     return int(tail) if head == "lane" and tail.isdigit() else -1
-
-
-def _carries(group: str) -> bool:
-    return group in _GROUPS or lane_of(group) >= 0
 
 
 def _order(row: Row) -> tuple[bool, int, str, int, int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PySide6.QtGui import QBrush, QColor
 
+from gui.charts.bands import Band
 from gui.charts.card import Caption, ChartCard, Entry
 from gui.charts.columns import Columns, pick_columns
 from gui.charts.labels import percentage
@@ -74,13 +75,12 @@ class LaneTimeline(ChartCard):
         factor = max(1, -(-codes.shape[1] // width))
         picked, excess = pick_columns(codes, factor, self._columns.newest)
         step = self._columns.step
-        self._strip.show_codes(picked, (), step * factor, step * excess)
+        bands = [Band(name, begins=True) for name in self._names()]
+        self._strip.show_rows(bands, picked, step * factor, step * excess)
 
     def tell(self) -> None:
         """Bring legend, labels and text twin up to date; meant for once a second."""
-        lanes = self._lanes
-        names = [self.tr("lane {number}").format(number=lane.index) for lane in lanes]
-        self._strip.set_labels(names, begins=range(len(names)))
+        lanes, names = self._lanes, self._names()
         counts = np.bincount(self._columns.codes[: len(lanes)].ravel(), minlength=len(ACTIVITIES) + 1)[1:]
         total = int(counts.sum())
         shares = {name: count / total for name, count in zip(ACTIVITIES, counts.tolist(), strict=True) if count}
@@ -99,6 +99,9 @@ class LaneTimeline(ChartCard):
             for name, lane in zip(names, lanes, strict=True)
         )
         self.describe("; ".join([*doing, self._caption.text()]))
+
+    def _names(self) -> list[str]:
+        return [self.tr("lane {number}").format(number=lane.index) for lane in self._lanes]
 
     def clear(self) -> None:
         """Forget everything."""

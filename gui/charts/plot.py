@@ -18,7 +18,7 @@ from gui.charts.colours import LIGHT, Colours
 from gui.charts.series import WINDOW
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -52,6 +52,7 @@ class Plot(pg.GraphicsView):
         self._times: tuple[str, str, str] = ("", "", "")
         self._now_axis = now_axis
         self._left = 0.0
+        self._head = 2.0
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setInteractive(False)
         self.setMouseTracking(False)
@@ -102,17 +103,24 @@ class Plot(pg.GraphicsView):
         """Let the value axis run from 0 to ``top``; a little more, so that no line is cut at the edges."""
         self.box.setYRange(-0.03 * top, 1.06 * top, padding=0.0)
 
-    def set_rows(self, count: int) -> None:
-        """Let the value axis run downwards from 0 to ``count``, for strips."""
+    def set_downwards(self) -> None:
+        """Let the value axis run downwards from 0 to 1, for strips."""
         self.box.invertY(b=True)
-        self.box.setYRange(0.0, float(max(count, 1)), padding=0.0)
-
-    def set_marks(self, marks: Sequence[Mark], lines: Sequence[float] = ()) -> None:
-        """Label the left side, and draw grid lines across at ``lines`` (data units)."""
-        if (tuple(marks), tuple(lines)) == (self._marks, self._lines):
-            return
-        self._marks, self._lines = tuple(marks), tuple(lines)
+        self.box.setYRange(0.0, 1.0, padding=0.0)
         self._place()
+
+    def set_head(self, height: float) -> None:
+        """Leave ``height`` pixels above the field of strips."""
+        if height != self._head:
+            self._head = height
+            self._place()
+
+    def set_marks(self, marks: Iterable[Mark], lines: Sequence[float] = ()) -> None:
+        """Label the left side, and draw grid lines across at ``lines`` (data units)."""
+        marks, lines = tuple(marks), tuple(lines)
+        if (marks, lines) != (self._marks, self._lines):
+            self._marks, self._lines = marks, lines
+            self._place()
 
     def set_left(self, width: float) -> None:
         """Leave ``width`` pixels for the labels at the left."""
@@ -127,7 +135,7 @@ class Plot(pg.GraphicsView):
     def _place(self) -> None:
         height = QFontMetricsF(self.font()).height()
         # the topmost label is centred on its line, and half of it needs room above the field
-        top = 2.0 if self.box.yInverted() else round(height / 2.0) - 1.0
+        top = self._head if self.box.yInverted() else round(height / 2.0) - 1.0
         bottom = height + 2.0 if self._now_axis else round(height / 2.0) - 1.0
         self.centralLayout.setContentsMargins(self._left, top, 3.0, bottom)
         self.centralLayout.activate()
@@ -159,8 +167,7 @@ class Plot(pg.GraphicsView):
     def _paint_marks(self, painter: QPainter, field: QRectF) -> None:
         height = QFontMetricsF(self.font()).height()
         for mark in self._marks:
-            top = max(0.0, self._y(mark.position) - height / 2.0)
-            box = QRectF(1.0, top, field.left() - _GAP - 1.0, height)
+            box = QRectF(1.0, self._y(mark.position) - height / 2.0, field.left() - _GAP - 1.0, height)
             painter.drawText(box, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), mark.value)
             painter.drawText(box, int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter), mark.text)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PySide6.QtGui import QBrush
 
+from gui.charts.bands import Band
 from gui.charts.card import Caption, ChartCard, Entry
 from gui.charts.colours import heat_gradient, heat_table
 from gui.charts.columns import fold_columns, fold_rows
@@ -26,14 +28,14 @@ _KEY = 36.0  # pixels of the key from cold to hot
 
 
 class ThreadHeat(ChartCard):
-    """One row an OS thread, grouped by lane and role, from CPU times that the operating system measured."""
+    """One row an OS thread of the lanes and one for all others, from CPU times that the operating system measured."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Make an empty chart."""
         super().__init__(parent)
         self.set_title(self.tr("Threads"), self.tr("CPU time of each, % of a core, last 60 s"))
         self._caption = Caption()
-        self._strip = Strip()
+        self._strip = Strip(widest=percentage(1.0))
         self._strip.set_times(self.tr("60 s"), self.tr("30 s"), self.tr("now"))
         self.body.addWidget(self._caption)
         self.body.addWidget(self._strip, 1)
@@ -49,8 +51,8 @@ class ThreadHeat(ChartCard):
             OTHER: self.tr("other"),
         }
         self._cpu = CpuRows()
-        self._rows: list[Row] = []
-        self._quiet = 0
+        self._own: list[Row] = []
+        self._others: list[Row] = []
         self._totals: dict[str, float] = {}
         self._cores = 1
         self.finish()
@@ -69,14 +71,16 @@ class ThreadHeat(ChartCard):
 
     def draw(self) -> None:
         """Paint the last minute."""
-        columns, rows = self._cpu.columns, self._rows
+        columns, own = self._cpu.columns, self._own
         height, width = self._strip.room()
-        codes = columns.codes[[row.slot for row in rows]] if rows else columns.codes[:0]
+        codes, folded = fold_rows(columns.codes[[row.slot for row in own]], int(height / _LEAST_ROW) - 1)
+        bands = [self._band(rank * folded, folded) for rank in range(len(codes))]
+        if self._others:
+            codes = np.concatenate([codes, self._cpu.added(self._others)[None]])
+            bands.append(Band(self._role(OTHER), self._value(self._others), begins=True))
         factor = max(1, -(-columns.count // width))
         codes, excess = fold_columns(codes, factor, columns.newest)
-        codes, folded = fold_rows(codes, int(height / _LEAST_ROW))
-        breaks = self._begins() if folded == 1 else []
-        self._strip.show_codes(codes, breaks, columns.step * factor, columns.step * excess)
+        self._strip.show_rows(bands, codes, columns.step * factor, columns.step * excess)
 
     def tell(self, totals: dict[str, float], cores: int) -> None:
         """Bring rows, labels and text twin up to date; meant for once a second.
@@ -85,15 +89,14 @@ class ThreadHeat(ChartCard):
         the machine has.
         """
         self._totals, self._cores = totals, cores
-        self._rows, self._quiet = self._cpu.rows()
-        names = [self._name(row) for row in self._rows]
-        values = [percentage(row.busy) if row.busy >= 0.0 else "" for row in self._rows]
-        roomy = self._strip.row_height(len(names)) >= self._strip.fontMetrics().height() - 3
-        widest = (percentage(1.0),) if roomy else ()
-        # Between labelled rows there are others when rows are low: a single value would stand for the wrong ones.
-        self._strip.set_labels(names, values if roomy else (), widest, sorted(self._begins(), key=self._weight))
+        before = self._own, bool(self._others)
+        self._own, self._others = self._cpu.rows()
+        if _rows(before[0]) != _rows(self._own) or before[1] != bool(self._others):
+            self.draw()  # a row that came or went is not left to the next change of colours
         self._caption.set_entries(*self._figures())
-        self.describe("; ".join([self._caption.text(), *self._busy_in_words()]))
+        twin = [self._caption.text(), *self._busy_in_words()]
+        self.describe("; ".join(twin))
+        self.setToolTip("\n".join(twin))
 
     def clear(self) -> None:
         """Forget everything."""
@@ -106,17 +109,15 @@ class ThreadHeat(ChartCard):
         self._strip.set_table(heat_table(self.colours.heat))
         self.tell(self._totals, self._cores)
 
-    def _begins(self) -> list[int]:
-        """Return the rows that are the first of their group."""
-        rows = self._rows
-        return [i for i in range(len(rows)) if not i or _group(rows[i]) != _group(rows[i - 1])]
+    def _band(self, first: int, count: int) -> Band:
+        """Return the label of the row that stands for ``count`` threads of lanes from ``first`` on."""
+        rows = self._own[first : first + count]
+        begins = not first or rows[0].group != self._own[first - 1].group
+        return Band(self._name(rows[0]), self._value(rows) if count == 1 else "", begins=begins)
 
-    def _weight(self, row: int) -> tuple[int, int]:
-        """Return what to sort by when there is no room for all names: lanes, the window, the engine's own, others."""
-        shown = self._rows[row]
-        if lane_of(shown.group) >= 0:
-            return 0, row
-        return (1 if shown.process == WINDOW and shown.group == "main" else 2), row
+    def _value(self, rows: Sequence[Row]) -> str:
+        known = [row.busy for row in rows if row.busy >= 0.0]
+        return percentage(sum(known)) if known else ""
 
     def _figures(self) -> list[Entry]:
         engine, window = self._totals.get(ENGINE, -1.0), self._totals.get(WINDOW, -1.0)
@@ -132,16 +133,29 @@ class ThreadHeat(ChartCard):
             figures.append(Entry(self.tr("window {share}").format(share=share)))
         key = QBrush(heat_gradient(self.colours.heat))
         figures.append(Entry(self.tr("0 to 100 %"), key, _KEY))
-        if self._quiet:
-            figures.append(Entry(self.tr("{number} quiet").format(number=number(self._quiet))))
         return figures
 
     def _busy_in_words(self) -> list[str]:
-        """Return the load of each group, its threads added up: a screen reader shall not read 128 rows."""
-        loads: dict[tuple[str, str], float] = {}
-        for row in self._rows:
-            loads[_group(row)] = loads.get(_group(row), 0.0) + max(0.0, row.busy)
-        return [f"{self._group_name(*group)} {percentage(load)}" for group, load in loads.items()]
+        """Return the load of each row and of what is folded into the last one.
+
+        The threads of a group are added up: a screen reader shall not read 128 rows.
+        """
+        words = [f"{name} {percentage(load)}" for name, load in self._loads(self._own)]
+        if self._others:
+            parts = [f"{name} {percentage(load)}" for name, load in self._loads(self._others) if load >= 0.005]
+            load = self._value(self._others) or percentage(0.0)
+            folded = self.tr("{other} {load} ({parts})").format(
+                other=self._role(OTHER), load=load, parts=", ".join(parts)
+            )
+            words.append(folded if parts else f"{self._role(OTHER)} {load}")
+        return words
+
+    def _loads(self, rows: Sequence[Row]) -> list[tuple[str, float]]:
+        loads: dict[str, float] = {}
+        for row in rows:
+            name = self._group_name(row.process, row.group)
+            loads[name] = loads.get(name, 0.0) + max(0.0, row.busy)
+        return list(loads.items())
 
     def _name(self, row: Row) -> str:
         name = self._group_name(row.process, row.group)
@@ -159,5 +173,5 @@ class ThreadHeat(ChartCard):
         return self._roles.get(group, group)
 
 
-def _group(row: Row) -> tuple[str, str]:
-    return row.process, row.group
+def _rows(rows: Sequence[Row]) -> list[tuple[int, int]]:
+    return [(row.tid, row.slot) for row in rows]

@@ -135,6 +135,14 @@ def test_a_lane_that_ended_or_a_silent_engine_has_no_data(shown):
     assert not columns[-40:].any()
 
 
+def test_the_labels_of_lanes_come_with_their_strips(shown):
+    chart = shown(LaneTimeline())
+    end = run_lanes(chart, 5.0, "encode")
+    chart.record(end, [lane(n, "encode") for n in range(3)])
+    chart.draw()
+    assert [m.text for m in chart._strip._marks] == ["lane 0", "lane 1", "lane 2"]
+
+
 def test_lanes_of_an_older_plan_leave_nothing_behind(shown):
     chart = shown(LaneTimeline())
     end = run_lanes(chart, 10.0, "encode", "encode", "encode")
@@ -178,7 +186,7 @@ def test_rows_are_labelled_with_lane_and_share(shown):
     assert [(m.text, m.value) for m in chart._strip._marks] == [
         ("lane 0", "50 %"),
         ("lane 0 ·2", "25 %"),
-        ("journal", "10 %"),
+        ("other", "10 %"),
     ]
 
 
@@ -193,12 +201,66 @@ def test_the_sum_is_said_in_cores_and_in_the_text_twin(shown):
     assert "% of a core" in chart.accessibleDescription()
 
 
-def test_threads_of_the_window_are_told_apart_from_the_engine_s(shown):
+def test_the_text_twin_says_what_is_folded(shown):
     chart = shown(ThreadHeat())
-    run_threads(chart, 5.0, {1: ("main", 0.5)})
-    run_threads(chart, 5.0, {1: ("main", 0.5), 2: ("other", 0.5)}, process=WINDOW, start=55.0)
+    for i in range(50):
+        chart.record(ENGINE, 50.0 + i * 0.1, [ThreadTime(1, "main", i * 0.025)])
+        chart.record(WINDOW, 50.0 + i * 0.1, [ThreadTime(1, "main", i * 0.05), ThreadTime(2, "other", 0.0)])
+        chart.advance(50.0 + i * 0.1)
     chart.tell({}, 2)
-    assert [m.text for m in chart._strip._marks] == ["main", "window", "window, other"]
+    assert [m.text for m in chart._strip._marks] == ["other"]
+    assert "other 75 % (main 25 %, window 50 %)" in chart.accessibleDescription()
+
+
+def ink(chart):
+    """Return the middles of the labels as they are painted, from the rows of pixels left of the field that have ink."""
+    strip = chart._strip
+    column = pixels(strip)[:, 1 : round(strip.field().left()) - 2].astype(int)
+    inked = (np.abs(column - column[0, 0]).sum(axis=2) > 120).any(axis=1)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], inked.astype(int), [0]])))
+    runs = [(begin, end) for begin, end in zip(edges[::2], edges[1::2], strict=True) if end - begin > 3]
+    return [(begin + end) / 2.0 for begin, end in runs]
+
+
+def bars(chart):
+    """Return the middles of the bars as they are painted, from the rows of pixels of the field that have colour."""
+    strip = chart._strip
+    field = strip.field()
+    grid = [round(field.width() * part) for part in (0.25, 0.5, 0.75)]
+    area = pixels(strip)[round(field.top()) : round(field.bottom()), round(field.left()) : round(field.right())]
+    area = np.delete(area.astype(int), [x + near for x in grid for near in (-1, 0, 1)], axis=1)
+    filled = (np.abs(area - QColor(chart.colours.field).getRgb()[:3]).sum(axis=2) > 20).any(axis=1)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], filled.astype(int), [0]]))) + round(field.top())
+    return [(begin + end) / 2.0 for begin, end in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def test_labels_stand_beside_their_bars_while_threads_come_and_go(shown):
+    # Lanes, helpers and other threads appear and end; drawing and wording come in the order of the live panel.
+    chart = shown(ThreadHeat(), height=260)
+    cpu: dict[int, float] = {}
+    now = 50.0
+    scenes = [
+        {1: "main"},
+        {1: "main", 10: "lane 0", 11: "lane 1"},
+        {1: "main", 10: "lane 0", 11: "lane 1", 12: "lane 1", 30: "loader", 31: "answers"},
+        {1: "main", 20: "lane 0", 21: "lane 1", 22: "lane 2", 31: "answers"},
+        {1: "main", 20: "lane 0", 31: "answers", 40: "reader", 41: "reader"},
+    ]
+    for scene in scenes:
+        for tick in range(75):
+            now += 0.1
+            for tid in scene:
+                cpu[tid] = cpu.get(tid, 0.0) + 0.1 * (0.9 if tid % 2 else 0.4)
+            chart.record(ENGINE, now, [ThreadTime(tid, group, cpu[tid]) for tid, group in scene.items()])
+            if chart.advance(now):
+                chart.draw()
+            if tick % 10 == 0:
+                chart.tell({ENGINE: 1.0, WINDOW: 0.1}, 2)
+            chart.grab()  # the window paints between two ticks
+            if tick % 10 == 5:
+                labels, rows = ink(chart), bars(chart)
+                assert len(labels) == len(rows)
+                assert labels == pytest.approx(rows, abs=3.0)
 
 
 def test_many_threads_fit_into_a_low_strip(shown):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gui.charts.columns import Columns, fold_columns, fold_rows, pick_columns, pixel_rows
+from gui.charts.columns import Columns, fold_columns, fold_rows, pick_columns
 
 
 def codes(rows):
@@ -79,19 +79,3 @@ def test_too_many_rows_are_averaged_in_neighbours():
     assert (folded.tolist(), factor) == ([[15], [40], [0]], 2)
     untouched, factor = fold_rows(codes([[1], [2]]), most=2)
     assert (untouched.tolist(), factor) == ([[1], [2]], 1)
-
-
-@given(st.integers(1, 128), st.integers(1, 400))
-def test_every_pixel_line_shows_a_row_or_a_gap_and_rows_keep_their_order(rows, pixels):
-    lines = pixel_rows(rows, [rows // 2], pixels)
-    assert len(lines) == pixels
-    shown = lines[lines >= 0]
-    assert (np.diff(shown) >= 0).all()
-    if pixels >= rows:
-        assert set(shown.tolist()) == set(range(rows))
-
-
-def test_groups_are_further_apart_than_rows():
-    lines = pixel_rows(4, [2], 40).tolist()
-    gaps = [i for i, row in enumerate(lines) if row < 0]
-    assert gaps == [10, 19, 20, 30]

@@ -115,12 +115,12 @@ def test_the_same_sample_twice_changes_nothing():
 def test_a_thread_that_ended_stays_until_its_last_trace_has_left():
     rows = CpuRows(Columns(count=20, step=STEP))
     clock = Clock(rows)
-    clock.run(2.0, {7: ("lane 0", 0.5), 1: ("main", 0.1)})
-    clock.run(2.0, {1: ("main", 0.1)})
+    clock.run(2.0, {7: ("lane 0", 0.5), 1: ("lane 1", 0.1)})
+    clock.run(2.0, {1: ("lane 1", 0.1)})
     assert [r.tid for r in rows.rows()[0]] == [7, 1]
-    clock.run(3.0, {1: ("main", 0.1)})
+    clock.run(3.0, {1: ("lane 1", 0.1)})
     assert [r.tid for r in rows.rows()[0]] == [1]
-    clock.run(2.0, {1: ("main", 0.1), 7: ("reader", 0.0)})
+    clock.run(2.0, {1: ("lane 1", 0.1), 7: ("lane 3", 0.0)})
     assert shares_of(rows, 7).max() == 0.0
 
 
@@ -135,33 +135,41 @@ def test_a_lane_s_next_thread_goes_on_in_the_row_of_the_one_that_ended():
     assert shares_of(rows, 21)[-1] == pytest.approx(0.25, abs=0.01)
 
 
-def test_quiet_threads_have_no_row_but_are_counted():
+def test_all_but_the_threads_of_lanes_are_folded_and_so_are_those_that_did_nothing():
     rows = CpuRows()
     shares = {1: ("main", 0.0), 2: ("lane 0", 0.0), 3: ("lane 0", 0.0), 4: ("other", 0.0), 5: ("outbox", 0.3)}
     Clock(rows).run(2.0, shares)
-    shown, quiet = rows.rows()
-    assert [r.tid for r in shown] == [2, 1, 5]
-    assert quiet == 2
+    own, others = rows.rows()
+    assert [r.tid for r in own] == [2]
+    assert sorted(r.tid for r in others) == [1, 3, 4, 5]
 
 
-def test_rows_are_ordered_by_lane_then_role_and_the_window_comes_last():
+def test_lanes_are_ordered_by_number_and_of_the_others_the_window_comes_last():
     rows = CpuRows()
     groups = ["other", "lane 10", "reader", "lane 2", "main", "journal", "lane 2", "walker"]
     Clock(rows).run(2.0, {tid: (group, 0.5) for tid, group in enumerate(groups, 1)})
     Clock(rows, now=22.0).run(2.0, {1: ("other", 0.5), 9: ("main", 0.5)}, process=WINDOW)
-    shown = [(r.process, r.group, r.rank) for r in rows.rows()[0]]
-    assert shown == [
-        (ENGINE, "lane 2", 0),
-        (ENGINE, "lane 2", 1),
-        (ENGINE, "lane 10", 0),
-        (ENGINE, "main", 0),
-        (ENGINE, "journal", 0),
-        (ENGINE, "reader", 0),
-        (ENGINE, "walker", 0),
-        (ENGINE, "other", 0),
-        (WINDOW, "main", 0),
-        (WINDOW, "other", 0),
+    own, others = rows.rows()
+    assert [(r.group, r.rank) for r in own] == [("lane 2", 0), ("lane 2", 1), ("lane 10", 0)]
+    assert [(r.process, r.group) for r in others] == [
+        (ENGINE, "main"),
+        (ENGINE, "journal"),
+        (ENGINE, "reader"),
+        (ENGINE, "walker"),
+        (ENGINE, "other"),
+        (WINDOW, "main"),
+        (WINDOW, "other"),
     ]
+
+
+def test_folded_threads_add_up_to_one_core_at_most():
+    rows = CpuRows()
+    Clock(rows).run(4.0, {1: ("main", 0.25), 2: ("journal", 0.5)})
+    added = rows.added(rows.rows()[1])
+    assert (added[-10:].astype(float) - 1) / 254 == pytest.approx(0.75, abs=0.01)
+    assert added[0] == 0
+    Clock(rows, now=24.0).run(4.0, {3: ("reader", 0.9), 2: ("journal", 0.5)})
+    assert rows.added(rows.rows()[1])[-1] == 255
 
 
 def test_a_hundred_threads_and_more_find_room():
@@ -175,6 +183,6 @@ def test_a_cleared_history_is_empty():
     rows = CpuRows()
     Clock(rows).run(2.0, {1: ("main", 0.5)})
     rows.clear()
-    assert rows.rows() == ([], 0)
+    assert rows.rows() == ([], [])
     assert not rows.columns.codes.any()
     assert rows.charged(ENGINE) == 0.0
