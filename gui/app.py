@@ -20,6 +20,7 @@ from gui.engine_client import EngineClient
 from gui.engine_process import Patience, engine_command
 from gui.english import English
 from gui.main_window import MainWindow
+from gui.peer import make_private
 from gui.session import Session
 from gui.settings import Settings
 from gui.single_instance import SingleInstance
@@ -109,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments[:1] == ["--engine-host"]:
         return _engine_host(arguments[1:])
     chosen = options(arguments)
-    os.makedirs(chosen.data_dir, exist_ok=True)
+    make_private(chosen.data_dir)
     app = QApplication.instance() or QApplication(sys.argv[:1])
     assert isinstance(app, QApplication)
     single = SingleInstance(chosen.data_dir)

@@ -22,7 +22,6 @@ from gui.awake import Awake
 from gui.collector import Collector
 from gui.job import Job
 from gui.panels.result_view import ResultView
-from gui.single_instance import SingleInstance
 from gui.theme import DARK, LIGHT, Colours
 from gui.widgets.chips import Chips
 from gui.widgets.facts import FactList
@@ -272,22 +271,6 @@ def test_no_time_left_is_named_when_it_means_nothing(theme):
 def test_an_empty_pile_has_no_share():
     assert progress.share(None) == 0
     assert progress.share(job("ready")) == 0
-
-
-# ---- one instance
-def test_the_second_of_a_folder_is_told_from_the_first_of_another(qtbot, tmp_path):
-    first, second, other = (SingleInstance(str(tmp_path / name)) for name in ("a", "a", "b"))
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir(exist_ok=True)
-    try:
-        assert first.claim()
-        assert not second.claim()
-        assert other.claim()
-        first.close()
-        assert second.claim()
-    finally:
-        for one in (first, second, other):
-            one.close()
 
 
 # ---- None, True, False
