@@ -231,17 +231,17 @@ def _run(options: argparse.Namespace, task: str, settings: dict[str, Any], paths
 def _models(options: argparse.Namespace) -> int:
     from engine.models.catalog import list_models
     from engine.models.folder import look
-    from engine.models.starter import starter_folder
+    from engine.models.place import model_place
 
     if options.look == "check" and options.quality:
         from engine.bench import quality
 
-        place = starter_folder() if options.folder == "starter" else options.folder
+        place = model_place(options.folder)
         found = quality.measure(place, lambda name: print(name, "...", file=sys.stderr))
         print(quality.report(place, found, as_json=options.json))
         return 0
     if options.look == "check":
-        facts = look(starter_folder() if options.folder == "starter" else options.folder)
+        facts = look(model_place(options.folder))
         if options.json:
             print(json.dumps(plain(facts), indent=2))
         else:

@@ -32,7 +32,7 @@ from engine.metrics.snapshot import Snapshot
 from engine.metrics.threads import name_this_thread
 from engine.models.catalog import list_models
 from engine.models.folder import look
-from engine.models.starter import starter_folder
+from engine.models.place import model_place
 from engine.painter import Painter
 from engine.recovery import recover
 from engine.runner import Runner
@@ -135,7 +135,7 @@ class Engine:
 
     def check_model(self, folder: str) -> Future[ModelFacts]:
         """Look into one folder without loading."""
-        return self._answers.submit(lambda: look(starter_folder() if folder == "starter" else folder))
+        return self._answers.submit(lambda: look(model_place(folder)))
 
     # ---------------------------------------------------------------------------------------------------------------- jobs
     def create_job(self, job: str, name: str = "", command: str = "") -> None:

@@ -97,6 +97,9 @@ class Host:
         self.grace = 2.0
         """Seconds that the end may take."""
         self.reason = ""
+        self.signalled = ""
+        """Set by a signal's handler, which may take no lock: it runs between any two steps of the main thread, which may
+        hold that very lock. ``serve`` looks at it."""
         self._handlers: dict[type, Callable[[Any], Any]] = {
             protocol.OpenModel: lambda c: self.engine.open_model(c.folder, c.dtype),
             protocol.CancelOpen: lambda _: self.engine.cancel_open(),
@@ -182,6 +185,9 @@ class Host:
     def serve(self) -> None:
         """Send a snapshot ten times a second until the end begins; runs on the main thread."""
         while not self.ending.wait(PERIOD):
+            if self.signalled:
+                self.end(self.signalled)
+                break
             if self.outbox.broken.is_set():
                 self.end("the window is gone")
                 break
@@ -292,8 +298,8 @@ def main(arguments: list[str] | None = None) -> int:
         outbox.drain(1.0)
         return 3
     host = Host(engine, outbox)
-    signal.signal(signal.SIGTERM, lambda *_: host.end("terminated"))
-    signal.signal(signal.SIGINT, lambda *_: host.end("interrupted"))
+    signal.signal(signal.SIGTERM, lambda *_: setattr(host, "signalled", "terminated"))
+    signal.signal(signal.SIGINT, lambda *_: setattr(host, "signalled", "interrupted"))
     outbox.send(
         protocol.Hello(
             protocol.VERSION,

@@ -19,8 +19,8 @@ from engine.lanes.plan import QUANTISED, Plan
 from engine.metrics.snapshot import ModelState
 from engine.metrics.threads import name_this_thread
 from engine.models.fingerprint import fingerprint
-from engine.models.folder import look
-from engine.models.starter import starter_folder
+from engine.models.folder import look, require
+from engine.models.place import model_place
 from engine.question import model_key
 
 if TYPE_CHECKING:
@@ -77,13 +77,13 @@ class Loom:
         try:
             if cancelled():
                 raise Cancelled("The load was cancelled.")
-            place = starter_folder() if folder == "starter" else folder
+            place = model_place(folder)
             self._unload()
+            facts = require(place)  # before anything of it is read for the fingerprint
             self.runner.use_model(model_key(fingerprint(place), self._plan.dtype if dtype == "auto" else dtype))
             self.model = ModelState(status="loading", folder=place, name=place.replace("\\", "/").rsplit("/", 1)[-1])
             wanted = self._plan.dtype if dtype == "auto" else dtype
-            if (facts := look(place)).usable:
-                _check_format(wanted, self._plan.device, writes="generate" in facts.tasks)
+            _check_format(wanted, self._plan.device, writes="generate" in facts.tasks)
             loaded = _load(place, dtype=wanted, device=self._plan.device, progress=progress, cancelled=cancelled)
         except Cancelled:
             self.model = ModelState(message="The load was cancelled.")

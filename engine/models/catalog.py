@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from engine.errors import Cancelled, ModelError
 from engine.models.folder import MARKERS, look
 from engine.models.json_file import read_json
+from engine.models.place import CACHED, folders_in, newest_snapshot
 from engine.models.starter import NAME, starter_folder
 from engine.protocol import ModelFacts
 
@@ -56,9 +57,9 @@ def cache_folder() -> str:
 
 def cached_models(hub: str) -> Iterator[str]:
     """Yield the newest snapshot folder of every model in a Hugging Face cache that has a model's files, by name."""
-    for name in sorted(_folders_in(hub), key=str.casefold):
-        if name.startswith("models--"):
-            snapshot = _snapshot(os.path.join(hub, name))
+    for name in sorted(folders_in(hub), key=str.casefold):
+        if name.startswith(CACHED):
+            snapshot = newest_snapshot(os.path.join(hub, name))
             if snapshot and _is_model(snapshot):
                 yield snapshot
 
@@ -99,11 +100,11 @@ def _below(top: str, cancelled: Callable[[], bool]) -> Iterator[str]:
         opened.add(real)
         if _is_model(folder) and (depth == 0 or _looks_like_model(folder)):
             yield folder
-        elif os.path.basename(folder).startswith("models--") and (snapshot := _snapshot(folder)):
+        elif os.path.basename(folder).startswith(CACHED) and (snapshot := newest_snapshot(folder)):
             if _is_model(snapshot):
                 yield snapshot
         elif depth < DEPTH:
-            names = sorted((n for n in _folders_in(folder) if not n.startswith(".")), key=str.casefold)
+            names = sorted((n for n in folders_in(folder) if not n.startswith(".")), key=str.casefold)
             waiting += [(os.path.join(folder, name), depth + 1) for name in names[: max(0, FOLDERS - len(waiting))]]
 
 
@@ -121,33 +122,3 @@ def _looks_like_model(folder: str) -> bool:
     except (OSError, ModelError):
         return False
     return isinstance(config, dict) and ("model_type" in config or "architectures" in config)
-
-
-def _snapshot(repository: str) -> str:
-    """Return the snapshot folder that ``refs/main`` names, else the one changed last, else an empty string."""
-    snapshots = os.path.join(repository, "snapshots")
-    try:
-        with open(os.path.join(repository, "refs", "main"), encoding="ascii") as file:
-            revision = file.read(200).strip()
-        if revision in _folders_in(snapshots):
-            return os.path.join(snapshots, revision)
-    except (OSError, ValueError):
-        pass
-    folders = [os.path.join(snapshots, name) for name in _folders_in(snapshots)]
-    return max(folders, key=_changed, default="")
-
-
-def _changed(path: str) -> float:
-    try:
-        return os.stat(path).st_mtime
-    except OSError:
-        return 0.0
-
-
-def _folders_in(folder: str) -> list[str]:
-    """Return the names of the folders in ``folder``, none where it cannot be listed."""
-    try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in entries if entry.is_dir()]
-    except (OSError, ValueError):
-        return []

@@ -67,6 +67,38 @@ def families() -> Families:
     )
 
 
+@cache
+def ties_by_default(model_type: str) -> bool | None:
+    """Return whether this type's output layer is its table of token vectors unless config.json says otherwise.
+
+    Read from the source text of its configuration; None where that does not say.
+    """
+    home = os.path.dirname(_folder())
+    for module in dict.fromkeys((model_type.replace("-", "_"), model_type.replace("-", "_").removesuffix("_text"))):
+        try:
+            with open(os.path.join(home, module, f"configuration_{module}.py"), encoding="utf-8") as file:
+                tree = ast.parse(file.read())
+        except (OSError, SyntaxError, ValueError):
+            continue
+        for statement in tree.body:
+            values = _constants(statement) if isinstance(statement, ast.ClassDef) else {}
+            if values.get("model_type") == model_type:
+                ties = values.get("tie_word_embeddings")
+                return ties if isinstance(ties, bool) else None
+    return None
+
+
+def _constants(kind: ast.ClassDef) -> dict[str, object]:
+    """Return the constants that a class's body gives to its names."""
+    found: dict[str, object] = {}
+    for statement in kind.body:
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
+        value = getattr(statement, "value", None)
+        if isinstance(target, ast.Name) and isinstance(value, ast.Constant):
+            found[target.id] = value.value
+    return found
+
+
 def _folder() -> str:
     """Return the folder of transformers' auto classes, or an empty string. A top-level find_spec imports nothing."""
     try:

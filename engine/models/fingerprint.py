@@ -6,7 +6,9 @@ import hashlib
 import os
 
 from engine.errors import HeddleError
-from engine.models.starter import starter_folder
+from engine.models.links import ENTRIES, Bounds
+from engine.models.place import model_place
+from engine.models.regular import open_regular, special
 
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".onnx", ".gguf", ".h5", ".msgpack")
 """Endings of files that are too large to be read for this."""
@@ -14,6 +16,8 @@ _WHOLE = 64 << 20
 """Other files are read whole up to this size; tokenizers are the largest of them."""
 _HEADER = 16 << 20
 """Bytes of a safetensors header that count; real ones have some hundred kB."""
+_ALL = 512 << 20
+"""Bytes that are read of a folder; what comes after them counts as weights do. No model has as much beside them."""
 _DEPTH = 3
 
 
@@ -24,16 +28,20 @@ def fingerprint(folder: str) -> str:
     for safetensors, by their header (names, shapes, formats). It takes milliseconds. What it can miss: weights that were
     changed in place, with the same shapes, and given their old time of change again. What it can take for another
     model: an equal copy whose weights have another time of change. The folder's own name and place do not count.
+
+    Only regular files inside the folder, or a cache's blobs, are opened, and bytes and entries are bounded: pipes,
+    devices and links to elsewhere count by their names.
     """
     try:
-        place = starter_folder() if folder == "starter" else folder
+        place = model_place(folder)
         digest = hashlib.sha256(b"heddle model 1\n")
         files = sorted(_files(place))
         if not files:
             return ""
+        bounds, left = Bounds.of(place), _ALL
         for name in files:
-            _add(digest, place, name)
-    except (OSError, HeddleError):
+            left -= _add(digest, place, name, bounds, left)
+    except (OSError, ValueError, HeddleError):
         return ""
     return digest.hexdigest()
 
@@ -45,21 +53,27 @@ def _files(root: str) -> list[str]:
         depth = 0 if inside == "." else inside.count(os.sep) + 1
         folders[:] = [name for name in folders if not name.startswith(".")] if depth < _DEPTH else []
         found += [os.path.normpath(os.path.join(inside, name)) for name in names if not name.startswith(".")]
+        if len(found) > ENTRIES:
+            return []  # no model's folder; it is refused
     return found
 
 
-def _add(digest: hashlib._Hash, root: str, name: str) -> None:
+def _add(digest: hashlib._Hash, root: str, name: str, bounds: Bounds, left: int) -> int:
+    """Add one file to ``digest`` and return the bytes that were read of it, at most ``left``."""
     path = os.path.join(root, name)
+    if not bounds.allow(path) or special(os.stat(path).st_mode):
+        digest.update(b"not opened " + os.fsencode(name) + b"\n")
+        return 0
     status = os.stat(path)  # through links: the files of a Hugging Face cache are links to blobs
     digest.update(f"{len(os.fsencode(name))} {status.st_size} ".encode() + os.fsencode(name) + b"\n")
     weights = name.lower().endswith(_WEIGHTS)
-    if weights or status.st_size > _WHOLE:
+    whole = not weights and status.st_size <= min(_WHOLE, left)
+    if not whole:
         digest.update(f"{status.st_mtime_ns}\n".encode())
-    if weights and not name.lower().endswith(".safetensors"):
-        return
-    with open(path, "rb") as file:
-        if weights:
-            length = int.from_bytes(file.read(8), "little")
-            digest.update(file.read(min(length, _HEADER)))
-        elif status.st_size <= _WHOLE:
-            digest.update(file.read())
+    if not whole and not name.lower().endswith(".safetensors"):
+        return 0
+    with open_regular(path) as file:
+        length = status.st_size if whole else min(int.from_bytes(file.read(8), "little"), _HEADER, left)
+        data = file.read(length)
+    digest.update(data)
+    return len(data)

@@ -15,8 +15,10 @@ from engine.models.families import families
 from engine.models.json_file import read_object
 from engine.models.kv import kv_numbers, table_numbers
 from engine.models.links import cached_name, outside_links
+from engine.models.other_formats import ADAPTER, adapter, no_model, not_a_folder
 from engine.models.pipeline import EmbeddingPipeline, read_pipeline, transformer_place
-from engine.models.sizes import check_against_weights, check_sizes, hidden_size, text_config
+from engine.models.place import model_place
+from engine.models.sizes import check_against_weights, check_output_layer, check_sizes, hidden_size, text_config
 from engine.models.starter import NAME, is_starter
 from engine.models.vocabulary import look_at_tokenizer
 from engine.models.weights import Weights, find_weights
@@ -53,10 +55,10 @@ def look(folder: str) -> ModelFacts:
     ``bytes`` is the size of the weights on disk; ``memory`` is an estimate in bytes for each number format: the
     weights and one lane's largest batch. It does not depend on this machine; ``fits`` compares.
     """
-    folder = os.path.abspath(folder)
-    name, source = _folder_name(folder), "folder"
     found = _Findings()
+    name, source = _folder_name(os.path.abspath(folder)), "folder"
     try:
+        folder = os.path.abspath(model_place(folder))
         if is_starter(folder):
             name, source = NAME, "starter"
         elif cached := cached_name(folder):
@@ -69,7 +71,8 @@ def look(folder: str) -> ModelFacts:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         found.problems.append(f"The folder cannot be read ({reason}). Check its name and its permissions.")
-    return ModelFacts(folder, name, usable=not found.problems, source=source, **found.facts())
+    found.problems = [_bounded(problem) for problem in found.problems]
+    return ModelFacts(os.path.abspath(folder), name, usable=not found.problems, source=source, **found.facts())
 
 
 def require(folder: str) -> ModelFacts:
@@ -146,10 +149,9 @@ def _context(config: dict[str, Any]) -> int:
 def _look(folder: str, found: _Findings) -> None:
     """Fill ``found``; the first fault that leaves nothing to look at is raised, others are collected."""
     if not os.path.isdir(folder):
-        what = "is not a folder" if os.path.lexists(folder) else "does not exist"
-        raise ModelError(f"{folder} {what}. Choose the folder that holds config.json and model.safetensors.")
+        raise ModelError(not_a_folder(folder))
     if not any(os.path.lexists(os.path.join(folder, name)) for name in MARKERS):
-        raise ModelError(_no_config(folder))
+        raise ModelError(no_model(folder))
     found.links, refused = outside_links(folder)
     if refused:
         found.problems += refused
@@ -158,11 +160,8 @@ def _look(folder: str, found: _Findings) -> None:
     sub = transformer_place(folder)
     shown = f"{sub}/" if sub else ""
     place = os.path.join(folder, sub) if sub else folder
-    if os.path.lexists(os.path.join(place, "adapter_config.json")):
-        raise ModelError(
-            f"{shown}adapter_config.json: this is an adapter (LoRA) that changes another model. "
-            "Merge it into its model and save that with safetensors, then choose the merged folder."
-        )
+    if os.path.lexists(os.path.join(place, ADAPTER)):
+        raise adapter(place, shown)
     found.config = read_object(os.path.join(place, "config.json"), f"{shown}config.json")
     _look_at_config(found, declared)
     try:
@@ -202,7 +201,7 @@ def _look_at_config(found: _Findings, declared: bool) -> None:
         raise ModelError(
             "config.json: transformers_weights names other weights than model.safetensors. Remove the line."
         )
-    for key in ("quantization_config", "compression_config"):
+    for key in ("quantization_config", "compression_config", "quantization"):
         if config.get(key):
             method = config[key].get("quant_method", "") if isinstance(config[key], dict) else ""
             raise ModelError(
@@ -269,9 +268,11 @@ def _look_at_weights(found: _Findings, weights: Weights, place: str, shown: str)
     if weights.unusual:
         raise ModelError(
             f"{shown}{weights.files[0]}: the tensor {weights.unusual} is stored in fewer than 16 bits; Heddle does not "
-            "run quantised weights yet. Download the original model."
+            "run weights that are quantised on disk yet. Download the original model."
         )
     check_against_weights(found.config, weights)
+    if found.kind in GENERATING:
+        check_output_layer(found.config, weights)
     words = look_at_tokenizer(place, shown)
     table = weights.embedding()
     rows = table.shape[0] if table is not None else text_config(found.config).get("vocab_size", 0)
@@ -325,22 +326,9 @@ def _memory(config: dict[str, Any], weights: Weights, *, quantised: bool) -> dic
     return result
 
 
-def _no_config(folder: str) -> str:
-    names = sorted(os.listdir(folder))
-    weights = next(
-        (n for n in names if n.lower().endswith((".gguf", ".safetensors", ".bin", ".pt", ".pth", ".ckpt"))), ""
-    )
-    if weights.lower().endswith(".gguf"):
-        return (
-            f"config.json is missing. {weights} is for llama.cpp: download the model's folder with safetensors instead."
-        )
-    if weights:
-        return (
-            f"config.json is missing beside {weights}. Download the model's config and tokenizer files into the folder."
-        )
-    return (
-        "config.json is missing, so this is no model's folder. Choose the one with config.json and model.safetensors."
-    )
+def _bounded(problem: str) -> str:
+    """Return a sentence without its middle where names from the folder have made it endless."""
+    return problem if len(problem) <= 1000 else f"{problem[:500]} [...] {problem[-400:]}"
 
 
 def _folder_name(folder: str) -> str:

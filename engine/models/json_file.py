@@ -2,36 +2,66 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import os
-import stat
 from typing import Any
 
 from engine.errors import ModelError
+from engine.models.regular import IrregularFileError, open_regular
 
 LIMIT = 10 * 1024 * 1024
 """Largest configuration file in bytes that is parsed; real ones stay below 1 MB."""
+
+VALUES = 3_000_000
+"""Most values in one file that is parsed: over twice as many as the largest tokenizer has. Each takes some 100 bytes."""
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is the beginning of this one
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def mark_of(data: bytes) -> str:
+    """Return the encoding by the byte order mark that ``data`` begins with, empty without one.
+
+    Editors put such marks there; JSON does not have them (RFC 8259, section 8.1), but lets readers pass over them.
+    """
+    return next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "")
+
+
+def value_count(data: bytes) -> int:
+    """Return how many values the JSON text ``data`` holds at most, without parsing it."""
+    return sum(map(data.count, (b",", b"[", b"{")))
 
 
 def read_json(path: str, shown: str, *, limit: int = LIMIT) -> Any:
     """Return the value in the JSON file ``path``; ``shown`` is its name in messages.
 
     Raises ModelError when the file is missing, is no regular file (a FIFO would block), is larger than ``limit``
-    bytes, or is not valid JSON in UTF-8, nesting bombs included.
+    bytes, holds more than ``VALUES`` values, or is not valid JSON in UTF-8, nesting bombs included. A byte order mark is
+    passed over.
     """
     try:
-        facts = os.stat(path)
-        if not stat.S_ISREG(facts.st_mode):
-            raise ModelError(f"{shown} is not a regular file. Put the model's own {os.path.basename(shown)} there.")
-        if facts.st_size > limit:
-            raise ModelError(
-                f"{shown} is {facts.st_size / 1e6:,.0f} MB large, and at most {limit / 1e6:,.0f} MB are read. "
-                "No model has such a file: download it again."
-            )
-        with open(path, "rb") as file:
-            text = file.read(limit + 1).decode("utf-8")
-        return json.loads(text)
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > limit:
+                raise ModelError(
+                    f"{shown} is {size / 1e6:,.0f} MB large, and at most {limit / 1e6:,.0f} MB are read. "
+                    "No model has such a file: download it again."
+                )
+            data = file.read(limit + 1)
+        if value_count(data) > VALUES:
+            raise ModelError(f"{shown} holds more values than any model's file, over {VALUES:,}. Download it again.")
+        return json.loads(data.decode(mark_of(data) or "utf-8"))
+    except IrregularFileError as error:
+        raise ModelError(
+            f"{shown} is not a regular file. Put the model's own {os.path.basename(shown)} there."
+        ) from error
     except FileNotFoundError as error:
         what = "is a link to a file that does not exist" if os.path.islink(path) else "is missing"
         raise ModelError(f"{shown} {what}. Download the model again, or choose the folder that holds it.") from error

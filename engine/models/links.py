@@ -1,9 +1,15 @@
-"""Symbolic links in a model folder: a Hugging Face cache's own are fine, any other that leads outside is not."""
+"""What lies in a model folder that is not a plain file of its own: links, pipes, devices.
+
+A Hugging Face cache's own links are fine; any other that leads outside is not, and neither is a pipe or a device.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
+
+from engine.models.regular import special
 
 DEPTH = 4
 """How many folders deep is looked; model folders have one or two."""
@@ -20,17 +26,39 @@ def cached_name(folder: str) -> str:
     return match["name"].replace("--", "/") if match else ""
 
 
-def outside_links(folder: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the links that lead outside ``folder``: the allowed ones, and a sentence for each that is refused.
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where links of a model folder may lead: inside ``base``, or to ``blobs`` of the cache it is a snapshot in."""
 
-    Allowed is what a Hugging Face cache makes: from ``models--X/snapshots/REVISION/`` to ``models--X/blobs/``. Hidden
-    folders are not looked at, because nothing is loaded from them. Raises OSError when the folder cannot be listed.
+    base: str
+    blobs: str
+
+    @classmethod
+    def of(cls, folder: str) -> Bounds:
+        """Return the bounds of ``folder``."""
+        base = os.path.realpath(folder)
+        return cls(base, _blobs(base))
+
+    def in_cache(self, path: str) -> bool:
+        """Tell whether ``path``, with links followed, is one of the cache's blobs."""
+        return bool(self.blobs) and _within(os.path.realpath(path), self.blobs)
+
+    def allow(self, path: str) -> bool:
+        """Tell whether ``path``, with links followed, stays where the model's files are."""
+        return self.in_cache(path) or _within(os.path.realpath(path), self.base)
+
+
+def outside_links(folder: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the links that lead outside ``folder``: the allowed ones, and a sentence for each entry that is refused.
+
+    Allowed is what a Hugging Face cache makes: from ``models--X/snapshots/REVISION/`` to ``models--X/blobs/``. Refused
+    are other links to the outside, and pipes, sockets and devices, reached directly or by a link. Hidden folders are not
+    looked at, because nothing is loaded from them. Raises OSError when the folder cannot be listed.
     """
-    base = os.path.realpath(folder)
-    blobs = _blobs(base)
+    bounds = Bounds.of(folder)
     allowed: list[str] = []
     refused: list[str] = []
-    waiting = [(base, 0)]
+    waiting = [(bounds.base, 0)]
     seen = 0
     while waiting:
         place, depth = waiting.pop()
@@ -40,19 +68,29 @@ def outside_links(folder: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
                 if seen > ENTRIES:
                     refused.append(f"The folder holds more than {ENTRIES:,} entries. Choose the model's own folder.")
                     return tuple(sorted(allowed)), tuple(sorted(refused))
-                if entry.is_symlink():
-                    name = os.path.relpath(entry.path, base)
-                    target = os.path.realpath(entry.path)
-                    if blobs and _within(target, blobs):
+                name = os.path.relpath(entry.path, bounds.base)
+                if entry.is_symlink() and not bounds.allow(entry.path):
+                    refused.append(
+                        f"{name} is a link that leads outside the model's folder, to {os.path.realpath(entry.path)}. "
+                        "Put a copy of the file there instead."
+                    )
+                elif what := _special(entry):
+                    refused.append(
+                        f"{name} is not a regular file but {what}. Remove it, or put the model's file there."
+                    )
+                elif entry.is_symlink():
+                    if bounds.in_cache(entry.path):
                         allowed.append(name)
-                    elif not _within(target, base):
-                        refused.append(
-                            f"{name} is a link that leads outside the model's folder, to {target}. "
-                            "Put a copy of the file there instead."
-                        )
                 elif depth < DEPTH and not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
                     waiting.append((entry.path, depth + 1))
     return tuple(sorted(allowed)), tuple(sorted(refused))
+
+
+def _special(entry: os.DirEntry[str]) -> str:
+    try:
+        return special(entry.stat().st_mode)
+    except OSError:  # a link to nothing: whoever needs the file says so
+        return ""
 
 
 def _blobs(base: str) -> str:

@@ -9,16 +9,20 @@ from __future__ import annotations
 import json
 import math
 import os
-import stat
 import struct
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeGuard
 
 from engine.errors import ModelError
+from engine.models.json_file import VALUES, value_count
+from engine.models.regular import IrregularFileError, open_regular
 
-LIMIT = 100_000_000
-"""Longest header in bytes, the limit of the safetensors library."""
+LIMIT = 32 << 20
+"""Longest header in bytes; 90,000 tensors, the most that any model has in all its files together, take a third of it."""
+
+DIMENSIONS = 64
+"""Most dimensions of a tensor, the limit of torch."""
 
 BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "I16": 16, "U16": 16, "I32": 32, "U32": 32, "I64": 64, "U64": 64, "C64": 64,
@@ -64,13 +68,10 @@ def read_header(path: str, shown: str) -> Header:
     ranges that overlap or leave holes.
     """
     try:
-        facts = os.stat(path)
-        if not stat.S_ISREG(facts.st_mode):
-            raise _damaged(shown, "is not a regular file")
-        size = facts.st_size
-        if size < 8:
-            raise _damaged(shown, f"is cut off: it has {size} bytes, fewer than its header's length takes")
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size < 8:
+                raise _damaged(shown, f"is cut off: it has {size} bytes, fewer than its header's length takes")
             (length,) = struct.unpack("<Q", file.read(8))
             if length > size - 8:
                 raise _damaged(shown, f"is cut off: its header says {length:,} bytes, the whole file has {size:,}")
@@ -80,6 +81,8 @@ def read_header(path: str, shown: str) -> Header:
     except FileNotFoundError as error:
         what = "is a link to a file that does not exist" if os.path.islink(path) else "is missing"
         raise _damaged(shown, what) from error
+    except IrregularFileError as error:
+        raise _damaged(shown, "is not a regular file") from error
     except OSError as error:
         raise ModelError(f"{shown} cannot be read ({error.strerror or error}). Check its permissions.") from error
     return Header(path, _tensors(text, size - 8 - length, shown), size)
@@ -90,6 +93,8 @@ def _tensors(text: bytes, data: int, shown: str) -> dict[str, Tensor]:
     try:
         if not text.startswith(b"{"):
             raise _damaged(shown, "is not a safetensors file: its header does not begin with {")
+        if value_count(text) > VALUES:
+            raise _damaged(shown, "has a header with more entries than any model has tensors")
         value = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
     except _DuplicateError as error:
         raise _damaged(shown, f"names the tensor {error} twice") from error
@@ -122,12 +127,16 @@ def _tensor(name: str, entry: Any, shown: str) -> Tensor:
         raise _damaged(shown, f"stores the tensor {name} in the unknown number format {dtype!r}")
     if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2:
         raise _damaged(shown, f"gives the tensor {name} a shape or place that are not whole numbers")
+    if len(shape) > DIMENSIONS:
+        raise _damaged(shown, f"gives the tensor {name} {len(shape):,} dimensions, and no tensor has that many")
     tensor = Tensor(dtype, tuple(shape), offsets[0], offsets[1])
-    if tensor.elements * BITS[dtype] != (tensor.stop - tensor.start) * 8:
+    need = tensor.elements * BITS[dtype]
+    if need != (tensor.stop - tensor.start) * 8:
+        takes = f"{need // 8:,}" if need < 1 << 63 else "more than any file holds"
         raise _damaged(
             shown,
             f"gives the tensor {name} {max(0, tensor.stop - tensor.start):,} bytes, "
-            f"but its shape {list(shape)} as {dtype} takes {tensor.elements * BITS[dtype] // 8:,}",
+            f"but its shape {list(shape)} as {dtype} takes {takes}",
         )
     return tensor
 

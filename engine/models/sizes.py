@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from engine.errors import ModelError
+from engine.models.families import ties_by_default
 from engine.models.json_file import non_finite
 from engine.models.weights import Weights
 
@@ -101,6 +102,29 @@ def check_against_weights(config: dict[str, Any], weights: Weights) -> None:
         raise ModelError(
             f"config.json says {said:,} layers, but the weights have {max(found) + 1:,}. Weights are missing: "
             "download the model again."
+        )
+
+
+def check_output_layer(config: dict[str, Any], weights: Weights) -> None:
+    """Raise ModelError if a text generator has an output layer of its own by config.json, and the weights hold none.
+
+    Such a layer has a row for every token, whatever its family calls it.
+    """
+    inner = text_config(config)
+    ties = inner.get("tie_word_embeddings", config.get("tie_word_embeddings"))
+    said = "says tie_word_embeddings false"
+    if ties is None:
+        ties = ties_by_default(config["model_type"])
+        said = f"does not say tie_word_embeddings, which is false in the family {config['model_type']}"
+    table = weights.embedding()
+    if ties is not False or table is None:
+        return
+    rows = table.shape[0]
+    if sum(len(tensor.shape) == 2 and tensor.shape[0] == rows for tensor in weights.tensors.values()) < 2:
+        raise ModelError(
+            f"config.json {said}, but the weights have no output layer (lm_head.weight). If the model's maker shares it "
+            "with the table of token vectors, set tie_word_embeddings to true in config.json; otherwise weights are "
+            "missing: download the model again."
         )
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from engine.errors import ModelError
 from engine.models.json_file import read_json, read_object
+from engine.models.regular import open_regular
 
 LIMIT = 512 * 1024 * 1024
 """Largest tokenizer.json in bytes that is accepted; real ones reach about 40 MB."""
 
-PARSED = 64 * 1024 * 1024
+PARSED = 48 * 1024 * 1024
 """Largest tokenizer.json in bytes that is parsed to count its tokens; a larger one is left to the loader."""
 
 _SENTENCEPIECE = ("sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "spm.model")
@@ -45,7 +46,7 @@ def look_at_tokenizer(folder: str, shown: str = "") -> Vocabulary:
         return _parsed(main, shown + "tokenizer.json")
     words = os.path.join(folder, "vocab.txt")
     if os.path.isfile(words):
-        with open(words, "rb") as file:
+        with open_regular(words) as file:
             return Vocabulary("vocab.txt", len(file.read(PARSED).splitlines()) - 1)
     pairs = os.path.join(folder, "vocab.json")
     if os.path.isfile(pairs) and os.path.isfile(os.path.join(folder, "merges.txt")):

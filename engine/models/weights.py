@@ -9,12 +9,10 @@ from typing import Any
 
 from engine.errors import ModelError
 from engine.models.json_file import LIMIT, read_object
+from engine.models.other_formats import other_weights
 from engine.models.safetensors_header import Tensor, read_header
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-
-UNSAFE = (".bin", ".pt", ".pth", ".ckpt", ".gguf", ".h5", ".msgpack", ".onnx", ".pkl")
-"""Endings of weights that are not loaded: most of them can run code, the others need another program."""
 
 _EMBEDDINGS = tuple(
     f"{name}.weight"
@@ -48,8 +46,11 @@ class Weights:
 
     @property
     def unusual(self) -> str:
-        """Name of a tensor whose floats have fewer than 16 bits, as quantised weights have; empty if there is none."""
-        return next((name for name, t in self.tensors.items() if t.dtype.startswith(("F4", "F6", "F8"))), "")
+        """Name of a tensor whose numbers are those of quantised weights; empty if there is none.
+
+        These are floats of fewer than 16 bits, and tables of whole numbers that are called weights.
+        """
+        return next((name for name, tensor in self.tensors.items() if _quantised(name, tensor)), "")
 
     def embedding(self) -> Tensor | None:
         """Return the table of token vectors, ``[vocabulary, width]``."""
@@ -65,6 +66,13 @@ class Weights:
                 if (name == ending or name.endswith(f".{ending}")) and len(tensor.shape) == 2:
                     return tensor
         return None
+
+
+def _quantised(name: str, tensor: Tensor) -> bool:
+    if tensor.dtype.startswith(("F4", "F6", "F8")):
+        return True
+    whole = not tensor.dtype.startswith(("F", "BF", "C", "BOOL"))
+    return whole and len(tensor.shape) > 1 and name.endswith((".weight", ".qweight", ".weight_packed"))
 
 
 def find_weights(folder: str, shown: str = "") -> Weights:
@@ -98,7 +106,7 @@ def inside(name: Any) -> bool:
 
 def _sharded(folder: str, shown: str) -> Weights:
     index = shown + INDEX
-    table = read_object(os.path.join(folder, INDEX), index, limit=10 * LIMIT).get("weight_map")
+    table = read_object(os.path.join(folder, INDEX), index, limit=3 * LIMIT).get("weight_map")
     if not isinstance(table, dict) or not table:
         raise ModelError(f"{index} has no weight_map that says where the tensors are. Download it again.")
     shards: dict[str, list[str]] = {}
@@ -136,16 +144,6 @@ def _no_weights(folder: str, shown: str) -> ModelError:
             f"{shown}{SINGLE} is missing; there is {other[0]}, which is not the model's main file. "
             f"Download {SINGLE}, or rename the file if it is the whole model."
         )
-    unsafe = [name for name in names if name.lower().endswith(UNSAFE) and name != "training_args.bin"]
-    if any(name.lower().endswith(".gguf") for name in unsafe):
-        return ModelError(
-            f"The weights are only in {shown}{unsafe[0]}. Heddle loads {SINGLE}; GGUF files are for llama.cpp. "
-            "Download the model's original folder with safetensors."
-        )
-    if unsafe:
-        return ModelError(
-            f"The weights are only in {shown}{unsafe[0]}, and such files can run code. Heddle loads safetensors only: "
-            "download the model's safetensors version, or convert a model that you trust with "
-            'AutoModel.from_pretrained("FOLDER").save_pretrained("NEW FOLDER").'
-        )
+    if beside := other_weights(folder, shown):
+        return ModelError(beside)
     return ModelError(f"{shown}{SINGLE} is missing. Download the model again, or choose the folder that holds it.")

@@ -340,10 +340,10 @@ def test_no_folder_a_file_and_strange_names_are_answered(tmp_path):
 
 
 def test_a_file_without_permission_is_named(copy, monkeypatch):
-    def refuse(path, *_):
+    def refuse(path, *_, **__):
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr("engine.models.json_file.open", refuse, raising=False)
+    monkeypatch.setattr("engine.models.regular.open", refuse, raising=False)
     assert "config.json cannot be read (Permission denied)" in look(copy("plain")).problems[0]
 
 

@@ -1,0 +1,321 @@
+"""What a folder of no use is called: by `heddle models check` and by `heddle run`, before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+
+import pytest
+from host_process import ROOT
+from model_folders import change_json, make_cache, make_folder, read_json, write_json
+
+from engine.cli import main
+from engine.models.fingerprint import fingerprint
+
+
+def file(folder, name):
+    return os.path.join(folder, name)
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory):
+    """A tiny text generator."""
+    return make_folder(
+        tmp_path_factory.mktemp("made") / "writer", "qwen3", modules=False, head="ForCausalLM", positions=256
+    )
+
+
+@pytest.fixture
+def folder(generator, tmp_path):
+    """A copy of it to be damaged."""
+    return str(shutil.copytree(generator, tmp_path / "my-model"))
+
+
+@pytest.fixture
+def text(tmp_path):
+    """A document."""
+    place = tmp_path / "one.txt"
+    place.write_text("A text.")
+    return str(place)
+
+
+def checked(folder, capsys):
+    """Return what `heddle models check` finds wrong with ``folder``."""
+    code = main(["models", "check", folder])
+    found = capsys.readouterr().out
+    assert code == 1, found
+    return " ".join(line for line in found.splitlines() if line.startswith("problems"))
+
+
+def ran(folder, text, tmp_path, capsys):
+    """Return what `heddle run` says of ``folder``, having loaded nothing and begun nothing."""
+    out = tmp_path / "rows.jsonl"
+    assert main(["run", "generate", "--prompt", "Sum up.", text, "--model", folder, "--out", str(out)]) == 2
+    assert not os.path.exists(f"{out}.journal")
+    return capsys.readouterr().err
+
+
+def only(*names):
+    """Leave nothing but these in a folder."""
+
+    def change(folder):
+        for name in os.listdir(folder):
+            if name not in names:
+                os.remove(file(folder, name))
+
+    return change
+
+
+def touch(name, data=b"x"):
+    def change(folder):
+        os.makedirs(os.path.dirname(file(folder, name)), exist_ok=True)
+        with open(file(folder, name), "wb") as out:
+            out.write(data)
+
+    return change
+
+
+def without_weights(*steps):
+    def change(folder):
+        os.remove(file(folder, "model.safetensors"))
+        for step in steps:
+            step(folder)
+
+    return change
+
+
+def untied(folder):
+    """Say that the output layer is one of its own, and leave it out."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(file(folder, "model.safetensors"))
+    tensors.pop("lm_head.weight", None)
+    save_file(tensors, file(folder, "model.safetensors"), metadata={"format": "pt"})
+    change_json(folder, "config.json", tie_word_embeddings=False)
+
+
+def untied_by_family(folder):
+    untied(folder)
+    config = read_json(folder, "config.json")
+    del config["tie_word_embeddings"]
+    write_json(folder, "config.json", config)
+
+
+def adapter(folder):
+    only()(folder)
+    write_json(folder, "adapter_config.json", {"peft_type": "LORA", "base_model_name_or_path": "org/base"})
+    touch("adapter_model.safetensors")(folder)
+
+
+def whole_numbers(folder):
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(file(folder, "model.safetensors"))
+    name = "model.layers.0.mlp.up_proj.weight"
+    tensors[name] = tensors[name].char()
+    save_file(tensors, file(folder, "model.safetensors"), metadata={"format": "pt"})
+
+
+def special(name, make):
+    def change(folder):
+        if os.path.lexists(file(folder, name)):
+            os.remove(file(folder, name))
+        make(file(folder, name))
+
+    return change
+
+
+def listening(path):
+    """Make a socket; its name may be a hundred bytes long at most."""
+    before = os.getcwd()
+    os.chdir(os.path.dirname(path))
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(os.path.basename(path))
+    finally:
+        os.chdir(before)
+
+
+def link(target):
+    return lambda path: os.symlink(target, path)
+
+
+def header(tensors):
+    """Write weights that consist of a header."""
+    text = json.dumps(tensors).encode() if not isinstance(tensors, bytes) else tensors
+    return touch("model.safetensors", struct.pack("<Q", len(text)) + text)
+
+
+def tensor(shape, end=0):
+    return {"dtype": "F32", "shape": shape, "data_offsets": [0, end]}
+
+
+REFUSALS = {
+    "an output layer that is not there": (untied, "tie_word_embeddings false, but the weights have no output layer"),
+    "an output layer that the family has": (
+        untied_by_family,
+        "does not say tie_word_embeddings, which is false in the family qwen3",
+    ),
+    "an adapter without its model": (adapter, "this is an adapter (LoRA) that changes another model (org/base)"),
+    "a GGUF file in a folder": (
+        lambda f: (only()(f), touch("tiny.Q4_K_M.gguf", b"GGUF")(f)),
+        "tiny.Q4_K_M.gguf; GGUF files are for llama.cpp",
+    ),
+    "GGUF beside a config": (
+        without_weights(touch("tiny.gguf", b"GGUF")),
+        "tiny.gguf; GGUF files are for llama.cpp",
+    ),
+    "ONNX only": (without_weights(touch("model.onnx")), "model.onnx; ONNX files are for onnxruntime"),
+    "ONNX only, in a folder of its own": (
+        without_weights(touch("onnx/model_quantized.onnx")),
+        "onnx/model_quantized.onnx; ONNX files are for onnxruntime",
+    ),
+    "ONNX without a config": (
+        lambda f: (only()(f), touch("onnx/model.onnx")(f)),
+        "config.json is missing. The weights are only in onnx/model.onnx",
+    ),
+    "OpenVINO only": (without_weights(touch("openvino_model.xml")), "OpenVINO's files are not run"),
+    "TensorFlow only": (without_weights(touch("tf_model.h5")), "TensorFlow's files are not run"),
+    "Flax only": (without_weights(touch("flax_model.msgpack")), "Flax's files are not run"),
+    "the maker's own format": (
+        lambda f: (only()(f), touch("params.json")(f), touch("consolidated.safetensors")(f)),
+        "the maker's own format",
+    ),
+    "pictures": (lambda f: (only()(f), touch("model_index.json")(f)), "this model makes pictures"),
+    "a folder of models": (
+        lambda f: (only()(f), touch("tiny/config.json")(f)),
+        "folders in this one have it. Choose one of them, such as tiny",
+    ),
+    "whole numbers without a word in the config": (whole_numbers, "up_proj.weight is stored in fewer than 16 bits"),
+    "quantised for MLX": (
+        lambda f: change_json(f, "config.json", quantization={"bits": 4, "group_size": 64}),
+        "the weights are quantised (quantization)",
+    ),
+    "a pipe for weights": (
+        special("model.safetensors", os.mkfifo),
+        "model.safetensors is not a regular file but a pipe",
+    ),
+    "a pipe beside the weights": (special("more.safetensors", os.mkfifo), "more.safetensors is not a regular file"),
+    "a pipe that nobody knows": (special("notes", os.mkfifo), "notes is not a regular file but a pipe"),
+    "a pipe for the config": (special("config.json", os.mkfifo), "config.json is not a regular file"),
+    "a socket": (special("s", listening), "s is not a regular file but a socket"),
+    "a device": (special("model.safetensors", link("/dev/zero")), "model.safetensors is a link that leads outside"),
+    "a device beside the config": (special("extra.json", link("/dev/zero")), "extra.json is a link that leads outside"),
+    "a link to elsewhere": (special("model.safetensors", link("/etc/hostname")), "is a link that leads outside"),
+    "shapes without end": (header({"a": tensor([2**62] * 40_000)}), "gives the tensor a 40,000 dimensions"),
+    "shapes of many places": (header({"a": tensor([2**62] * 60)}), "takes more than any file holds"),
+    "a header of many values": (
+        header(b'{"a":[' + b"{}," * 2_000_000 + b"{}]}"),
+        "has a header with more entries than any model has tensors",
+    ),
+    "a header too long": (header(b'{"a": "' + b"x" * (40 << 20) + b'"}'), "and at most 33,554,432 are allowed"),
+    "a config of many values": (
+        touch("config.json", b'{"a":[' + b"{}," * 2_000_000 + b"{}]}"),
+        "config.json holds more values than any model's file",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_what_is_of_no_use_is_said_before_anything_is_loaded(kind, folder, text, tmp_path, capsys):
+    change, phrase = REFUSALS[kind]
+    change(folder)
+    assert phrase in checked(folder, capsys)
+    said = ran(folder, text, tmp_path, capsys)
+    assert phrase in said
+    assert "my-model" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "phrase"),
+    [
+        ("tiny.Q4_K_M.gguf", "GGUF files are for llama.cpp"),
+        ("model.safetensors", "Choose the folder that it lies in"),
+        ("model.onnx", "ONNX files are for onnxruntime"),
+        ("model.bin", "such files can run code"),
+        ("notes.txt", "is not a folder"),
+    ],
+)
+def test_a_file_is_called_what_it_is(name, phrase, tmp_path, text, capsys):
+    touch(name)(tmp_path)
+    place = str(tmp_path / name)
+    assert phrase in checked(place, capsys)
+    assert phrase in ran(place, text, tmp_path, capsys)
+
+
+def test_the_entry_of_a_cache_stands_for_its_snapshot(generator, tmp_path, capsys):
+    snapshot = make_cache(tmp_path / "hub", "org/writer", generator)
+    entry = os.path.dirname(os.path.dirname(snapshot))
+    for place in (entry, file(entry, "snapshots"), snapshot):
+        assert main(["models", "check", place, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["folder"], found["name"], found["source"]) == (snapshot, "org/writer", "cache")
+        assert fingerprint(place) == fingerprint(snapshot) != ""
+
+
+def test_the_entry_of_a_cache_without_a_snapshot_and_the_cache_itself_are_called_so(generator, tmp_path, capsys):
+    snapshot = make_cache(tmp_path / "hub", "org/writer", generator)
+    assert "such as models--org--writer" in checked(str(tmp_path / "hub"), capsys)
+    entry = os.path.dirname(os.path.dirname(snapshot))
+    shutil.rmtree(file(entry, "snapshots"))
+    assert "the download was not completed" in checked(entry, capsys)
+
+
+def test_a_run_on_the_entry_of_a_cache_runs_its_snapshot(generator, text, tmp_path):
+    entry = os.path.dirname(os.path.dirname(make_cache(tmp_path / "hub", "org/writer", generator)))
+    out = tmp_path / "rows.jsonl"
+    order = ["run", "generate", "--prompt", "Sum up.", "--max-new-tokens", "3", text, "--model", entry]
+    assert main([*order, "--lanes", "1", "--threads", "1", "--dtype", "float32", "--out", str(out)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "make"), [("zz.json", os.mkfifo), ("zz.json", link("/dev/zero")), (".git/zz.json", os.mkfifo)]
+)
+def test_a_fingerprint_opens_no_pipe_and_no_device(name, make, folder):
+    os.makedirs(os.path.dirname(file(folder, name)), exist_ok=True)
+    special(name, make)(folder)
+    code = f"from engine.models.fingerprint import fingerprint; print(fingerprint({folder!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert len(done.stdout.strip()) == 64
+
+
+def test_a_fingerprint_of_a_plain_folder_is_what_it_was(folder):
+    """Answers of earlier versions are found again."""
+    import hashlib
+
+    only("config.json", "model.safetensors")(folder)
+    digest = hashlib.sha256(b"heddle model 1\n")
+    for name in ("config.json", "model.safetensors"):
+        status = os.stat(file(folder, name))
+        digest.update(f"{len(name)} {status.st_size} {name}\n".encode())
+        with open(file(folder, name), "rb") as opened:
+            if name == "config.json":
+                digest.update(opened.read())
+            else:
+                digest.update(f"{status.st_mtime_ns}\n".encode())
+                digest.update(opened.read(struct.unpack("<Q", opened.read(8))[0]))
+    assert fingerprint(folder) == digest.hexdigest()
+
+
+def test_a_bomb_of_a_header_takes_little_memory_and_time(folder):
+    header({"a": tensor([2**62] * 80_000)})(folder)
+    code = (
+        "import re, sys\n"
+        "from engine.cli import main\n"
+        f"code = main(['models', 'check', {folder!r}])\n"
+        "sys.stderr.write(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"
+        "sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert "dimensions" in done.stdout
+    assert int(done.stderr) < 500_000
