@@ -267,3 +267,22 @@ def test_cpu_times_of_threads_sum_to_the_process(host, folder, pile):
     groups = {thread.group for thread in snapshot.threads}
     assert {"lane 0", "main"} <= groups
     assert ENDED not in groups or next(t for t in snapshot.threads if t.group == ENDED).tid == 0
+
+
+HOLDING = """
+import signal, sys
+from engine import host
+serve = host.Host.serve
+def holding(self):
+    with self.ending._cond:  # as between two steps of ending.wait(), where a signal may come at any time
+        signal.raise_signal(signal.SIGTERM)
+    serve(self)
+host.Host.serve = holding
+sys.exit(host.main(sys.argv[1:]))
+"""
+
+
+@posix
+def test_a_signal_at_the_worst_moment_ends_the_engine_all_the_same(host):
+    process = host(code=HOLDING)
+    assert process.process.wait(60) == 0
