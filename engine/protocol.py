@@ -113,6 +113,8 @@ class ModelFacts:
     source: str = ""
     kv_numbers: int = 0
     """Numbers (keys and values of all layers) that a text generator keeps of every token; 0 where nobody knows."""
+    licence: str = ""
+    """What the model's file says of its licence; empty where it says nothing."""
 
 
 # ------------------------------------------------------------------------------------------------------------- commands

@@ -140,7 +140,7 @@ def test_the_test_packages_come_once_and_only_for_tests(env: Environment, instal
     env.ensure(test=True)
     words = installer.requested()
     assert "sentence-transformers" in words
-    assert "transformers>=5.16" not in words.split()
+    assert "transformers>=5.23" not in words.split()
     env.ensure(test=True)
     env.ensure()
     assert installer.commands == []

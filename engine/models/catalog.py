@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from engine.errors import Cancelled, ModelError
 from engine.models.folder import MARKERS, look
+from engine.models.formats.gguf.parts import first_files, is_gguf
 from engine.models.json_file import read_json
-from engine.models.place import CACHED, folders_in, newest_snapshot
+from engine.models.place import CACHED, folders_in, model_place, newest_snapshot
 from engine.models.starter import NAME, starter_folder
 from engine.protocol import ModelFacts
 
@@ -28,8 +29,8 @@ def list_models(
 ) -> tuple[ModelFacts, ...]:
     """Return the models that can be chosen, each real folder once: starter, ``recent``, ``folders``, then the cache.
 
-    Models that cannot be used are listed with their problems; folders without config.json or modules.json are not.
-    ``folders`` may be models themselves or hold models up to three folders below. Raises Cancelled soon after
+    Models that cannot be used are listed with their problems; folders without config.json, modules.json or GGUF files
+    are not. ``folders`` may be models themselves or hold models up to three folders below. Raises Cancelled soon after
     ``cancelled`` answers true.
     """
     models: list[ModelFacts] = []
@@ -37,7 +38,7 @@ def list_models(
     for folder, source in _places(folders, recent, cancelled):
         if cancelled():
             raise Cancelled("The search for models was stopped.")
-        real = os.path.realpath(folder)
+        real = os.path.realpath(model_place(folder) if folder else "")
         if len(models) >= MODELS:
             break
         if real not in seen:
@@ -56,11 +57,11 @@ def cache_folder() -> str:
 
 
 def cached_models(hub: str) -> Iterator[str]:
-    """Yield the newest snapshot folder of every model in a Hugging Face cache that has a model's files, by name."""
+    """Yield the newest snapshot folder of every model in a Hugging Face cache that has files we know, by name."""
     for name in sorted(folders_in(hub), key=str.casefold):
         if name.startswith(CACHED):
             snapshot = newest_snapshot(os.path.join(hub, name))
-            if snapshot and _is_model(snapshot):
+            if snapshot and (_is_model(snapshot) or first_files(snapshot)):
                 yield snapshot
 
 
@@ -71,13 +72,14 @@ def _places(folders: Iterable[str], recent: Iterable[str], cancelled: Callable[[
     except ModelError:
         yield "", "starter"
     for folder in recent:
-        if _is_model(folder):
+        if _is_model(folder) or is_gguf(folder):
             yield folder, "recent"
     for folder in folders:
         for model in _below(folder, cancelled):
             yield model, "folder"
     for folder in cached_models(cache_folder()):
-        yield folder, "cache"
+        for model in [folder] if _is_model(folder) else first_files(folder):
+            yield model, "cache"
 
 
 def _no_starter() -> ModelFacts:
@@ -89,6 +91,9 @@ def _no_starter() -> ModelFacts:
 
 def _below(top: str, cancelled: Callable[[], bool]) -> Iterator[str]:
     """Yield ``top`` if it is a model, else the models below it, nearest first; hidden folders are passed over."""
+    if is_gguf(top):
+        yield top
+        return
     waiting = [(top, 0)]
     opened: set[str] = set()
     for folder, depth in waiting:  # grows while it is walked: breadth first
@@ -98,11 +103,13 @@ def _below(top: str, cancelled: Callable[[], bool]) -> Iterator[str]:
         if real in opened:
             continue
         opened.add(real)
+        yield from first_files(folder)
         if _is_model(folder) and (depth == 0 or _looks_like_model(folder)):
             yield folder
         elif os.path.basename(folder).startswith(CACHED) and (snapshot := newest_snapshot(folder)):
             if _is_model(snapshot):
                 yield snapshot
+            yield from first_files(snapshot)
         elif depth < DEPTH:
             names = sorted((n for n in folders_in(folder) if not n.startswith(".")), key=str.casefold)
             waiting += [(os.path.join(folder, name), depth + 1) for name in names[: max(0, FOLDERS - len(waiting))]]

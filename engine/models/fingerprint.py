@@ -6,6 +6,8 @@ import hashlib
 import os
 
 from engine.errors import HeddleError
+from engine.models.formats.gguf.identity import gguf_fingerprint
+from engine.models.formats.gguf.parts import is_gguf
 from engine.models.links import ENTRIES, Bounds
 from engine.models.place import model_place
 from engine.models.regular import open_regular, special
@@ -34,6 +36,8 @@ def fingerprint(folder: str) -> str:
     """
     try:
         place = model_place(folder)
+        if is_gguf(place):
+            return gguf_fingerprint(place)
         digest = hashlib.sha256(b"heddle model 1\n")
         files = sorted(_files(place))
         if not files:

@@ -12,6 +12,8 @@ from typing import Any
 
 from engine.errors import ModelError
 from engine.models.families import families
+from engine.models.formats.gguf.look import look_at
+from engine.models.formats.gguf.parts import is_gguf, model_name
 from engine.models.json_file import read_object
 from engine.models.kv import kv_numbers, table_numbers
 from engine.models.links import cached_name, outside_links
@@ -63,7 +65,11 @@ def look(folder: str) -> ModelFacts:
             name, source = NAME, "starter"
         elif cached := cached_name(folder):
             name, source = cached, "cache"
-        _look(folder, found)
+        if is_gguf(folder):
+            name = model_name(folder)
+            _look_into_gguf(folder, found)
+        else:
+            _look(folder, found)
     except ModelError as error:
         found.problems.append(str(error))
     except MemoryError:
@@ -113,15 +119,18 @@ class _Findings:
     config: dict[str, Any] = field(default_factory=dict)
     weights: Weights | None = None
     pipeline: EmbeddingPipeline | None = None
-    files: int = 0
+    stored: str = ""
+    """How the weights are stored, where that is not said by their format alone."""
+    licence: str = ""
 
     def facts(self) -> dict[str, Any]:
         """Return the fields of ModelFacts."""
         weights, pipeline = self.weights, self.pipeline
         result: dict[str, Any] = {"problems": tuple(self.problems), "warnings": tuple(self.warnings)}
         result |= {"links": self.links, "family": self.family, "architecture": self.architecture, "kind": self.kind}
+        result["licence"] = self.licence
         if weights is not None:
-            result |= {"parameters": weights.parameters, "dtype": weights.dtype, "bytes": weights.bytes}
+            result |= {"parameters": weights.parameters, "dtype": self.stored or weights.dtype, "bytes": weights.bytes}
             result["memory"] = _memory(self.config, weights, quantised=self.kind in GENERATING)
         if pipeline is not None:
             result |= {"dimension": pipeline.dimension, "max_tokens": pipeline.max_tokens}
@@ -172,6 +181,17 @@ def _look(folder: str, found: _Findings) -> None:
         _collect(found, lambda weights: _look_at_weights(found, weights, place, shown))
     if declared or found.kind == "encoder":
         _collect(found, lambda weights: _look_at_pipeline(found, weights, folder))
+
+
+def _look_into_gguf(path: str, found: _Findings) -> None:
+    """Fill ``found`` from the headers of a model's GGUF files."""
+    seen = look_at(path)
+    found.config, found.weights, found.stored, found.licence = seen.config, seen.weights, seen.types, seen.licence
+    found.family, found.kind = seen.config["model_type"], "decoder"
+    found.architecture = seen.config["architectures"][0]
+    found.warnings += seen.warnings
+    check_sizes(found.config)
+    check_against_weights(found.config, seen.weights)
 
 
 def _collect(found: _Findings, step: Any) -> None:

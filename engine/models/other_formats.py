@@ -11,10 +11,7 @@ from engine.models.place import CACHED, folders_in
 ADAPTER = "adapter_config.json"
 """A folder with it holds an adapter (LoRA), by PEFT."""
 
-_GGUF = (
-    "GGUF files are for llama.cpp, and Heddle does not run them. Download the model's original folder, with config.json "
-    "and model.safetensors."
-)
+_GGUF = "a GGUF file is a model of its own: choose the file itself."
 _ORIGINAL = "Download the model's original folder, with config.json and model.safetensors."
 _CONVERT = (
     "such files can run code. Heddle loads safetensors only: download the model's safetensors version, or convert a model "
@@ -22,7 +19,8 @@ _CONVERT = (
 )
 
 _FORMATS: tuple[tuple[tuple[str, ...], str], ...] = (
-    ((".gguf", ".ggml"), _GGUF),
+    ((".gguf",), _GGUF),
+    ((".ggml",), f"files of old versions of llama.cpp are not run by Heddle; GGUF files are. {_ORIGINAL}"),
     ((".bin", ".pt", ".pth", ".ckpt", ".pkl"), f"and {_CONVERT}"),
     ((".onnx", ".onnx_data", ".ort"), f"ONNX files are for onnxruntime, and Heddle does not run them. {_ORIGINAL}"),
     ((".xml",), f"OpenVINO's files are not run by Heddle. {_ORIGINAL}"),

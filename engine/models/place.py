@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from engine.models.formats.gguf.parts import first_files
 from engine.models.regular import open_regular
 from engine.models.starter import starter_folder
 
@@ -12,11 +13,11 @@ CACHED = "models--"
 
 
 def model_place(name: str) -> str:
-    """Return the folder with the files of the model that ``name`` names.
+    """Return the folder, or the GGUF file, of the model that ``name`` names.
 
     ``starter`` is the one that came with Heddle; the entry of a Hugging Face cache (``models--org--name``, or its folder
-    ``snapshots``) stands for its newest snapshot; anything else for itself. Raises ModelError when the starter is not
-    installed.
+    ``snapshots``) stands for its newest snapshot; a folder with a single GGUF model and no other for that; anything else
+    for itself. Raises ModelError when the starter is not installed.
     """
     if name == "starter":
         return starter_folder()
@@ -24,8 +25,16 @@ def model_place(name: str) -> str:
     if os.path.basename(path) == "snapshots":
         path = os.path.dirname(path)
     if os.path.basename(path).startswith(CACHED) and (snapshot := newest_snapshot(path)):
-        return snapshot
-    return name
+        path = name = snapshot
+    return _lone_file(path) or name
+
+
+def _lone_file(folder: str) -> str:
+    """Return the GGUF model in ``folder`` where it is the only one, and no other model lies there; else empty."""
+    files = first_files(folder)
+    if len(files) != 1 or any(name.endswith(".safetensors") for name in os.listdir(folder)):
+        return ""
+    return files[0]
 
 
 def newest_snapshot(entry: str) -> str:

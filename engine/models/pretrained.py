@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ModelError
+from engine.models.formats.gguf import source as gguf
+from engine.models.formats.gguf.parts import is_gguf
 from engine.models.tokenizer import LaneTokenizer
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ def read_tokenizer(facts: ModelFacts, folder: str, *, lower: bool = False) -> La
     """Return the tokenizer in ``folder``; raises ModelError when it cannot be read."""
     import transformers
 
+    if is_gguf(folder):
+        return LaneTokenizer(gguf.tokenizer_of(folder), lower=lower)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         return LaneTokenizer(tokenizer, lower=lower)
@@ -98,9 +102,14 @@ def _read(
             from engine.models.linears.loading import LinearsConfig
 
             given["quantization_config"] = LinearsConfig(linears)  # pyright: ignore[reportArgumentType]
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        model, report = choose(transformers, config).from_pretrained(
-            folder,
+        if is_gguf(folder):
+            place, (made, config, given["state_dict"]) = None, gguf.model_of(folder, dtype)
+        else:
+            place = folder
+            config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            made = choose(transformers, config)
+        model, report = made.from_pretrained(
+            place,
             trust_remote_code=False,
             output_loading_info=True,
             config=config,

@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import gguf_files
 import pytest
 from model_folders import make_bert, make_cache, write_json
 
@@ -162,3 +163,16 @@ def test_the_search_stops_when_it_is_cancelled(tiny, tmp_path):
     with pytest.raises(Cancelled):
         list_models([str(tmp_path / "top")], cancelled=cancelled)
     assert len(calls) == 3
+
+
+def test_gguf_files_are_listed_each_model_once_and_no_projectors(tmp_path, hub):
+    folder = tmp_path / "pile" / "maker"
+    folder.mkdir(parents=True)
+    gguf_files.model_file(folder / "tiny.Q8_0.gguf", "llama")
+    gguf_files.split_file(folder, "qwen2", 2)
+    (folder / "mmproj-tiny.gguf").write_bytes(b"GGUF")
+    (folder / "cut.gguf").write_bytes(b"GGUF")
+    found = list_models([str(tmp_path / "pile")], [str(folder / "tiny.Q8_0.gguf")])[1:]
+    assert names(found) == [("recent", "tiny.Q8_0"), ("folder", "cut"), ("folder", "tiny")]
+    assert [model.usable for model in found] == [True, False, True]
+    assert found[2].folder == str(folder / "tiny-00001-of-00002.gguf")

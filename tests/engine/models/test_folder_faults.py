@@ -178,7 +178,7 @@ FAULTS = {
     "pickled weights .pt": (weights_as("model.pt"), "only in model.pt"),
     "pickled weights .pth": (weights_as("model.pth"), "only in model.pth"),
     "pickled weights .ckpt": (weights_as("model.ckpt"), "only in model.ckpt"),
-    "llama.cpp weights": (weights_as("model.gguf"), "GGUF files are for llama.cpp"),
+    "GGUF that is none": (weights_as("model.gguf"), "model.gguf is not a GGUF file"),
     "tokenizer missing": (remove("tokenizer.json"), "there is no tokenizer.json"),
     "tokenizer cut off": (cut("tokenizer.json", 100), "tokenizer.json is not valid JSON"),
     "tokenizer without words": (write("tokenizer.json", '{"model": {}}'), "tokenizer.json holds no vocabulary"),
@@ -336,7 +336,7 @@ def test_no_folder_a_file_and_strange_names_are_answered(tmp_path):
     assert not look("\ud800").usable
     assert "config.json is missing" in look(str(tmp_path)).problems[0]
     (tmp_path / "tiny.Q4_K_M.gguf").write_bytes(b"GGUF")
-    assert "llama.cpp" in look(str(tmp_path)).problems[0]
+    assert "tiny.Q4_K_M.gguf is cut off" in look(str(tmp_path)).problems[0]
 
 
 def test_a_file_without_permission_is_named(copy, monkeypatch):

@@ -164,11 +164,15 @@ REFUSALS = {
     "an adapter without its model": (adapter, "this is an adapter (LoRA) that changes another model (org/base)"),
     "a GGUF file in a folder": (
         lambda f: (only()(f), touch("tiny.Q4_K_M.gguf", b"GGUF")(f)),
-        "tiny.Q4_K_M.gguf; GGUF files are for llama.cpp",
+        "tiny.Q4_K_M.gguf is cut off",
+    ),
+    "two GGUF files in a folder": (
+        lambda f: (only()(f), touch("tiny.Q4_K_M.gguf", b"GGUF")(f), touch("tiny.Q8_0.gguf", b"GGUF")(f)),
+        "tiny.Q4_K_M.gguf; a GGUF file is a model of its own: choose the file itself",
     ),
     "GGUF beside a config": (
         without_weights(touch("tiny.gguf", b"GGUF")),
-        "tiny.gguf; GGUF files are for llama.cpp",
+        "tiny.gguf is cut off",
     ),
     "ONNX only": (without_weights(touch("model.onnx")), "model.onnx; ONNX files are for onnxruntime"),
     "ONNX only, in a folder of its own": (
@@ -234,7 +238,7 @@ def test_what_is_of_no_use_is_said_before_anything_is_loaded(kind, folder, text,
 @pytest.mark.parametrize(
     ("name", "phrase"),
     [
-        ("tiny.Q4_K_M.gguf", "GGUF files are for llama.cpp"),
+        ("tiny.Q4_K_M.gguf", "is cut off"),
         ("model.safetensors", "Choose the folder that it lies in"),
         ("model.onnx", "ONNX files are for onnxruntime"),
         ("model.bin", "such files can run code"),

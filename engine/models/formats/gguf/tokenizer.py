@@ -1,0 +1,103 @@
+"""The tokenizer of a GGUF file: its own tokenizer.json where that lies beside the file, else built from the header's tables."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from engine.errors import ModelError
+from engine.models.formats.gguf.header import Header, Strings
+from engine.models.formats.gguf.parts import Files
+from engine.models.formats.gguf.pre_tokenizers import BEGINS, GPT2, IGNORE_MERGES, PRE_TOKENIZERS
+from engine.models.formats.gguf.vocabulary import check_vocabulary
+
+log = logging.getLogger(__name__)
+
+_MARKS = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
+
+
+def read_tokenizer(files: Files) -> Any:
+    """Return a transformers tokenizer for the model in ``files``; raises ModelError where the header has none."""
+    import transformers
+
+    header = files.first
+    check_vocabulary(files)
+    tokens = header.strings("tokenizer.ggml.tokens")
+    backend = _beside(header.path, tokens) or _from_tables(header, tokens)
+    marks: dict[str, str] = {}
+    for mark, key in _MARKS.items():
+        number = header.values.get(f"tokenizer.ggml.{key}_token_id")
+        if type(number) is int and 0 <= number < len(tokens):
+            marks[mark] = tokens[number]
+    made = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        clean_up_tokenization_spaces=False,
+        model_max_length=header.whole(f"{header.text('general.architecture')}.context_length"),
+        **marks,
+    )
+    template = header.text("tokenizer.chat_template")
+    if template:
+        made.chat_template = template
+    return made
+
+
+def _beside(path: str, tokens: list[str]) -> Any | None:
+    """Return the backend in a tokenizer.json beside the file where it has the same vocabulary, else None.
+
+    Files of several models may lie in one folder.
+    """
+    import tokenizers
+
+    place = os.path.join(os.path.dirname(path), "tokenizer.json")
+    if not os.path.isfile(place):
+        return None
+    try:
+        found = tokenizers.Tokenizer.from_file(place)
+    except Exception as error:  # noqa: BLE001 - tokenizers raises plain Exception for what it cannot read
+        log.warning("%s is not used: %s", place, error)
+        return None
+    theirs = found.get_vocab(with_added_tokens=True)
+    spelled = sum(theirs.get(token) == number for number, token in enumerate(tokens))
+    # Converters fill up the vocabulary with placeholders, and respell a few tokens.
+    if spelled < 0.98 * len(theirs) or len(theirs) < 0.9 * len(tokens):
+        log.warning("%s is of another model than %s, and not used", place, os.path.basename(path))
+        return None
+    return found
+
+
+def _from_tables(header: Header, tokens: list[str]) -> Any:
+    from tokenizers.processors import TemplateProcessing
+    from transformers.integrations.gguf.gguf_tokenizer_mapping import convert_gguf_tokenizer
+
+    kind, pre = header.text("tokenizer.ggml.model"), header.text("tokenizer.ggml.pre")
+    tables: dict[str, Any] = {"tokenizer_type": kind, "tokens": tokens}
+    for key in ("scores", "token_type"):
+        if isinstance(header.values.get(f"tokenizer.ggml.{key}"), list):
+            tables[key] = header.values[f"tokenizer.ggml.{key}"]
+    if isinstance(header.values.get("tokenizer.ggml.merges"), Strings):
+        tables["merges"] = header.strings("tokenizer.ggml.merges")
+        if not all(merge.count(" ") == 1 for merge in tables["merges"]):
+            raise ModelError(f"{header.shown}: a merge of its tokens is no pair. Download it again.")
+    try:
+        backend, _ = convert_gguf_tokenizer(header.text("general.architecture"), tables)
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise ModelError(f"No tokenizer can be built from {header.shown} ({error}). Download it again.") from error
+    if kind == "gpt2":
+        _cut_words(backend, pre)
+    begins = header.values.get("tokenizer.ggml.add_bos_token", kind == "llama" or pre in BEGINS)
+    first = header.values.get("tokenizer.ggml.bos_token_id")
+    backend.post_processor = None
+    if begins and type(first) is int and 0 <= first < len(tokens):
+        mark = tokens[first]
+        backend.post_processor = TemplateProcessing(single=[mark, "$A"], special_tokens=[(mark, first)])
+    return backend
+
+
+def _cut_words(backend: Any, pre: str) -> None:
+    from tokenizers import Regex, pre_tokenizers
+
+    splits = [pre_tokenizers.Split(Regex(pattern), behavior="isolated") for pattern in PRE_TOKENIZERS.get(pre, (GPT2,))]
+    words = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.pre_tokenizer = pre_tokenizers.Sequence([*splits, words])
+    backend.model.ignore_merges = pre in IGNORE_MERGES
