@@ -21,6 +21,7 @@ from engine.encoding.attention import running as watching
 from engine.encoding.attention import stop_if_cancelled
 from engine.errors import DocumentError, UsageError
 from engine.generation.check import TOLERANCE, random_ids
+from engine.generation.ends import Ends, ends_of
 from engine.generation.sampling import TokenIds, choose
 from engine.generation.sequence import (
     CANCELLED,
@@ -28,7 +29,6 @@ from engine.generation.sequence import (
     Finished,
     Running,
     Sequence,
-    end_tokens,
     make_running,
 )
 from engine.generation.statistics import Statistics
@@ -54,13 +54,15 @@ class BatchGenerator:
         batch: int = 16,
         batch_tokens: int = 16384,
         max_tokens: int | None = None,
+        ends: Ends | None = None,
         decode: Decode | None = None,
         cancelled: Callable[[], bool] | None = None,
         listener: Listener | None = None,
     ) -> None:
         """Run ``model`` as ``mode`` allows: at most ``batch`` sequences, ``batch_tokens`` tokens with padding, at once.
 
-        ``max_tokens`` is the longest a sequence may become, where there is a limit. Once ``cancelled`` answers true,
+        ``max_tokens`` is the longest a sequence may become, where there is a limit; ``ends`` what ends one, those of the
+        model's configurations unless given. Once ``cancelled`` answers true,
         ``step`` raises Cancelled within a layer, and the batch will start anew.
         """
         self._model = model
@@ -71,7 +73,7 @@ class BatchGenerator:
         self._decode = decode
         self._cancelled = cancelled
         self._listener = listener
-        self._ends = end_tokens(model.generation_config, model.config)
+        self._ends = ends_of(model) if ends is None else ends
         self._vocabulary = int(model.get_input_embeddings().weight.shape[0])
         self._waiting: dict[int, tuple[Sequence, float]] = {}
         self._running: dict[int, Running] = {}

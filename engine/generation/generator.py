@@ -13,11 +13,12 @@ import torch
 
 from engine.errors import DocumentError, UsageError
 from engine.generation.check import forward
+from engine.generation.ends import Ends, ends_of
 from engine.generation.layout import Layout
 from engine.generation.prefix import Prefix
 from engine.generation.sampling import TokenIds, choose
 from engine.generation.scheduler import Entry, Scheduler, Step
-from engine.generation.sequence import CANCELLED, Event, Running, Sequence, end_tokens, make_running
+from engine.generation.sequence import CANCELLED, Event, Running, Sequence, make_running
 from engine.generation.slots import MemoryShape, SlotMemory
 from engine.generation.statistics import Statistics
 from engine.generation.text import Decode
@@ -54,13 +55,15 @@ class Generator:
         classes: Rows[int] = CLASSES,
         token_budget: int = 512,
         max_tokens: int | None = None,
+        ends: Ends | None = None,
         decode: Decode | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> None:
         """Run ``model``, which has passed its gates, in ``slots`` slots and ``kv_budget`` bytes of KV memory.
 
         ``shape`` and ``max_tokens`` come with the mode that the gates settled on; ``decode`` turns the lane's tokens into
-        text (without it, texts stay empty). ``cancelled`` is asked at every layer; once it answers true, ``step`` raises
+        text (without it, texts stay empty); ``ends`` end an answer, those of the model's configurations unless given.
+        ``cancelled`` is asked at every layer; once it answers true, ``step`` raises
         Cancelled, and a later ``step`` goes on where it stopped.
         """
         self.device = model.get_input_embeddings().weight.device
@@ -71,7 +74,7 @@ class Generator:
         self._max_tokens = max_tokens
         self._decode = decode
         self._cancelled = cancelled
-        self._ends = end_tokens(getattr(model, "generation_config", None), model.config)
+        self._ends = ends_of(model) if ends is None else ends
         self._vocabulary = int(model.get_input_embeddings().weight.shape[0])
         self._sequences: dict[int, Running] = {}
         self._prefixes: list[_PrefixEntry] = []

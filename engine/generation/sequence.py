@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence as Rows
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from engine.errors import UsageError
+from engine.generation.ends import Ends
 from engine.generation.prefix import Prefix
 from engine.generation.sampling import Draw, SamplingSettings, TokenIds, document_generator
 from engine.generation.scheduler import Entry
@@ -130,7 +130,7 @@ class Running(Entry):
         )
 
 
-def make_running(sequence: Sequence, decode: Decode | None, ends: frozenset[int], vocabulary: int) -> Running:
+def make_running(sequence: Sequence, decode: Decode | None, ends: Ends, vocabulary: int) -> Running:
     """Return ``sequence`` ready for a generator; UsageError, written for the user, when it makes no sense."""
     prompt, settings = np.asarray(sequence.prompt), sequence.settings
     if not len(prompt):
@@ -148,17 +148,6 @@ def make_running(sequence: Sequence, decode: Decode | None, ends: frozenset[int]
         len(prompt) + settings.max_new_tokens,
         prompt=prompt,
         draw=Draw(settings, prompt, document_generator(settings.seed, sequence.sha256)),
-        stream=TextStream(decode, settings.stop) if decode is not None else None,
-        ends=ends,
+        stream=TextStream(decode, (*settings.stop, *ends.texts)) if decode is not None else None,
+        ends=ends.tokens,
     )
-
-
-def end_tokens(generation_config: object, config: object) -> frozenset[int]:
-    """Return the tokens that end a text: those of the generation config, else of the model's."""
-    for source in (generation_config, config):
-        ends = getattr(source, "eos_token_id", None)
-        if isinstance(ends, int):
-            return frozenset((ends,))
-        if isinstance(ends, Rows) and ends:
-            return frozenset(int(token) for token in ends)
-    return frozenset()

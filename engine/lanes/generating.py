@@ -117,6 +117,7 @@ class GeneratingLane:
                 slots=self._slots,
                 kv_budget=self._kv_budget,
                 max_tokens=min(loaded.max_tokens, mode.max_tokens or loaded.max_tokens),
+                ends=loaded.ends,
                 decode=tokenizer.decode,
                 cancelled=self._stopped,
             )
@@ -125,6 +126,7 @@ class GeneratingLane:
             mode,
             batch=self._slots,
             max_tokens=loaded.max_tokens,
+            ends=loaded.ends,
             decode=tokenizer.decode,
             cancelled=self._stopped,
             listener=self._hear_batch,

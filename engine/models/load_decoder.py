@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine import machine
 from engine.errors import Cancelled, ModelError
+from engine.generation.ends import Ends
 from engine.lanes.plan import QUANTISED
 from engine.models.folder import require
 from engine.models.linears.packed import best_time
@@ -46,6 +47,8 @@ class LoadedDecoder:
     device: torch.device
     generation: Mode
     max_tokens: int
+    ends: Ends = field(default_factory=Ends)
+    """What ends an answer."""
     remark: str = ""
     packed_linears: int = 0
     overhead: float = 0.0
@@ -115,7 +118,15 @@ def _load(folder: str, resolved: str, device: str, progress: Progress, cancelled
     if problem is not None and mode.kind != "slots":
         raise DoesNotRunError(facts, resolved, problem) from problem
     loaded = LoadedDecoder(
-        facts, model, tokenizer, resolved, place, mode, _longest(model, tokenizer), packed_linears=packed
+        facts,
+        model,
+        tokenizer,
+        resolved,
+        place,
+        mode,
+        _longest(model, tokenizer),
+        tokenizer.ends_of(model),
+        packed_linears=packed,
     )
     stage("measuring", 0.95)
     _measure(loaded)

@@ -10,6 +10,7 @@ import numpy as np
 
 from engine import machine
 from engine.errors import UsageError
+from engine.generation.ends import Ends, ends_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -144,6 +145,10 @@ class LaneTokenizer:
         if self._fast is None:
             return []
         return self._fast.encode(text, add_special_tokens=False).offsets
+
+    def ends_of(self, model: Any) -> Ends:
+        """Return what ends an answer of ``model`` by its configurations, this tokenizer and its chat template."""
+        return ends_of(model, self._tokenizer)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens, special ones left out."""
