@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.documents.document import State
 from engine.errors import HeddleError
-from engine.job import LIVE, Job
+from engine.job import LIVE, Job, Stop
 from engine.lanes.meter import LaneMeter
 from engine.lanes.work import Anchors, Batch, Count, Prepare, Prepared, Work
 from engine.offline import OfflineWatch
@@ -285,6 +285,15 @@ class Booking:
             document = job.documents.get(number)
             if document is not None and document.record.state == State.RUNNING:
                 self._finish(job, number, State.FAILED, reason=reason, seconds=seconds)
+
+    def refused(self, job: Job, stop: Stop, message: str) -> None:
+        """Pause the job before any of it runs: the model cannot be asked what it asks."""
+        with self.lock:
+            if job.status in LIVE and not stop.asked:
+                job.status, job.message = "paused", message
+                job.clock(running=False)
+                self.kept_in(job).update_job(job.id, status=job.status)
+                self.settled.notify_all()
 
     def device_lost(self, job: Job, items: Iterable[WorkItem], message: str) -> None:
         """Put the items back and pause the job: its device does not answer (FAULTS 28)."""

@@ -70,7 +70,7 @@ class Desk:
             writer = self._writer(loaded, task)
             found = writer.write(document)
             template = self._own(loaded).has_template
-            prompt = found.texts[0] if found.texts else writer.text(document, text)
+            prompt = found.texts[0] if found.texts else writer.text(document, text).text
         head, rest, hidden = shortened(prompt, limit)
         return {
             "prompt": head,

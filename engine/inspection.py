@@ -32,6 +32,12 @@ def text_of(runner: Runner, job: Job, number: int) -> tuple[Record, str, str]:
         return record, "", str(error)
 
 
+def visible(value: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a result that the window shows: all, but for a thought that is kept and to be hidden."""
+    hidden = {"thought"} if settings.get("thinking") == "hide" else set[str]()
+    return {name: item for name, item in value.items() if name not in hidden}
+
+
 def inspect(runner: Runner, job: Job, number: int, limit: int) -> dict[str, Any]:
     """Return text (at most ``limit`` characters) and result of a document, as protocol.Inspect tells.
 
@@ -44,7 +50,7 @@ def inspect(runner: Runner, job: Job, number: int, limit: int) -> dict[str, Any]
         row, writing = document.row(), document.writing
     _, text, problem = text_of(runner, job, number)
     result = runner.journal.result(number)
-    value = None if result is None else dict(result.value)
+    value = None if result is None else visible(result.value, job.settings)
     if result is not None and result.vector is not None and value is not None:
         import numpy as np
 

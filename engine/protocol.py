@@ -48,6 +48,8 @@ class Setting:
     minimum: float | None = None
     maximum: float | None = None
     required: bool = False
+    fields: tuple[str, ...] = ()
+    """Of a text that is a format: what it may name in braces (prompt_format.PromptFormat)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import DocumentError, UsageError
-from engine.inspection import text_of
+from engine.inspection import text_of, visible
 from engine.job import LIVE, Document, Job
 from engine.metrics.snapshot import TrialState
 from engine.store.record import Record
@@ -104,7 +104,7 @@ class Trials:
             "document": number,
             "state": document.record.state,
             "reason": document.record.reason or job.message,
-            "result": None if result is None else result.value,
+            "result": None if result is None else visible(result.value, settings),
             "summary": document.summary,
             "seconds": document.record.seconds,
             "coverage": document.record.coverage,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from PySide6.QtCore import QT_TRANSLATE_NOOP, QCoreApplication, QLocale
 
 STATES = ("waiting", "running", "done", "failed", "skipped", "cancelled", "quarantined", "offline")
@@ -100,7 +102,16 @@ def finish(reason: str) -> str:
         "end": _tr("ended by the model"),
         "stop": _tr("ended by a stop text"),
         "length": _tr("cut at the longest answer"),
+        "thinking": _tr("ended before the thought did; there is no answer"),
     }.get(reason, engine_text(reason))
+
+
+def answer(result: dict[str, Any]) -> str:
+    """Return what a result's viewer shows: the answer, and above it what the model thought, where that came along."""
+    text, thought = str(result.get("text") or ""), result.get("thought")
+    if not isinstance(thought, str) or not thought:
+        return text
+    return "\n".join((_tr("Thought:"), thought, "", _tr("Answer:"), text))
 
 
 def documents(n: int) -> str:

@@ -31,6 +31,8 @@ class WorkItem:
     skip: int = 0
     sha256: str = ""
     """The document's content and the part, for texts that are drawn at random."""
+    opened: bool = False
+    """Whether the prompt ends within a thought, so that the answer begins in one."""
 
 
 class BatchQueue:

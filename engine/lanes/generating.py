@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from engine.encoding.batches import WorkItem
-from engine.errors import Cancelled, HeddleError
+from engine.errors import Cancelled, HeddleError, UsageError
 from engine.generation.fallback import BatchGenerator
 from engine.generation.generator import Generator
 from engine.generation.prefix import Prefix
@@ -148,12 +148,23 @@ class GeneratingLane:
     def _count(self, work: Prepare, documents: Rows[Document], tokenizer: LaneTokenizer) -> list[Prepared]:
         task = cast("TextTask", work.job.task)
         writer = PromptWriter(task, tokenizer, self._loaded.max_tokens, closed=self._loaded.closed)
+        if not self._checked(work, writer):
+            raise Cancelled("paused")
         found: list[Prepared] = []
         for document in documents:
             if work.stop():
                 raise Cancelled("cancelled")
             found.append(prepare_document(writer, document))
         return found
+
+    def _checked(self, work: Prepare, writer: PromptWriter) -> bool:
+        """Tell whether the model's template takes the task's texts, and takes them whole; if not, the job pauses."""
+        try:
+            writer.check()
+        except UsageError as error:
+            self._runner.refused(work.job, work.stop, str(error))
+            return False
+        return True
 
     def _share_prefix(self, job: Job, found: Rows[Prepared]) -> None:
         """Name the beginning that the job's prompts share, the first time two of them are known (law 7)."""
@@ -218,7 +229,7 @@ class GeneratingLane:
             self._told = now
             self._runner.writing(
                 [
-                    (one.work.job, one.item.document, one.text, one.tokens)
+                    (one.work.job, one.item.document, _shown(one), one.tokens)
                     for one in self._open.values()
                     if one.tokens and one.item.part == 0
                 ]
@@ -234,6 +245,7 @@ class GeneratingLane:
                 len(finished.tokens),
                 finished.seconds,
                 finished.ttft,
+                one.item.opened,
             )
             self._runner.answered(self._index, one.work.job, one.item, answer)
         self._close(one)
@@ -266,6 +278,11 @@ class GeneratingLane:
         log.warning("a step with %d sequences failed (%s); taking out the newest", len(running), said(error))
         generator.cancel(newest)
         self._fail(newest, _reason(error))
+
+
+def _shown(one: _Open) -> str:
+    """Return what is shown of a text in the making."""
+    return cast("TextTask", one.work.job.task).shown(one.text, opened=one.item.opened)
 
 
 def _reason(error: BaseException) -> str:

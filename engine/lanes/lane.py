@@ -84,12 +84,13 @@ class Lane:
             if work.stop():
                 raise Cancelled("cancelled")
 
-        front = tokenizer.ids([prompt])[0] if prompt else np.zeros(0, np.int32)
+        own = self._own(settings.prompt, prompt)
+        front = tokenizer.ids([prompt], own=own)[0] if prompt else np.zeros(0, np.int32)
         size = self._loaded.window
         done: list[Prepared] = []
         # The prompt and the text are tokenized together where both fit, as a plain call would do; a long text gets the
         # prompt's tokens in front of every window.
-        for one, ids in zip(documents, tokenizer.ids([prompt + d.text for d in documents], ask), strict=True):
+        for one, ids in zip(documents, tokenizer.ids([prompt + d.text for d in documents], ask, own=own), strict=True):
             skip = len(front) + len(tokenizer.prefix) if len(front) else 0
             body, room, lead = ids, size, np.zeros(0, np.int32)
             if len(ids) > size and len(front):
@@ -118,18 +119,24 @@ class Lane:
             return pipeline.prompts.get(wanted, wanted)
         return pipeline.prompts.get(pipeline.default_prompt_name or "", "")
 
+    def _own(self, wanted: str, prompt: str) -> int:
+        """Return how many characters in front of a text are the model's own prompt, in which marks are marks."""
+        return 0 if wanted and wanted not in self._loaded.pipeline.prompts else len(prompt)
+
     # ----------------------------------------------------------------------------------------------------------- encoding
     def _anchors(self, work: Anchors, tokenizer: LaneTokenizer, encoder: Encoder, begin: float) -> None:
         vectors = None
         problem = ""
         try:
             assert work.job.task is not None
-            prompt = self._prompt(work.job.task.settings.prompt)
+            wanted = work.job.task.settings.prompt
+            prompt = self._prompt(wanted)
+            own = self._own(wanted, prompt)
             rows = []
-            for number, ids in enumerate(tokenizer.ids([prompt + text for text in work.texts])):
+            for number, ids in enumerate(tokenizer.ids([prompt + text for text in work.texts], own=own)):
                 # A description longer than the window keeps its beginning; no label needs more.
                 row = np.concatenate([tokenizer.prefix, ids[: self._loaded.window], tokenizer.suffix])
-                skip = len(tokenizer.ids([prompt])[0]) + len(tokenizer.prefix) if prompt else 0
+                skip = len(tokenizer.ids([prompt], own=own)[0]) + len(tokenizer.prefix) if prompt else 0
                 rows.append(encoder.encode([WorkItem(number, 0, 1, row, skip)], work.stop)[0])
             vectors = np.stack(rows)
         except Cancelled:

@@ -10,10 +10,12 @@ import numpy as np
 from engine.documents.split import Overflow, Window, coverage, windows
 from engine.encoding.batches import TokenIds, WorkItem
 from engine.errors import UsageError
+from engine.generation.thought import left_open
 from engine.lanes.reading import Document, too_long
 from engine.lanes.work import Prepared
 
 if TYPE_CHECKING:
+    from engine.models.prompt_text import PromptText
     from engine.models.tokenizer import LaneTokenizer
     from engine.tasks.base import TextTask
 
@@ -38,6 +40,8 @@ class Prompts:
     unknown_share: float
     coverage: float = 1.0
     reason: str = ""
+    opened: bool = False
+    """Whether the prompts end within a thought."""
 
 
 class PromptWriter:
@@ -55,12 +59,20 @@ class PromptWriter:
         if self.room < 1:
             raise UsageError(f"{task.settings.max_new_tokens:,} new tokens leave no room for a prompt in {longest:,}.")
 
-    def text(self, document: Document, text: str) -> str:
-        """Return the exact prompt about ``text``, all of the document's or a part of it."""
+    def check(self) -> None:
+        """Raise UsageError where the chat template refuses the task's texts or leaves one out, whatever the document."""
+        self.text(Document(0, "text", "name", ""), "text")
+
+    def text(self, document: Document, text: str) -> PromptText:
+        """Return the exact prompt about ``text``, all of the document's or a part of it.
+
+        Raises UsageError where the chat template refuses or leaves out a text.
+        """
         name = document.path.replace("\\", "/").rsplit("/", 1)[-1]
         question = self.task.question(text, name, document.path)
         examples = self.task.examples(name, document.path)
-        return self._tokenizer.conversation(self.task.settings.system, question, examples)
+        think = getattr(self.task.settings, "thinking", "") != "off"
+        return self._tokenizer.conversation(self.task.settings.system, question, examples, think=think)
 
     def around(self, document: Document) -> int:
         """Return the tokens of a prompt without the document's text; the same for all unless the prompt names files."""
@@ -81,8 +93,9 @@ class PromptWriter:
         whole = self._ids(prompt)
         unknown = float(np.count_nonzero(whole == self._tokenizer.unknown_id)) / max(1, len(whole))
         tokens = max(0, len(whole) - self.around(document))
+        opened = bool(left_open(prompt.end))
         if len(whole) <= self.room:
-            return Prompts((prompt,), (whole,), tokens, len(whole), self.room, unknown)
+            return Prompts((prompt.text,), (whole,), tokens, len(whole), self.room, unknown, opened=opened)
         refused = Prompts((), (), tokens, len(whole), self.room, unknown, 0.0, too_long(len(whole), self.room))
         spans = self._tokenizer.spans(document.text)
         kept = self._windows(document, len(spans))
@@ -93,14 +106,15 @@ class PromptWriter:
         if max(map(len, ids)) > self.room:
             return refused
         share = coverage(len(spans), kept)
-        return Prompts(tuple(texts), tuple(ids), tokens, len(whole), self.room, unknown, share)
+        shown = tuple(text.text for text in texts)
+        return Prompts(shown, tuple(ids), tokens, len(whole), self.room, unknown, share, opened=opened)
 
     def _windows(self, document: Document, tokens: int) -> list[Window]:
         policy = Overflow(self.task.settings.on_overflow)
         space = self.space(document)
         return [] if policy is Overflow.FAIL or space < 1 or not tokens else windows(tokens, space, policy)
 
-    def _ids(self, prompt: str) -> TokenIds:
+    def _ids(self, prompt: PromptText) -> TokenIds:
         return self._tokenizer.prompt_ids(prompt, closed=self._closed)
 
 
@@ -110,9 +124,10 @@ def prepare_document(writer: PromptWriter, document: Document) -> Prepared:
     if found.reason:
         return Prepared(document.number, reason=found.reason, tokens=found.tokens)
     parts = len(found.ids)
+    seeds = [document.sha256] if parts == 1 else [f"{document.sha256}:{part}" for part in range(parts)]
     items = [
-        WorkItem(document.number, part, parts, ids, 0, document.sha256 if parts == 1 else f"{document.sha256}:{part}")
-        for part, ids in enumerate(found.ids)
+        WorkItem(document.number, part, parts, ids, 0, seed, found.opened)
+        for part, (ids, seed) in enumerate(zip(found.ids, seeds, strict=True))
     ]
     return Prepared(document.number, tuple(items), found.tokens, found.unknown_share, found.coverage)
 

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import machine
-from engine.errors import UsageError
 from engine.generation.ends import Ends, ends_of
+from engine.generation.thought import MARKS, left_open
+from engine.models.chat_template import DOCUMENT, EXAMPLES, SYSTEM, ChatTemplate, Message
+from engine.models.marks import Marks
+from engine.models.prompt_text import PromptText
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,9 +23,6 @@ if TYPE_CHECKING:
 PIECE = 1_000_000
 """Characters tokenized at once. A tokenizer's bookkeeping takes over a hundred bytes a token, so a very long text is
 tokenized in pieces that end at white space, where word-based tokenizers would part anyway."""
-
-TEMPLATE_LIMIT = 200_000
-"""Characters of a chat template; the longest that are in use have a tenth of it."""
 
 _BREAK = re.compile(r"\s")
 
@@ -47,7 +47,7 @@ def pieces(text: str, size: int = PIECE) -> list[str]:
 class LaneTokenizer:
     """Token ids for one lane. Fast tokenizers are not thread-safe, so every lane works on a deep copy (law 3)."""
 
-    def __init__(self, tokenizer: Any, *, lower: bool = False) -> None:
+    def __init__(self, tokenizer: Any, *, lower: bool = False, marks: Marks | None = None) -> None:
         """Wrap a transformers tokenizer; truncation and padding are switched off, lengths are our own business."""
         self._tokenizer = tokenizer
         self._lower = lower
@@ -75,12 +75,18 @@ class LaneTokenizer:
         """Tokens that the tokenizer's files say the model takes, or None."""
         self.has_template = bool(getattr(tokenizer, "chat_template", None))
         """Whether the model expects a conversation in a format of its own."""
+        self._marks = Marks(tokenizer, None if marks is None else marks.shared)
+        self._template = ChatTemplate(tokenizer, list(self._marks.names.values()))
+        special = set(getattr(tokenizer, "all_special_ids", ()))
+        thoughts = {number for number, name in self._marks.names.items() if name in MARKS}
+        self._dropped = special - thoughts if special & thoughts else None
+        """Special tokens that no text shows, where some are shown."""
         pad = getattr(tokenizer, "pad_token_id", None)
         self.pad_id = 0 if pad is None else int(pad)
 
     def copy(self) -> LaneTokenizer:
         """Return a deep copy for another lane."""
-        made = LaneTokenizer(copy.deepcopy(self._tokenizer), lower=self._lower)
+        made = LaneTokenizer(copy.deepcopy(self._tokenizer), lower=self._lower, marks=self._marks)
         # The copy goes through a text of the whole vocabulary, which leaves more in the heap than the copy takes itself.
         machine.give_memory_back()
         return made
@@ -90,52 +96,42 @@ class LaneTokenizer:
             return self._fast.encode(text, add_special_tokens=False).ids
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def conversation(self, system: str, user: str, examples: Sequence[tuple[str, str]] = ()) -> str:
+    def conversation(
+        self, system: str, user: str, examples: Sequence[tuple[str, str]] = (), *, think: bool = True
+    ) -> PromptText:
         """Return the exact prompt: the model's chat template around the texts, or the plain texts without one.
 
         ``examples`` are pairs of what a user asked and what the model should have answered; they come before the
-        question. transformers runs templates in a sandbox. Raises UsageError when the template refuses or is too long.
+        question. Without ``think`` the model is asked not to think first, where its template knows how. Raises
+        UsageError when the template refuses, leaves out a text, or is too long.
         """
         if not self.has_template:
             turns = [f"{asked}\n{answer}" for asked, answer in examples]
-            return "\n\n".join([*([system] if system else []), *turns, user])
-        self._check_template()
-        turns = [
-            message
-            for asked, answer in examples
-            for message in ({"role": "user", "content": asked}, {"role": "assistant", "content": answer})
+            return PromptText.plain("\n\n".join([*([system] if system else []), *turns, user]))
+        messages = [
+            *([Message("system", system, SYSTEM)] if system else []),
+            *(
+                Message(role, text, EXAMPLES)
+                for pair in examples
+                for role, text in zip(("user", "assistant"), pair, strict=True)
+            ),
+            Message("user", user, DOCUMENT),
         ]
-        messages = [*turns, {"role": "user", "content": user}]
-        if not system:
-            return self._apply(messages)
-        try:
-            return self._apply([{"role": "system", "content": system}, *messages])
-        except UsageError:
-            # Some families know no system role; their makers advise to put its text before the first question.
-            first = {"role": "user", "content": f"{system}\n\n{messages[0]['content']}"}
-            return self._apply([first, *messages[1:]])
+        if think:
+            return self._template.render(messages, {})
+        made = self._template.render(messages, self._template.thinking_off())
+        # A template that opens a thought and knows no switch: an empty thought is what the others write.
+        closing = left_open(made.end)
+        return PromptText(f"{made.text}\n{closing}\n\n", made.inserted) if closing else made
 
-    def _apply(self, messages: Sequence[dict[str, str]]) -> str:
-        try:
-            return self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        except Exception as error:
-            raise UsageError(f"The model's chat template cannot be applied: {error}") from error
-
-    def _check_template(self) -> None:
-        template = self._tokenizer.chat_template
-        size = len(template) if isinstance(template, str) else max(map(len, template.values()), default=0)
-        if size > TEMPLATE_LIMIT:
-            raise UsageError(
-                f"The model's chat template has {size:,} characters, and no more than {TEMPLATE_LIMIT:,} are taken. "
-                "Download the tokenizer's files again."
-            )
-
-    def prompt_ids(self, prompt: str, *, closed: bool = False) -> npt.NDArray[np.int32]:
+    def prompt_ids(self, prompt: PromptText | str, *, closed: bool = False) -> npt.NDArray[np.int32]:
         """Return the token ids of a whole prompt; a template has written its special tokens itself.
 
-        ``closed`` adds the tokens behind a text: an encoder wants them, a decoder would take them for the end.
+        ``closed`` adds the tokens behind a text: an encoder wants them, a decoder would take them for the end. A prompt
+        that is a str is ordinary text. Raises DocumentError where the tokenizer has no ordinary tokens for a mark.
         """
-        ids = self.ids([prompt])[0]
+        whole = PromptText.plain(prompt) if isinstance(prompt, str) else prompt
+        ids = self._ids(whole)
         if self.has_template:
             return ids
         return np.concatenate([self.prefix, ids, self.suffix] if closed else [self.prefix, ids])
@@ -144,35 +140,62 @@ class LaneTokenizer:
         """Return the characters (start, stop) that each token of ``text`` stands for; empty without a fast tokenizer."""
         if self._fast is None:
             return []
-        return self._fast.encode(text, add_special_tokens=False).offsets
+        encoding = self._fast.encode(text, add_special_tokens=False)
+        if self._marks.forged(PromptText.plain(text), encoding):
+            return self._marks.offsets(text) or encoding.offsets
+        return encoding.offsets
+
+    def _ids(self, prompt: PromptText, cancelled: Callable[[], None] | None = None) -> npt.NDArray[np.int32]:
+        """Return the tokens of ``prompt``, in which only the template's own marks are marks; in pieces if it is long."""
+        if len(prompt.text) <= PIECE:
+            return self._piece_ids(prompt)
+        parts: list[npt.NDArray[np.int32]] = []
+        place = 0
+        for piece in pieces(prompt.text):
+            if cancelled is not None:
+                cancelled()
+            parts.append(self._piece_ids(prompt.cut(place, place + len(piece))))
+            place += len(piece)
+        return np.concatenate(parts)
+
+    def _piece_ids(self, prompt: PromptText) -> npt.NDArray[np.int32]:
+        if self._fast is not None:
+            encoding = self._fast.encode(prompt.text, add_special_tokens=False)
+            ids, forged = np.array(encoding.ids, np.int32), self._marks.forged(prompt, encoding)
+        else:
+            ids = np.array(self._plain(prompt.text), np.int32)
+            forged = self._marks.forged_by_count(prompt, ids)
+        return self._marks.encode(prompt) if forged else ids
 
     def ends_of(self, model: Any) -> Ends:
         """Return what ends an answer of ``model`` by its configurations, this tokenizer and its chat template."""
         return ends_of(model, self._tokenizer)
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens, special ones left out."""
+        """Return the text of tokens, special ones left out, but for those that open and close a thought."""
+        if self._dropped is not None:
+            tokens = [token for token in tokens if token not in self._dropped]
+            return self._tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return self._tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
-    def ids(self, texts: Sequence[str], cancelled: Callable[[], None] | None = None) -> list[npt.NDArray[np.int32]]:
-        """Return the token ids of each text, without special tokens; ``cancelled`` may raise between pieces."""
+    def ids(
+        self, texts: Sequence[str], cancelled: Callable[[], None] | None = None, *, own: int = 0
+    ) -> list[npt.NDArray[np.int32]]:
+        """Return the token ids of each text, without special tokens; ``cancelled`` may raise between pieces.
+
+        Texts are ordinary text, but for their first ``own`` characters, which are a prompt of the model's own.
+        """
         if self._lower:
             texts = [text.lower() for text in texts]
         result: list[npt.NDArray[np.int32] | None] = [None] * len(texts)
-        short = [i for i, text in enumerate(texts) if len(text) <= PIECE]
         if self._fast is not None:
+            short = [i for i, text in enumerate(texts) if len(text) <= PIECE]
             encoded = self._fast.encode_batch_fast([texts[i] for i in short], add_special_tokens=False)
             for i, encoding in zip(short, encoded, strict=True):
-                result[i] = np.array(encoding.ids, np.int32)
-        else:
-            for i in short:
-                result[i] = np.array(self._plain(texts[i]), np.int32)
-        for i, text in enumerate(texts):
-            if len(text) > PIECE:
-                parts: list[npt.NDArray[np.int32]] = []
-                for piece in pieces(text):
-                    if cancelled is not None:
-                        cancelled()
-                    parts.append(np.array(self._plain(piece), np.int32))
-                result[i] = np.concatenate(parts)
-        return [ids for ids in result if ids is not None]
+                found = np.array(encoding.ids, np.int32)
+                if not self._marks.forged_in_text(texts[i], found):
+                    result[i] = found
+        return [
+            self._ids(PromptText.plain(text, own), cancelled) if ids is None else ids
+            for text, ids in zip(texts, result, strict=True)
+        ]

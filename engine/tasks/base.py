@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from engine.documents.split import Overflow
 from engine.errors import UsageError
+from engine.prompt_format import PromptFormat
 from engine.protocol import Setting, TaskSpec
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Answer:
     new_tokens: int
     seconds: float
     ttft: float
+    opened: bool = False
+    """Whether the prompt ended within a thought, so that the text begins in one."""
 
 
 class Task(Protocol):
@@ -96,6 +99,10 @@ class TextTask(Task, Protocol):
         """Return pairs of a question and the answer that it should get, to be put before the question."""
         ...
 
+    def shown(self, text: str, *, opened: bool = False) -> str:
+        """Return what the window shows of an answer in the making; ``opened`` as in Answer."""
+        ...
+
     def combine_answers(self, answers: Sequence[Answer]) -> Outcome:
         """Make the result of a document from the answers about its parts, in their order."""
         ...
@@ -146,6 +153,7 @@ def specification(task: type[Task]) -> TaskSpec:
                 minimum=about.get("minimum"),
                 maximum=about.get("maximum"),
                 required=bool(about.get("required")),
+                fields=tuple(about.get("fields", ())),
             )
         )
     return TaskSpec(task.name, task.label, task.help, tuple(settings), writes(task))
@@ -184,6 +192,8 @@ def _typed(task: str, setting: Setting, value: Any) -> Any:
         return number
     if not isinstance(value, str):
         raise UsageError(f"{where} has to be text, not {value!r}.")
+    if setting.fields:
+        PromptFormat(value, setting.fields, where)
     if setting.kind == "choice" and value not in setting.choices:
         raise UsageError(f"{where} has to be one of {', '.join(setting.choices)}, not {value!r}.")
     return value

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-import string
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from engine.documents.split import Overflow
 from engine.errors import UsageError
+from engine.generation import thought
+from engine.prompt_format import PromptFormat
 from engine.tasks.base import Answer, Outcome
 
 FIELDS = ("text", "name", "path")
 """What a prompt may name in braces."""
+
+
+THINKING = "thinking"
+"""Finish reason: the text ended, however it did, before the thought did; there is no answer."""
 
 
 def _number(label: str, kind: str, low: float, high: float, text: str) -> dict[str, Any]:
@@ -30,6 +35,7 @@ class GenerateSettings:
             "label": "Prompt",
             "kind": "multiline",
             "required": True,
+            "fields": FIELDS,
             "help": "what to ask about each document; {text} stands for its text, {name} and {path} for its file",
         },
     )
@@ -65,6 +71,16 @@ class GenerateSettings:
     seed: int = field(
         default=0,
         metadata=_number("Seed", "integer", 0, 2**53, "the same seed and document give the same answer"),
+    )
+    thinking: str = field(
+        default="show",
+        metadata={
+            "label": "Thinking",
+            "kind": "choice",
+            "choices": ("show", "hide", "off"),
+            "help": "what models that think write before their answer; show or hide: it is kept beside the answer, and "
+            "the window shows it or not; off: asks the model not to think, where it can be asked",
+        },
     )
     on_overflow: str = field(
         default=Overflow.SPLIT.value,
@@ -114,25 +130,13 @@ class Generate:
 
     def __init__(self, settings: GenerateSettings) -> None:
         """Check the prompt and the sampling; raises UsageError if they make no sense."""
+        self.settings = settings
+        self._format = PromptFormat(settings.prompt, FIELDS, "Generate: Prompt")
+        self.names_files = bool(self._format.names & {"name", "path"})
+        self._examples = read_examples(settings.examples)
         # torch comes with it, and the forms and the command line must not wait for that.
         from engine.generation.sampling import SamplingSettings
 
-        self.settings = settings
-        try:
-            named = {name for _, name, _, _ in string.Formatter().parse(settings.prompt) if name is not None}
-        except ValueError as error:
-            raise UsageError(
-                f"Generate: the prompt's braces do not match ({error}); write {{{{ for a brace."
-            ) from error
-        unknown = sorted(named - set(FIELDS))
-        if unknown:
-            known = ", ".join(f"{{{name}}}" for name in FIELDS)
-            raise UsageError(
-                f"Generate: the prompt names {{{unknown[0]}}}; it can name {known}. Write {{{{ for a brace."
-            )
-        self._names_text = "text" in named
-        self.names_files = bool(named & {"name", "path"})
-        self._examples = read_examples(settings.examples)
         self.sampling = SamplingSettings(
             max_new_tokens=settings.max_new_tokens,
             temperature=settings.temperature,
@@ -151,20 +155,31 @@ class Generate:
 
     def question(self, text: str, name: str, path: str) -> str:
         """Return the user's prompt about one document; a prompt that does not name {text} gets it at its end."""
-        asked = self.settings.prompt.format(text=text, name=name, path=path)
-        return asked if self._names_text else f"{asked}\n\n{text}"
+        asked = self._format.fill({"text": text, "name": name, "path": path})
+        return asked if "text" in self._format.names else f"{asked}\n\n{text}"
 
     def examples(self, name: str, path: str) -> list[tuple[str, str]]:
         """Return the examples as questions like the one about the document, each with its answer."""
         return [(self.question(text, name, path), answer) for text, answer in self._examples]
 
+    def shown(self, text: str, *, opened: bool = False) -> str:
+        """Return what the window shows of an answer in the making."""
+        return text if self.settings.thinking == "show" else thought.split(text, opened=opened).answer
+
     def combine_answers(self, answers: Sequence[Answer]) -> Outcome:
-        """Make the result of a document from the answers about its parts, in their order."""
+        """Make the result of a document from the answers about its parts, in their order.
+
+        ``text`` is the answer, ``thought`` (only where there is one) what the model thought before.
+        """
         seconds = sum(answer.seconds for answer in answers)
         new = sum(answer.new_tokens for answer in answers)
+        found = [thought.split(answer.text, opened=answer.opened) for answer in answers]
+        reasons = [a.reason if one.ends else THINKING for a, one in zip(answers, found, strict=True)]
+        thoughts = "\n\n".join(filter(None, (one.thought for one in found)))
         value = {
-            "text": "\n\n".join(answer.text.strip() if len(answers) > 1 else answer.text for answer in answers),
-            "finish_reason": next((a.reason for a in answers if a.reason != "end"), "end"),
+            "text": "\n\n".join(one.answer.strip() if len(answers) > 1 else one.answer for one in found),
+            **({"thought": thoughts} if thoughts else {}),
+            "finish_reason": next((reason for reason in reasons if reason != "end"), "end"),
             "tokens_in": sum(answer.prompt_tokens for answer in answers),
             "tokens_out": new,
             "tokens_per_s": round(new / seconds, 3) if seconds > 0 else 0.0,
@@ -175,4 +190,5 @@ class Generate:
 
     def summary(self, value: dict[str, Any]) -> str:
         """Return the beginning of the answer on one line."""
-        return " ".join(value["text"].split())[:200]
+        text = " ".join(value["text"].split())[:200]
+        return text or ("no answer: the thought did not end" if value.get("finish_reason") == THINKING else "")

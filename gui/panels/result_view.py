@@ -64,7 +64,7 @@ class ResultView(QWidget):
         text = result.get("text") if result is not None else None
         self.answer.setVisible(isinstance(text, str))
         if isinstance(text, str):
-            grow(self.answer, shown_text(text))
+            grow(self.answer, shown_text(words.answer(result or {})))
         icon, role, title, reason = self._head(row, result, error)
         self._icon.setVisible(bool(icon))
         if icon:
@@ -126,7 +126,7 @@ class ResultView(QWidget):
             "parts": self.tr("Prompts"),
         }
         for key, value in (result or {}).items():
-            if key in ("scores", "label", "unsure", "text") or (key == "finish_reason" and not value):
+            if key in ("scores", "label", "unsure", "text", "thought") or (key == "finish_reason" and not value):
                 continue
             if key == "finish_reason":
                 lines.append((known[key], words.finish(str(value))))

@@ -18,6 +18,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from engine.errors import UsageError
+from engine.prompt_format import PromptFormat
 from engine.protocol import Setting, TaskSpec
 from gui import words
 from gui.widgets.labels import wrapped
@@ -151,6 +153,11 @@ class Field(QWidget):
             return self.tr("{setting} must be filled in.").format(setting=words.engine_text(setting.label))
         if setting.kind == "labels" and str(text).strip():
             return self._labels_problem(str(text))
+        if setting.fields:
+            try:
+                PromptFormat(str(text), setting.fields, words.engine_text(setting.label))
+            except UsageError as error:
+                return words.engine_text(str(error))
         return ""
 
     def _labels_problem(self, text: str) -> str:

@@ -101,7 +101,7 @@ class TrialView(QWidget):
         if "error" in outcome:
             self._say("warning", "warning", words.engine_text(str(outcome["error"])))
         elif outcome.get("state") == "done":
-            grow(self.text, shown_text(str(result.get("text", outcome.get("summary", "")))))
+            grow(self.text, shown_text(words.answer(result) or str(outcome.get("summary", ""))))
             self._say("done", "done", self.facts(result, str(outcome.get("reason", ""))))
         else:
             state = str(outcome.get("state", "failed"))

@@ -106,12 +106,12 @@ def test_a_system_text_goes_before_the_question_where_the_template_knows_no_such
 
 
 def test_a_chat_template_that_is_far_too_long_is_refused(fresh_engine, talking, monkeypatch):
-    from engine.models import tokenizer
+    from engine.models import chat_template
 
     engine = fresh_engine()
     engine.open_model(talking, "float32").result(60)
     (number,) = pile(engine, ["water"])
-    monkeypatch.setattr(tokenizer, "TEMPLATE_LIMIT", 20)
+    monkeypatch.setattr(chat_template, "LIMIT", 20)
     with pytest.raises(UsageError, match="chat template has"):
         look(engine, number, {"prompt": "{text}?", "max_new_tokens": 9})
 

@@ -242,6 +242,16 @@ def test_a_result_of_an_unknown_task_is_shown_by_its_keys(qtbot, theme):
     assert ("sure", "yes") in view.facts.lines
 
 
+def test_a_thought_stands_above_the_answer_and_not_among_the_facts(qtbot, theme):
+    view = ResultView(theme)
+    qtbot.addWidget(view)
+    view.show_result(ROW, {"text": "Yes.", "thought": "Is it?", "finish_reason": "end"}, "")
+    assert view.answer.toPlainText() == "Thought:\nIs it?\n\nAnswer:\nYes."
+    assert [name for name, _ in view.facts.lines if name.lower() == "thought"] == []
+    view.show_result(ROW, {"text": "", "finish_reason": "thinking"}, "")
+    assert ("Answer", "ended before the thought did; there is no answer") in view.facts.lines
+
+
 def test_no_answer_says_why(qtbot, theme):
     view = ResultView(theme)
     qtbot.addWidget(view)

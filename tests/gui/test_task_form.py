@@ -162,3 +162,27 @@ def test_the_engines_own_tasks_have_forms(qtbot, theme):
         made = TaskForm(specification(task), {})
         qtbot.addWidget(made)
         assert made.values().keys() == made.fields.keys()
+
+
+@pytest.mark.parametrize(
+    "prompt", ["{text:d}", "{text!z}", "{text:{foo}}", "{text:>99999999999}", "{nothing}", "{text"]
+)
+def test_a_prompt_whose_fields_make_no_sense_is_marked_in_the_form(qtbot, theme, prompt):
+    setting = Setting("prompt", "Prompt", "multiline", "", required=True, fields=("text", "name"))
+    form = TaskForm(TaskSpec("t", "T", "", (setting,)), {"prompt": prompt})
+    qtbot.addWidget(form)
+    (problem,) = form.problems()
+    assert problem.startswith("Prompt ")
+    assert "{text}, {name}" in problem
+    form.set_values({"prompt": 'Return JSON {"label": "x"}, 100% of {text}'})
+    assert not form.problems()
+
+
+def test_the_engines_form_for_prompts_says_what_it_may_name():
+    from engine import tasks
+    from engine.tasks.base import specification
+
+    spec = specification(tasks.TASKS["generate"])
+    (prompt,) = [setting for setting in spec.settings if setting.name == "prompt"]
+    assert prompt.fields == ("text", "name", "path")
+    assert [setting.name for setting in spec.settings if setting.fields] == ["prompt"]
