@@ -36,7 +36,8 @@ class Setting:
     """One typed setting of a task, from which the form and the command line are made.
 
     ``kind``: text, multiline, labels (one ``label: description`` a line), examples (one ``document => answer`` or JSON
-    object a line; a file on the command line), number, integer, switch, choice.
+    object a line; a file on the command line), number, integer, switch, choice. ``example`` is a value that works, for a
+    form to start with where the default is nothing.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Setting:
     required: bool = False
     fields: tuple[str, ...] = ()
     """Of a text that is a format: what it may name in braces (prompt_format.PromptFormat)."""
+    example: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,19 @@ SINGULARS = {
     "%Ln threads": "%Ln thread",
     "%Ln cores": "%Ln core",
     "%Ln failed": "%Ln failed",
+    "%Ln tokens": "%Ln token",
+    "%Ln slots each": "%Ln slot each",
+    "%Ln are longer than the {space} that fit": "%Ln is longer than the {space} that fit",
+    "%Ln characters are not shown": "%Ln character is not shown",
+    "It is asked about in %Ln parts; this is the first.": "It is asked about in %Ln part.",
+    "Exported %Ln documents to {path}.": "Exported %Ln document to {path}.",
+    "Nothing is waiting. Run %Ln documents again?": "Nothing is waiting. Run %Ln document again?",
+    "One row for each of %Ln documents, whatever became of it.": "One row for %Ln document, whatever became of it.",
+    "Take %Ln documents off the pile?": "Take %Ln document off the pile?",
+    "Wrote %Ln documents to {path}; the others follow as they end.": (
+        "Wrote %Ln document to {path}; the others follow as they end."
+    ),
+    "{name} is done: %Ln documents": "{name} is done: %Ln document",
 }
 """Source strings hold the plural; these are their forms for one. ``%Ln`` is the number in the user's locale."""
 

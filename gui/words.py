@@ -46,6 +46,21 @@ def engine_text(text: str) -> str:
     return QCoreApplication.translate("engine", text) if text else ""
 
 
+def sentence(text: str) -> str:
+    """Return ``text`` with its first letter in upper case."""
+    return text[:1].upper() + text[1:]
+
+
+def choice(name: str) -> str:
+    """Return one of the values that a setting may have, in words; what has none stays as it is."""
+    return {
+        "split": _tr("split into parts"),
+        "head": _tr("keep the beginning"),
+        "tail": _tr("keep the end"),
+        "fail": _tr("refuse the document"),
+    }.get(name) or engine_text(name)
+
+
 def number(value: int) -> str:
     """Return a whole number with the separators of the user's locale."""
     return QLocale().toString(value)

@@ -123,7 +123,7 @@ class Common:
             "label": "Long documents",
             "kind": "choice",
             "choices": tuple(policy.value for policy in Overflow),
-            "help": "split: run all of it in windows; head or tail: keep the beginning or the end; fail: refuse it",
+            "help": "run all of it in windows (split), keep its beginning (head) or its end (tail), or refuse it (fail)",
         },
     )
     prompt: str = field(
@@ -154,6 +154,7 @@ def specification(task: type[Task]) -> TaskSpec:
                 maximum=about.get("maximum"),
                 required=bool(about.get("required")),
                 fields=tuple(about.get("fields", ())),
+                example=about.get("example", ""),
             )
         )
     return TaskSpec(task.name, task.label, task.help, tuple(settings), writes(task))

@@ -36,6 +36,7 @@ class GenerateSettings:
             "kind": "multiline",
             "required": True,
             "fields": FIELDS,
+            "example": "Summarise this text in one sentence:\n\n{text}",
             "help": "what to ask about each document; {text} stands for its text, {name} and {path} for its file",
         },
     )
@@ -88,7 +89,7 @@ class GenerateSettings:
             "label": "Long documents",
             "kind": "choice",
             "choices": tuple(policy.value for policy in Overflow),
-            "help": "split: ask about each part; head or tail: keep the beginning or the end; fail: refuse it",
+            "help": "ask about each part (split), keep the beginning (head) or the end (tail), or refuse it (fail)",
         },
     )
 

@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QDialogButtonBox,
     QHBoxLayout,
     QLabel,
-    QPlainTextEdit,
     QVBoxLayout,
     QWidget,
 )
@@ -24,6 +23,7 @@ from gui.escape import shown_text
 from gui.session import Session
 from gui.widgets.facts import FactList
 from gui.widgets.labels import wrapped
+from gui.widgets.viewer import Viewer
 
 
 class TextDialog(QDialog):
@@ -38,11 +38,9 @@ class TextDialog(QDialog):
         self.setWindowTitle(title)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.resize(760, 480)
-        self.text = QPlainTextEdit()
-        self.text.setReadOnly(True)
-        self.text.setAccessibleName(title)
+        self.text = Viewer(title)
         self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.text.setLineWrapMode(Viewer.LineWrapMode.NoWrap)
         self.note = wrapped(note, look="muted")
         self.note.setVisible(bool(note))
         buttons = QDialogButtonBox()

@@ -6,7 +6,7 @@ from typing import Any
 
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from engine.protocol import Reply
 from gui import words
@@ -15,7 +15,7 @@ from gui.panels.task import TaskPanel
 from gui.rehearsal import Rehearsal
 from gui.session import Session
 from gui.widgets.labels import wrapped
-from gui.widgets.viewer import viewer
+from gui.widgets.viewer import Viewer
 
 DELAY = 250
 """Milliseconds without a change after which the prompt is asked for again."""
@@ -31,7 +31,7 @@ class PromptView(QWidget):
         self._document = -1
         self._asked = -1
         self.note = wrapped(look="muted")
-        self.text: QPlainTextEdit = viewer(self.tr("Exact prompt"))
+        self.text = Viewer(self.tr("Exact prompt"))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 4, 0, 0)
         column.setSpacing(4)

@@ -33,7 +33,7 @@ from gui.rehearsal import Rehearsal
 from gui.session import Session
 from gui.theme import Theme
 from gui.widgets.labels import ElidedLabel, wrapped
-from gui.widgets.viewer import viewer
+from gui.widgets.viewer import Viewer
 
 GROWTH = 500
 """Milliseconds between two looks at an answer in the making (law 1: text at 1-2 Hz)."""
@@ -82,7 +82,7 @@ class ResultPanel(QWidget):
         head.addWidget(self._about)
         head.addWidget(self._retry)
 
-        self.text = viewer(self.tr("Text of the document"))
+        self.text = Viewer(self.tr("Text of the document"))
         self._cut = wrapped(look="muted")
         left = QWidget()
         column = QVBoxLayout(left)
@@ -97,7 +97,7 @@ class ResultPanel(QWidget):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.setWidget(self.view)
-        self.raw = viewer(self.tr("Result as JSON"))
+        self.raw = Viewer(self.tr("Result as JSON"))
         self.raw.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)

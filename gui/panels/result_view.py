@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from engine.metrics.snapshot import DocumentRow
 from gui import words
@@ -14,7 +14,7 @@ from gui.theme import Theme
 from gui.widgets.facts import FactList
 from gui.widgets.labels import wrapped
 from gui.widgets.score_bars import ScoreBars
-from gui.widgets.viewer import grow, viewer
+from gui.widgets.viewer import Viewer
 
 _FIRST = 8
 """How many values of a vector are shown; all of them are in the export."""
@@ -28,16 +28,14 @@ class ResultView(QWidget):
         super().__init__(parent)
         self._theme = theme
         self._icon = QLabel()
-        self._title = QLabel()
-        self._title.setTextFormat(Qt.TextFormat.PlainText)
-        self._title.setWordWrap(True)
+        self._title = wrapped()
         font = self._title.font()
         font.setPointSizeF(font.pointSizeF() * 1.25)
         font.setBold(True)
         self._title.setFont(font)
         self._reason = wrapped(look="muted")
         self._reason.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.answer: QPlainTextEdit = viewer(self.tr("Answer"))
+        self.answer = Viewer(self.tr("Answer"))
         self.answer.setMinimumHeight(72)
         self.bars = ScoreBars(theme)
         self.facts = FactList()
@@ -64,7 +62,7 @@ class ResultView(QWidget):
         text = result.get("text") if result is not None else None
         self.answer.setVisible(isinstance(text, str))
         if isinstance(text, str):
-            grow(self.answer, shown_text(words.answer(result or {})))
+            self.answer.grow(shown_text(words.answer(result or {})))
         icon, role, title, reason = self._head(row, result, error)
         self._icon.setVisible(bool(icon))
         if icon:

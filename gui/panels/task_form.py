@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QLabel,
     QLineEdit,
-    QPlainTextEdit,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -23,29 +22,10 @@ from engine.prompt_format import PromptFormat
 from engine.protocol import Setting, TaskSpec
 from gui import words
 from gui.widgets.labels import wrapped
+from gui.widgets.text_area import TextArea
 
 _LIMIT = 2**31 - 1
 """Where a setting names no limit, or one that Qt's whole numbers cannot hold; Qt's own default would stop at 99."""
-
-
-class TextArea(QPlainTextEdit):
-    """A small plain text editor that grows with its text, within limits; Tab leaves it."""
-
-    def __init__(self, lines: int, most: int) -> None:
-        """Be ``lines`` high at least and ``most`` at most."""
-        super().__init__()
-        self._lines, self._most = lines, most
-        self.setTabChangesFocus(True)
-        self.setAcceptDrops(False)  # files are for the window
-        self.viewport().setAcceptDrops(False)
-        self.document().blockCountChanged.connect(self._fit)
-        self._fit()
-
-    def _fit(self) -> None:
-        rows = max(self._lines, min(self._most, self.document().blockCount() + 1))
-        margins = self.contentsMargins()
-        height = self.fontMetrics().lineSpacing() * rows + round(self.document().documentMargin() * 2)
-        self.setFixedHeight(height + margins.top() + margins.bottom() + 2 * self.frameWidth())
 
 
 class Field(QWidget):
@@ -61,7 +41,7 @@ class Field(QWidget):
         self._set: Callable[[Any], None]
         title = words.engine_text(setting.label)
         self.editor = self._make(setting, title)
-        tip = words.engine_text(setting.help)
+        tip = words.sentence(words.engine_text(setting.help))
         self.editor.setToolTip(tip)
         self.editor.setAccessibleName(title)
         self.editor.setAccessibleDescription(tip)
@@ -75,6 +55,8 @@ class Field(QWidget):
             name.setBuddy(self.editor)
             column.addWidget(name)
         column.addWidget(self.editor)
+        if setting.required and tip:
+            column.addWidget(wrapped(tip, look="muted"))
         self._problem = wrapped(look="problem")
         self._problem.hide()
         column.addWidget(self._problem)
@@ -90,7 +72,8 @@ class Field(QWidget):
             case "choice":
                 combo = QComboBox()
                 for choice in setting.choices:
-                    combo.addItem(words.engine_text(choice), choice)
+                    combo.addItem(words.choice(choice), choice)
+                combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
                 combo.currentIndexChanged.connect(self.changed)
                 self._value = combo.currentData
                 self._set = lambda v: combo.setCurrentIndex(max(0, combo.findData(v)))
@@ -115,12 +98,12 @@ class Field(QWidget):
                 self._value, self._set = lambda: round(real.value(), 3), lambda v: real.setValue(float(v))
                 return real
             case "labels" | "multiline" | "examples":
-                area = TextArea(6, 14) if setting.kind == "labels" else TextArea(3, 10)
+                area = TextArea(5 if setting.required else 3, 16)
                 if setting.kind == "labels":
-                    area.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)  # one label a line, to be seen at a glance
-                    area.setPlaceholderText(self.tr("One label a line, as name: description"))
+                    area.setPlaceholderText(
+                        self.tr("One label a line:\ndelivery: the parcel is late or lost\nbilling: the amount is wrong")
+                    )
                 if setting.kind == "examples":
-                    area.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
                     area.setPlaceholderText(self.tr("One example a line, as document => answer"))
                 area.textChanged.connect(self.changed)
                 self._value, self._set = area.toPlainText, lambda v: area.setPlainText(str(v))
@@ -200,7 +183,11 @@ class TaskForm(QWidget):
         for field in self.in_order:
             column.addWidget(field)
             field.changed.connect(self._delay.start)
-        self.set_values(values)
+        # What must be filled in starts with something that works; what was cleared is not taken for a wish.
+        self.set_values({s.name: s.example for s in spec.settings if s.example})
+        self.set_values(
+            {n: v for n, v in values.items() if v or not (n in self.fields and self.fields[n].setting.example)}
+        )
 
     def values(self) -> dict[str, Any]:
         """Return the settings by name."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 
 from PySide6.QtCore import QSize
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from gui import words
 from gui.escape import shown_text
 from gui.rehearsal import Rehearsal
 from gui.theme import Theme
 from gui.widgets.labels import wrapped
-from gui.widgets.viewer import grow, viewer
+from gui.widgets.viewer import Viewer
 
 PACE = 0.5
 """Seconds between two changes of the growing text (law 1: text at 1-2 Hz)."""
@@ -35,7 +35,7 @@ class TrialView(QWidget):
         self.stop.clicked.connect(rehearsal.stop_trial)
         self._icon = QLabel()
         self.note = wrapped(look="muted")
-        self.text: QPlainTextEdit = viewer(self.tr("Answer of the trial"))
+        self.text = Viewer(self.tr("Answer of the trial"))
         head = QHBoxLayout()
         head.setSpacing(8)
         head.addWidget(self.button)
@@ -91,7 +91,7 @@ class TrialView(QWidget):
             else:
                 self._say("running", "running", self.tr("Writing"))
             if trial is not None and trial.text:
-                grow(self.text, shown_text(trial.text))
+                self.text.grow(shown_text(trial.text))
             return
         if rehearsal.tried != self._document or self._document < 0:
             self._say("", "", self.tr("See what the task makes of this document before the whole pile is run."))
@@ -101,7 +101,7 @@ class TrialView(QWidget):
         if "error" in outcome:
             self._say("warning", "warning", words.engine_text(str(outcome["error"])))
         elif outcome.get("state") == "done":
-            grow(self.text, shown_text(words.answer(result) or str(outcome.get("summary", ""))))
+            self.text.grow(shown_text(words.answer(result) or str(outcome.get("summary", ""))))
             self._say("done", "done", self.facts(result, str(outcome.get("reason", ""))))
         else:
             state = str(outcome.get("state", "failed"))

@@ -15,6 +15,7 @@ from gui import words
 from gui.escape import shown
 from gui.pile import Change, Pile
 from gui.theme import Theme
+from gui.widgets.long_lines import brief, for_label
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -295,7 +296,7 @@ class PileTable(QAbstractTableModel):
             case Column.SECONDS:
                 return words.seconds(row.seconds) if row.seconds >= 0.005 else ""
             case Column.RESULT:
-                return shown(row.summary or row.reason)
+                return shown(brief(row.summary or row.reason))
             case Column.SIZE:
                 return words.data_size(row.size)
             case Column.ENCODING:
@@ -311,9 +312,9 @@ class PileTable(QAbstractTableModel):
     def _tip(self, row: DocumentRow, column: int) -> str:
         """Return the full path, or for the result why it is so; as plain text, whatever the name looks like."""
         if column == Column.RESULT:
-            tip = "\n".join(shown(part) for part in (row.summary, row.reason) if part)
+            tip = "\n".join(for_label(shown(part)) for part in (row.summary, row.reason) if part)
         elif column in (Column.STATE, Column.NAME):
-            tip = shown(row.path)
+            tip = for_label(shown(row.path))
         else:
             return ""
         # Qt guesses whether a tooltip is rich text, so it gets one that is, with the untrusted part escaped in it.

@@ -6,6 +6,8 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
+from gui.widgets.long_lines import for_label
+
 
 class ElidedLabel(QLabel):
     """One line of plain text, elided when there is no room; what does not fit is left to the tooltip."""
@@ -32,10 +34,29 @@ class ElidedLabel(QLabel):
         painter.end()
 
 
+class WrappedLabel(QLabel):
+    """Plain text that wraps; what is very long is shortened, and long words wrap as well (gui.widgets.long_lines)."""
+
+    def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
+        """Show ``text``."""
+        super().__init__(parent)
+        self._text = ""
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setWordWrap(True)
+        self.setText(text)
+
+    def setText(self, arg__1: str) -> None:
+        """Show a text."""
+        self._text = arg__1
+        super().setText(for_label(arg__1))
+
+    def text(self) -> str:
+        """Return the text that was set."""
+        return self._text
+
+
 def wrapped(text: str = "", *, look: str = "") -> QLabel:
     """Return a plain text label that wraps; ``look`` chooses its style: muted, strong, problem."""
-    label = QLabel(text)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setWordWrap(True)
+    label = WrappedLabel(text)
     label.setProperty("look", look)
     return label

@@ -11,6 +11,7 @@ from engine.metrics.snapshot import Notice
 from gui import words
 from gui.escape import shown
 from gui.theme import Theme
+from gui.widgets.long_lines import for_label
 
 KEPT = 50
 """How many sentences are kept; the oldest go first."""
@@ -102,7 +103,7 @@ class MessageBar(QFrame):
         word = {"info": self.tr("Note"), "warning": self.tr("Warning"), "error": self.tr("Error")}[level]
         icon.setAccessibleName(word)
         icon.setToolTip(word)
-        text = QLabel(shown(words.engine_text(notice.text)))
+        text = QLabel(for_label(shown(words.engine_text(notice.text)), word=150))
         if times > 1:
             text.setText(self.tr("{text} ({times} times)").format(text=text.text(), times=words.number(times)))
         text.setTextFormat(Qt.TextFormat.PlainText)

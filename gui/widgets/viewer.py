@@ -1,32 +1,77 @@
-"""A viewer of plain text that nobody edits."""
+"""A viewer of plain text that nobody edits; its cost does not depend on how long the lines are."""
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QPlainTextEdit
+from PySide6.QtCore import QMimeData
+from PySide6.QtWidgets import QPlainTextEdit, QWidget
+
+from gui.widgets.long_lines import pieces
 
 
-def viewer(name: str) -> QPlainTextEdit:
-    """Return a read-only text field that Tab leaves and on which nothing is dropped; ``name`` is for screen readers."""
-    made = QPlainTextEdit()
-    made.setReadOnly(True)
-    made.setTabChangesFocus(True)
-    made.setAcceptDrops(False)  # files are for the window
-    made.viewport().setAcceptDrops(False)
-    made.setAccessibleName(name)
-    return made
+class Viewer(QPlainTextEdit):
+    """A read-only text field that Tab leaves and on which nothing is dropped.
 
+    Long lines are shown in pieces; ``toPlainText`` and the clipboard have the text as it is.
+    """
 
-def grow(field: QPlainTextEdit, text: str) -> None:
-    """Show ``text``, which is mostly what is shown already and more; a reader at the end stays there."""
-    before = field.toPlainText()
-    if text == before:
-        return
-    bar = field.verticalScrollBar()
-    at_end, place = bar.value() >= bar.maximum(), bar.value()
-    if before and text.startswith(before):
-        cursor = field.textCursor()
-        cursor.movePosition(cursor.MoveOperation.End)
-        cursor.insertText(text[len(before) :])
-    else:
-        field.setPlainText(text)
-    bar.setValue(bar.maximum() if at_end else place)
+    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+        """Show nothing yet; ``name`` is for screen readers."""
+        super().__init__(parent)
+        self._text = ""
+        self._soft: set[int] = set()
+        self.setReadOnly(True)
+        self.setUndoRedoEnabled(False)
+        self.setTabChangesFocus(True)
+        self.setAcceptDrops(False)  # files are for the window
+        self.viewport().setAcceptDrops(False)
+        self.setAccessibleName(name)
+
+    def setPlainText(self, text: str) -> None:
+        """Show ``text``."""
+        self._text = text
+        lines, self._soft = pieces(text)
+        super().setPlainText("\n".join(lines))
+
+    def toPlainText(self) -> str:
+        """Return the text that was set, without the breaks that are only for show."""
+        return self._text
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.setPlainText("")
+
+    def grow(self, text: str) -> None:
+        """Show ``text``, which is mostly what is shown already and more; a reader at the end stays there."""
+        before = self._text
+        if text == before:
+            return
+        bar = self.verticalScrollBar()
+        at_end, place = bar.value() >= bar.maximum(), bar.value()
+        last = self.document().lastBlock().text()
+        if before and text.startswith(before) and before.endswith(last):
+            # Only the last line can be broken elsewhere than before.
+            lines, soft = pieces(text[len(before) - len(last) :])
+            first = self.document().blockCount() - 1
+            self._text = text
+            self._soft |= {first + number for number in soft}
+            cursor = self.textCursor()
+            cursor.movePosition(cursor.MoveOperation.End)
+            if not lines[0].startswith(last):
+                cursor.movePosition(cursor.MoveOperation.StartOfBlock, cursor.MoveMode.KeepAnchor)
+                last = ""
+            cursor.insertText("\n".join(lines)[len(last) :])
+        else:
+            self.setPlainText(text)
+        bar.setValue(bar.maximum() if at_end else place)
+
+    def createMimeDataFromSelection(self) -> QMimeData:
+        """Return the selected text without the breaks that are only for show."""
+        cursor = self.textCursor()
+        number = self.document().findBlock(cursor.selectionStart()).blockNumber()
+        parts: list[str] = []
+        for line in cursor.selectedText().split("\u2029"):
+            parts += [line, "" if number in self._soft else "\n"]
+            number += 1
+        data = QMimeData()
+        data.setText("".join(parts[:-1]).replace("\u2028", "\n"))
+        return data

@@ -186,3 +186,48 @@ def test_the_engines_form_for_prompts_says_what_it_may_name():
     (prompt,) = [setting for setting in spec.settings if setting.name == "prompt"]
     assert prompt.fields == ("text", "name", "path")
     assert [setting.name for setting in spec.settings if setting.fields] == ["prompt"]
+
+
+def test_the_prompt_starts_with_an_example_that_works_and_is_seen_whole(qtbot, theme):
+    from engine import tasks
+    from engine.tasks.base import settings_of, specification
+
+    task = tasks.TASKS["generate"]
+    made = TaskForm(specification(task), {})
+    qtbot.addWidget(made)
+    made.resize(280, 600)
+    made.show()
+    assert "{text}" in made.values()["prompt"]
+    assert not made.problems()
+    task(settings_of(task, made.values()))  # the engine takes it
+    editor = made.fields["prompt"].editor
+    line = editor.fontMetrics().lineSpacing()
+    assert editor.viewport().height() >= 5 * line
+    long = "Write what the writer of this text wants, and quote the sentence in which it is said. " * 3 + "{text}"
+    editor.setPlainText(long)
+    for bar in (editor.horizontalScrollBar(), editor.verticalScrollBar()):
+        assert bar.maximum() == 0
+        assert not bar.isVisible()
+    assert editor.viewport().height() >= editor.document().size().height() * line
+
+
+def test_a_prompt_of_one_s_own_stays_and_one_that_was_cleared_is_the_example_again(qtbot, theme):
+    from engine import tasks
+    from engine.tasks.base import specification
+
+    spec = specification(tasks.TASKS["generate"])
+    own, cleared = TaskForm(spec, {"prompt": "Mine: {text}"}), TaskForm(spec, {"prompt": ""})
+    for form in (own, cleared):
+        qtbot.addWidget(form)
+    assert own.values()["prompt"] == "Mine: {text}"
+    assert "{text}" in cleared.values()["prompt"]
+
+
+@pytest.mark.parametrize("kind", ["multiline", "labels", "examples"])
+def test_what_has_lines_wraps_them(qtbot, theme, kind):
+    spec = TaskSpec("t", "T", "", (Setting("lines", "Lines", kind, ""),))
+    made = TaskForm(spec, {"lines": "a: a description that is much wider than the panel it stands in\nb: x"})
+    qtbot.addWidget(made)
+    made.resize(200, 400)
+    made.show()
+    assert made.fields["lines"].editor.horizontalScrollBar().maximum() == 0

@@ -40,7 +40,7 @@ def test_a_pile_is_counted_tried_and_run(qtbot, window, tmp_path):
         (pile / f"{n}.txt").write_text(TEXTS[list(TEXTS)[n % 3]], "utf-8")
     (pile / "long.txt").write_text(" ".join(TEXTS.values()) * 12, "utf-8")
     drop(window, str(pile))
-    wait_for(qtbot, lambda: "1 are longer than" in window.task_panel.counts.text())
+    wait_for(qtbot, lambda: "1 is longer than" in window.task_panel.counts.text())
     records = window.session.job.pile.records
     wait_for(qtbot, lambda: all(row.tokens > 0 for row in records.values()))
     number = next(n for n, row in records.items() if row.name == "0.txt")
