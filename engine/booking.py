@@ -19,7 +19,7 @@ from engine.lanes.meter import LaneMeter
 from engine.lanes.work import Anchors, Batch, Count, Prepare, Prepared, Work
 from engine.offline import OfflineWatch
 from engine.question import key, question
-from engine.store.record import Record, Result
+from engine.store.record import DOCUMENT_COLUMNS, Record, Result, as_failed
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -39,6 +39,7 @@ class Booking:
     def __init__(self, journal: Journal) -> None:
         """Book into ``journal``."""
         self.journal = journal
+        journal.changed, journal.stopped = self._journal_changed, self._journal_stopped
         self.lock = threading.RLock()
         self.work = threading.Condition(self.lock)
         self.settled = threading.Condition(self.lock)
@@ -55,6 +56,33 @@ class Booking:
         self.alone: tuple[Job, int] | None = None
         """The document that was in work when the engine died, and now runs with nothing beside it."""
         self._recent: deque[tuple[float, int, int]] = deque(maxlen=4096)
+
+    def _journal_changed(self, record: Record) -> None:
+        """Take in that the journal has put a document into another state: it could not be kept, or was damaged."""
+        with self.lock:
+            job = self.jobs.get(record.job)
+            document = job.documents.get(record.id) if job is not None else None
+            if job is None or document is None or document.record.state == record.state:
+                return
+            document.start_over()
+            document.summary, document.fresh = "", True
+            job.change(record.id, state=record.state, reason=record.reason, lane=-1)
+            if record.state == State.WAITING:
+                job.line_up(record.id)
+            elif job.status in LIVE and self._drained(job):
+                self._end(job)
+            self.settled.notify_all()
+            self.work.notify_all()
+
+    def _journal_stopped(self, problem: str) -> None:
+        """Take in that the journal takes nothing any more: jobs pause, and say why."""
+        with self.lock:
+            for job in self.jobs.values():
+                if job.status in LIVE:
+                    job.status, job.message = "paused", problem
+                    job.clock(running=False)
+            self.settled.notify_all()
+            self.work.notify_all()
 
     def kept_in(self, job: Job) -> Journal | Scratch:
         """Return where the job's rows are kept: the journal, or nowhere for a trial."""
@@ -342,7 +370,12 @@ class Booking:
         document.start_over()
         document.summary = ""
         job.change(number, state=str(state), reason=reason, seconds=document.record.seconds + seconds)
-        document.ticket = self.kept_in(job).finish(document.record, None)
+        try:
+            document.ticket = self.kept_in(job).finish(document.record, None)
+        except (ValueError, TypeError, OverflowError) as error:  # a number that no row can hold
+            failed = as_failed(document.record, reason or str(error), state)
+            job.change(number, **{name: getattr(failed, name) for name in DOCUMENT_COLUMNS})
+            document.ticket = self.kept_in(job).finish(document.record, None)
         self._count(job, document.record, -1)
 
     def _count(self, job: Job, record: Record, lane: int) -> None:

@@ -73,8 +73,6 @@ class Engine:
         self.trials = Trials(self.runner)
         self._desk = Desk(self.runner, self.loom)
         self._painter = Painter(self.runner, self.loom, self.trials)
-        for note in self.journal.notes:
-            self._tell("warning", note)
         self._closing = threading.Event()
         self._watcher = Watcher(self._take_new)
         # Adding walks files, and answers must not wait for that.

@@ -105,11 +105,13 @@ def run(order: Order, *, output: TextIO | None = None, errors: TextIO | None = N
     with _main_thread_collection(), _interrupts() as interrupted:
         engine = Engine(journal_path(order.out), command(asked, order.paths))
         try:
+            notes = _Notes(engine, words_to)
+            notes.tell()
             engine.runner.use_model(model)
             job, adding = _take_up(engine, order, command(asked, order.paths), words_to)
             if order.live:
                 engine.grow(job, order.live).result()
-            return _run(engine, job, adding, order, interrupted, began, rows_to, words_to)
+            return _run(engine, job, adding, order, interrupted, began, rows_to, words_to, notes)
         finally:
             engine.close(5.0)
 
@@ -127,7 +129,6 @@ def _take_up(engine: Engine, order: Order, asked: str, errors: TextIO) -> tuple[
     A different command on the same journal is a new job in it: nothing of the old one is lost, and the old command goes
     on with its own. What is done is not run again; what failed or was cancelled is tried again.
     """
-    errors.writelines(f"{note}\n" for note in engine.journal.notes)
     here = [order.out, order.report, order.live] + (
         [os.path.splitext(order.out)[0] + ".index.csv"] if order.out else []
     )
@@ -151,7 +152,8 @@ def _take_up(engine: Engine, order: Order, asked: str, errors: TextIO) -> tuple[
     (job,) = engine.recovered[:1]
     adding = engine.add_paths(job, order.paths, **options)
     adding.result()  # files that changed are met before a lane reads them
-    counts = engine.journal.counts(job)
+    with engine.runner.lock:
+        counts = dict(engine.runner.jobs[job].counts)
     if not order.quiet:
         errors.write(f"Going on: {counts['done']:,} of {sum(counts.values()):,} documents are done.\n")
     states = {State.FAILED, State.CANCELLED}
@@ -190,9 +192,10 @@ def _run(
     began: float,
     output: TextIO,
     errors: TextIO,
+    notes: _Notes,
 ) -> int:
     opening: Future[Any] | None = None
-    watch = _Watch(engine, errors, quiet=order.quiet)
+    watch = _Watch(engine, errors, notes, quiet=order.quiet)
     trouble = ""
     while not ((opening is None or opening.done()) and engine.wait(job, 0.0)):
         if interrupted:
@@ -227,6 +230,7 @@ def _run(
         if order.live:
             engine.end_growing(job).result()
         _write(engine, job, order, watch.rows, output, errors)
+        notes.tell()
     if order.report:
         save(order.report, report(watch.last, state, order.settings, engine, time.monotonic() - began))
     if interrupted:
@@ -281,20 +285,35 @@ def _said(row: DocumentRow) -> str:
     return row.reason
 
 
+class _Notes:
+    """Writes down what the journal has to tell, each sentence once."""
+
+    def __init__(self, engine: Engine, errors: TextIO) -> None:
+        self._journal, self._errors, self._told = engine.journal, errors, 0
+
+    def tell(self) -> None:
+        """Write what is new."""
+        notes = self._journal.notes[self._told :]
+        self._told += len(notes)
+        self._errors.writelines(f"{note}\n" for note in notes)
+
+
 class _Watch:
     """Takes snapshots, keeps the rows, and draws one line of progress on a terminal."""
 
-    def __init__(self, engine: Engine, errors: TextIO, *, quiet: bool) -> None:
+    def __init__(self, engine: Engine, errors: TextIO, notes: _Notes, *, quiet: bool) -> None:
         self._engine = engine
         self._errors = errors
         self._draws = errors.isatty() and not quiet
         self._drawn = 0.0
+        self._notes = notes
         self.rows: dict[int, DocumentRow] = {}
         self.last: Snapshot = engine.snapshot()
         self._take(self.last)
 
     def look(self, *, final: bool = False) -> JobState | None:
         """Take a snapshot (all of them, if ``final``) and return the job's state."""
+        self._notes.tell()
         if final:
             self._engine.journal.flush(10.0)
         self.last = self._engine.snapshot()

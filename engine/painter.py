@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import psutil
@@ -31,6 +32,9 @@ class Painter:
         self._notice_lock = threading.Lock()
         self._sequence = 0
         self._meter = ThreadMeter()
+        self._problem = ""
+        self._heard = 0
+        """Notes of the journal that were told."""
 
     def notify(self, level: str, text: str) -> None:
         """Put a sentence for the user into the next snapshot."""
@@ -42,7 +46,13 @@ class Painter:
         with self.runner.lock:
             piles = [job for job in self.runner.jobs.values() if job.scratch is None]
             jobs = [job for job in piles if job.changed or job.reset or job.removed or job.status in LIVE]
+            problem = self.runner.journal.problem
             states = tuple(job.state() for job in piles)
+            if problem != self._problem:
+                self._problem = problem
+                self.notify(*(("warning", problem) if problem else ("info", "The journal can be written again.")))
+            if problem:  # lanes take nothing until it is gone
+                states = tuple(replace(s, message=problem) if s.status in LIVE else s for s in states)
             rows = []
             more = False
             room = ROWS_A_SNAPSHOT
@@ -63,7 +73,10 @@ class Painter:
             waiting = sum(len(job.unprepared) for job in self.runner.jobs.values())
             trial = self.trials.state()
             totals = (self.runner.documents_done, self.runner.tokens_done)
+        notes = self.runner.journal.notes[self._heard :]
+        self._heard += len(notes)
         with self._notice_lock:
+            self._notices += [Notice("warning", note) for note in notes]
             notices, self._notices = tuple(self._notices), []
         self._sequence += 1
         documents_per_s, tokens_per_s = self.runner.rates()

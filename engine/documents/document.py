@@ -21,17 +21,27 @@ class State(StrEnum):
     """Its disk or share is not there; it goes on when that is back."""
 
 
+_LATEST = 2**63 - 1
+"""The largest time in nanoseconds that is told from others, in the year 2262."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A regular file that the walk found, before anything was read from it.
 
     ``path`` is the file name as the operating system gave it (``os.fsdecode``: bytes that are not UTF-8 survive as
-    lone surrogates); ``size`` in bytes, ``mtime_ns`` in nanoseconds since the epoch.
+    lone surrogates); ``size`` in bytes, ``mtime_ns`` in nanoseconds since the epoch, at most 64 bits of them: a file can
+    be dated in the year 2300, and nothing that keeps its time has to know of such.
     """
 
     path: str
     size: int
     mtime_ns: int
+
+    def __post_init__(self) -> None:
+        """Bound the time."""
+        if not -_LATEST <= self.mtime_ns <= _LATEST:
+            object.__setattr__(self, "mtime_ns", _LATEST if self.mtime_ns > 0 else -_LATEST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ def _check(source: Source, status: os.stat_result) -> None:
     """Refuse what is not the regular file that ``source`` describes."""
     if not stat.S_ISREG(status.st_mode):
         raise NotADocument(not_regular(status.st_mode))
-    if (status.st_size, status.st_mtime_ns) != (source.size, source.mtime_ns):
+    if Source(source.path, status.st_size, status.st_mtime_ns) != source:
         raise DocumentError("changed since it was added")
     if not status.st_size:
         raise NotADocument("empty")

@@ -117,7 +117,7 @@ def _unchanged(source: Source) -> bool:
         found = os.stat(source.path)
     except OSError:
         return False
-    return found.st_size == source.size and found.st_mtime_ns == source.mtime_ns
+    return Source(source.path, found.st_size, found.st_mtime_ns) == source
 
 
 def too_long(tokens: int, room: int) -> str:

@@ -6,12 +6,15 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 import sys
 import threading
 from collections.abc import Iterable
 
 from engine.errors import HeddleError
+from engine.private_files import make_private
 from engine.store.cells import shown
+from engine.store.disk import aside_name
 
 SUFFIX = ".lock"
 """The lock's name is the journal's with this behind it."""
@@ -20,6 +23,10 @@ _FAR = 1 << 30
 """Where Windows, whose locks keep others from reading, locks a byte; nothing is ever written there."""
 _ROOM = 1 << 20
 """Bytes above which the list of what is in work is written anew."""
+_LONGEST = 4 * _ROOM
+"""Bytes of a list that are read; no list that was written here is longer."""
+_LARGEST = 1 << 62
+"""No document has a larger number."""
 
 
 class JournalBusy(HeddleError):
@@ -43,7 +50,7 @@ class Hold:
         self._size = 0
         self._file: int | None = _locked(self._path, journal)
         data = b""
-        while piece := os.read(self._file, 1 << 20):
+        while len(data) < _LONGEST and (piece := os.read(self._file, _ROOM)):
             data += piece
         self.token, self.left = _parse(data)
         """Names the holder before, and the documents that it had in work when it died; empty after an orderly end."""
@@ -144,8 +151,12 @@ class NoHold:
 
 def _locked(path: str, journal: str) -> int:
     """Open the lock file and lock it; returns its descriptor."""
+    _clear_the_place(path)
+    flags = os.O_RDWR | os.O_CREAT
+    for name in ("O_CLOEXEC", "O_BINARY", "O_NOFOLLOW", "O_NONBLOCK"):  # not all systems have all of them
+        flags |= getattr(os, name, 0)
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0), 0o600)
+        file = os.open(path, flags, 0o600)
         try:
             _lock(file)
             # The holder before may have removed the name between our open and our lock.
@@ -163,6 +174,18 @@ def _locked(path: str, journal: str) -> int:
                 ) from error
             raise
         os.close(file)
+
+
+def _clear_the_place(path: str) -> None:
+    """Move away what has the lock's name and is no file: a folder, a link, a pipe. Who holds a lock holds a file."""
+    try:
+        kind = os.lstat(path).st_mode
+    except OSError:
+        return
+    if stat.S_ISREG(kind):
+        make_private(path)
+        return
+    os.replace(path, aside_name(path, "damaged"))
 
 
 def _lock(file: int) -> None:
@@ -187,6 +210,6 @@ def _parse(data: bytes) -> tuple[str, frozenset[int]]:
     flying: set[int] = set()
     for line in lines[1:]:
         for word in line.split():
-            if word[:1] in {"+", "-"} and word[1:].isdigit():
+            if word[:1] in {"+", "-"} and word[1:].isdigit() and len(word) < 20 and int(word[1:]) < _LARGEST:
                 (flying.add if word[0] == "+" else flying.discard)(int(word[1:]))
     return lines[0].split()[1], frozenset(flying)

@@ -8,97 +8,44 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Self, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Self
 
 from engine.documents.document import State
 from engine.errors import HeddleError
 from engine.store.cells import shown
+from engine.store.checksum import Row
 from engine.store.file import connect
+from engine.store.hold import Hold
+from engine.store.reads import Reads, chunks
 from engine.store.record import (
-    DOCUMENT_COLUMNS,
     JOB_COLUMNS,
-    RESULT_COLUMNS,
     JobRecord,
     Record,
     Result,
-    Row,
-    checksum,
-    document_from,
+    as_failed,
     document_row,
-    job_from,
     job_row,
     job_value,
-    result_from,
     result_row,
 )
+from engine.store.refusals import Refusal, refusal_of
+from engine.store.statements import (
+    ADD_DOCUMENT,
+    ADD_JOB,
+    CHANGE_DOCUMENT,
+    DROP_RESULT,
+    PUT_RESULT,
+    REMOVE_DAMAGED,
+    REMOVE_DOCUMENT,
+    REMOVE_JOB,
+    change_job,
+)
+from engine.store.take_over import TakenOver, take_over
 from engine.store.writer import Statement, Write, Writer
 
-T = TypeVar("T")
 
-_CHUNK = 1_000
-"""Documents in one queued write when many are added or changed."""
-_PAGE = 256
-"""Rows that one read fetches; a pile is walked page by page, so no read holds the log back for long."""
-
-
-def _insert(table: str, columns: Sequence[str]) -> str:
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
-
-
-_ADD_JOB = _insert("job", JOB_COLUMNS)
-_ADD_DOCUMENT = _insert("document", DOCUMENT_COLUMNS)
-_CHANGE_DOCUMENT = f"UPDATE document SET {' = ?, '.join(DOCUMENT_COLUMNS[2:])} = ? WHERE id = ? AND job = ?"
-# A document that was taken off the pile while it ran keeps no result.
-_PUT_RESULT = (
-    f"INSERT OR REPLACE INTO result ({', '.join(RESULT_COLUMNS)}) SELECT {', '.join('?' * len(RESULT_COLUMNS))} "
-    f"WHERE EXISTS (SELECT 1 FROM document WHERE id = ? AND state = '{State.DONE}')"
-)
-_DROP_RESULT = "DELETE FROM result WHERE document = ?"
-_REMOVE_DOCUMENT = "DELETE FROM document WHERE id = ? AND job = ?"
-_REMOVE_JOB = "DELETE FROM job WHERE id = ?"
-_FATAL = 2
-"""A document that was in work so many times when the engine died is not tried again by itself."""
-_OPEN = f"state IN ('{State.WAITING}', '{State.RUNNING}', '{State.OFFLINE}')"
-_DIED = f"UPDATE document SET deaths = deaths + 1, state = '{State.RUNNING}' WHERE id = ? AND {_OPEN}"
-_QUARANTINE = (
-    f"UPDATE document SET state = '{State.QUARANTINED}', lane = -1, reason = ? WHERE deaths >= {_FATAL} AND {_OPEN}"
-)
-_QUARANTINED = "the engine ended twice while this document was in work; it is set aside until you retry it"
-_RECOVER = f"UPDATE document SET state = '{State.WAITING}', lane = -1 WHERE state = '{State.RUNNING}'"
-_BACK_ONLINE = f"UPDATE document SET state = '{State.WAITING}', reason = '' WHERE state = '{State.OFFLINE}'"
-_KNOW = "INSERT OR REPLACE INTO fact (name, value) VALUES (?, ?)"
-
-_JOBS = f"SELECT {', '.join(JOB_COLUMNS)} FROM job"
-_DOCUMENTS = ", ".join(f"document.{name}" for name in DOCUMENT_COLUMNS)
-_PILE_ORDER = (
-    "WHERE document.job = ? AND (document.position, document.id) > (?, ?) "
-    f"ORDER BY document.position, document.id LIMIT {_PAGE}"
-)
-_DOCUMENT_PAGE = f"SELECT {_DOCUMENTS} FROM document {_PILE_ORDER}"
-_RESULT_PAGE = (
-    f"SELECT {_DOCUMENTS}, result.document, result.json, %s, result.key "
-    f"FROM document LEFT JOIN result ON result.document = document.id {_PILE_ORDER}"
-)
-_ANSWERS = (
-    f"SELECT {_DOCUMENTS}, result.document, result.json, result.vector, result.key FROM result "
-    "JOIN document ON document.id = result.document WHERE result.key IN (%s) AND result.key <> ''"
-)
-_ROWS = (
-    f"SELECT {_DOCUMENTS}, result.document, result.json, result.vector, result.key "
-    "FROM document LEFT JOIN result ON result.document = document.id WHERE document.id IN (%s)"
-)
-_MISFITS = (
-    "SELECT id, state, result.document IS NOT NULL AS has FROM document LEFT JOIN result ON result.document = id "
-    f"WHERE has <> (state = '{State.DONE}')"
-)
-_CHECKSUMS = (
-    "SELECT document, json, vector, key, crc FROM result "
-    f"WHERE crc IS NOT NULL AND document > ? ORDER BY document LIMIT {_PAGE}"
-)
-
-
-class Journal:
+class Journal(Reads):
     """Jobs, documents and results, kept in memory (``path`` None) or in a file that outlives the process.
 
     Every method may be called from any thread. Methods that write return a ticket at once and never wait for the disk;
@@ -108,8 +55,11 @@ class Journal:
 
     ``recovered`` is the number of documents that were in work when the process before died and wait again now,
     ``quarantined`` the number of those that were so for the second time and do not. ``notes`` are sentences for the
-    user about what opening did: a migration, a damaged file that was set aside. ``flight`` takes note of what is in
-    work.
+    user: what opening did (a migration, a damaged file that was set aside) and what was found to be damaged since.
+    ``flight`` takes note of what is in work.
+
+    Rows are checked as they are read. A document whose row is not what was written is given as failed for that reason, one
+    whose result is not as waiting; the journal is mended accordingly, and keeps the damaged row.
     """
 
     def __init__(self, path: str | None = None) -> None:
@@ -117,25 +67,80 @@ class Journal:
 
         Raises JournalBusy when it is open elsewhere, HeddleError for a file that is foreign or of a newer version.
         """
+        super().__init__()
         self.path = path
-        opened = connect(path)
-        self._connection, self._reader = opened.writer, opened.reader
-        self.flight, self.notes = opened.hold, tuple(opened.notes)
-        self._write_gate = threading.Lock()
-        self._read_gate = self._write_gate if self._reader is self._connection else threading.Lock()
-        try:
-            self.recovered, self.quarantined = self._take_over()
-        except sqlite3.Error as error:
-            self.flight.release(keep=True)
-            self._disconnect()
-            raise HeddleError(f"The journal {shown(path or '')} cannot be used: {error}. Check its disk.") from error
-        self._writer = Writer(self._connection, self._write_gate, path)
+        self.changed: Callable[[Record], None] = lambda _record: None
+        """Called, on any thread, with a document that the journal itself has put into another state, and why."""
+        self.stopped: Callable[[str], None] = lambda _problem: None
+        """Called when nothing can be written any more, with ``problem``."""
+        self._taken: TakenOver | None = None
+        refuses = self._open(path)
+        problem = ""
+        if refuses is not None:
+            problem = Writer.sentence(path, refuses)
+            self._notes.append(f"{problem} Until then, jobs can be looked at and exported.")
+        self._writer = Writer(
+            self._connection,
+            self._write_gate,
+            path,
+            first=self._take_over if refuses is not None else None,
+            problem=problem,
+            refused=self._refused,
+            stopped=self._stopped,
+        )
+
+    def _open(self, path: str | None) -> Exception | None:
+        """Connect and take over; returns what keeps this from writing for now, if the file can be read all the same."""
+        damage = ""
+        while True:
+            opened = connect(path, damage)
+            self._connection, self._reader = opened.writer, opened.reader
+            self.flight = opened.hold
+            self._held = opened.held
+            self._notes += opened.notes
+            self._write_gate = threading.Lock()
+            self._read_gate = self._write_gate if self._reader is self._connection else threading.Lock()
+            if opened.refuses is not None:
+                return opened.refuses
+            try:
+                self._take_over()
+            except sqlite3.Error as error:
+                kind = refusal_of(error)
+                if kind == Refusal.DISK:
+                    return error
+                self.flight.release(keep=True)
+                self._disconnect()
+                if damage or kind != Refusal.JOURNAL:
+                    raise HeddleError(
+                        f"The journal {shown(path or '')} cannot be used: {error}. Check its disk."
+                    ) from error
+                damage = str(error)
+                continue
+            return None
+
+    def _take_over(self) -> None:
+        """Take over what a dead process left; raises sqlite3.Error, OSError, JournalBusy."""
+        if not self._held and self.path is not None:
+            self.flight, self._held = Hold(self.path), True
+        taken = take_over(self._connection, self.flight, self.path)
+        self._notes += taken.notes
+        self._taken = taken
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def recovered(self) -> int:
+        """How many documents were in work when the process before died, and wait again."""
+        return self._taken.recovered if self._taken is not None else 0
+
+    @property
+    def quarantined(self) -> int:
+        """How many documents were in work for the second time when the process before died."""
+        return self._taken.quarantined if self._taken is not None else 0
 
     @property
     def acknowledged(self) -> int:
@@ -149,8 +154,16 @@ class Journal:
 
     @property
     def problem(self) -> str:
-        """A sentence for the user while the disk refuses writes (they wait and are tried again), else empty."""
+        """A sentence for the user while the disk refuses writes (they wait and are tried again), else empty.
+
+        Once ``broken``, it stays.
+        """
         return self._writer.problem
+
+    @property
+    def broken(self) -> bool:
+        """Whether nothing can be written any more, because of an error that is not of the disk."""
+        return self._writer.broken
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until everything queued so far is committed; False when ``timeout`` seconds were not enough.
@@ -165,51 +178,42 @@ class Journal:
             self._disconnect()
         return self._writer.backlog
 
-    def _take_over(self) -> tuple[int, int]:
-        """Put back what a dead process had in work; returns how many documents wait again, and how many must not.
-
-        What it had in work is counted against the documents once, whatever kills this process before its list is gone.
-        """
-        connection, flight = self._connection, self.flight
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            counted = connection.execute("SELECT value FROM fact WHERE name = 'flight'").fetchone()
-            if flight.token and counted != (flight.token,):
-                connection.executemany(_DIED, [(number,) for number in flight.left])
-                connection.execute(_KNOW, ("flight", flight.token))
-            quarantined = connection.execute(_QUARANTINE, (_QUARANTINED,)).rowcount
-            recovered = connection.execute(_RECOVER).rowcount
-            connection.execute(_BACK_ONLINE)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        flight.begin()
-        return recovered, quarantined
-
     # --------------------------------------------------------------------------------------------------------- writes
     def add_job(self, job: JobRecord) -> int:
         """Queue a new job; returns its ticket."""
-        return self._queue((_ADD_JOB, (job_row(job),)))
+        return self._queue((ADD_JOB, (job_row(job),)), grows=1)
 
     def update_job(self, job: str, **changes: Any) -> int:
         """Queue new values for fields of a job, by name; an unknown job is left alone. Returns the ticket."""
         unknown = sorted(changes.keys() - set(JOB_COLUMNS[1:]))
         if unknown:
             raise ValueError(f"a job has no field {unknown[0]!r} that could change")
-        sets = ", ".join(f"{name} = ?" for name in changes)
         values = (*(job_value(name, value) for name, value in changes.items()), job)
-        return self._queue((f"UPDATE job SET {sets} WHERE id = ?", (values,) if changes else ()))
+        return self._queue((change_job(tuple(changes)), (values,))) if changes else self._queue()
 
     def remove_job(self, job: str) -> int:
         """Queue the removal of a job with its documents and results; returns the ticket."""
-        return self._queue((_REMOVE_JOB, ((job,),)))
+        return self._queue((REMOVE_JOB, ((job,),)), (REMOVE_DAMAGED, ((job,),)), grows=-1)
 
     def add_documents(self, records: Iterable[Record]) -> int:
-        """Queue new documents, in order; returns the ticket of the last."""
-        rows = [document_row(record) for record in records]
-        return self._writer.queue([Write(((_ADD_DOCUMENT, chunk),), len(chunk)) for chunk in _chunks(rows)])
+        """Queue new documents, in order; returns the ticket of the last.
+
+        One that cannot be kept as it is is kept as failed, with the reason (``changed``).
+        """
+        return self._writer.queue(
+            [
+                Write(
+                    ((ADD_DOCUMENT, [self._row(record) for record in chunk]),),
+                    len(chunk),
+                    1,
+                    chunk[0].job,
+                    chunk,
+                    self._add_failed,
+                )
+                for pile in _by_job(list(records))
+                for chunk in chunks(pile)
+            ]
+        )
 
     def update_documents(self, records: Iterable[Record]) -> int:
         """Queue changes of documents that carry no result: waiting again, running, cancelled, ... Returns the ticket.
@@ -220,12 +224,14 @@ class Journal:
             [
                 Write(
                     (
-                        (_CHANGE_DOCUMENT, [_change(record) for record in chunk]),
-                        (_DROP_RESULT, [(record.id,) for record in chunk if record.state != State.DONE]),
+                        (CHANGE_DOCUMENT, [_change(self._row(record)) for record in chunk]),
+                        (DROP_RESULT, [(record.id,) for record in chunk]),
                     ),
                     len(chunk),
+                    records=chunk,
+                    instead=self._change_failed,
                 )
-                for chunk in _chunks(list(records))
+                for chunk in chunks(list(records))
             ]
         )
 
@@ -238,136 +244,44 @@ class Journal:
         """
         if (result is not None) != (record.state == State.DONE):
             raise ValueError(f"document {record.id} is {record.state} and has {'no' if result is None else 'a'} result")
+        change = (CHANGE_DOCUMENT, (_change(document_row(record)),))
         if result is None:
-            return self._queue((_CHANGE_DOCUMENT, (_change(record),)), (_DROP_RESULT, ((record.id,),)))
+            return self._queue(change, (DROP_RESULT, ((record.id,),)), record=record)
         row = (*result_row(record, result), record.id)
-        return self._queue((_CHANGE_DOCUMENT, (_change(record),)), (_PUT_RESULT, (row,)))
+        return self._queue(change, (PUT_RESULT, (row,)), record=record)
 
     def remove_documents(self, job: str, documents: Iterable[int]) -> int:
         """Queue the removal of documents with their results; returns the ticket."""
-        return self._queue((_REMOVE_DOCUMENT, [(document, job) for document in documents]))
+        rows = [(document, job) for document in documents]
+        return self._writer.queue([Write(((REMOVE_DOCUMENT, rows),), len(rows), -1, job)] if rows else [])
 
-    def _queue(self, *statements: Statement) -> int:
-        rows = len(statements[0][1])
-        return self._writer.queue([Write(statements, rows)] if rows else [])
+    def _queue(self, *statements: Statement, grows: int = 0, record: Record | None = None) -> int:
+        records = (record,) if record is not None else ()
+        instead = self._change_failed if record is not None else None
+        write = Write(statements, 1, grows, records=records, instead=instead)
+        return self._writer.queue([write] if statements else [])
 
-    # ---------------------------------------------------------------------------------------------------------- reads
-    def jobs(self) -> list[JobRecord]:
-        """Return all jobs, oldest first."""
-        return [job_from(row) for row in self._read(f"{_JOBS} ORDER BY created, rowid")]
-
-    def job(self, job: str) -> JobRecord | None:
-        """Return one job, or None."""
-        rows = self._read(f"{_JOBS} WHERE id = ?", job)
-        return job_from(rows[0]) if rows else None
-
-    def documents(self, job: str) -> Iterator[Record]:
-        """Walk the job's pile in order, a page at a time; what changes meanwhile may show in later pages."""
-        self._writer.settle()
-        return (document_from(row) for row in self._pages(_DOCUMENT_PAGE, job))
-
-    def results(self, job: str, *, vectors: bool = True) -> Iterator[tuple[Record, Result | None]]:
-        """Walk the job's pile in order with the results, None where there is none.
-
-        Without ``vectors`` they are neither read nor returned, and their dimension is 0.
-        """
-        self._writer.settle()
-        query = _RESULT_PAGE % ("result.vector" if vectors else "NULL")
-        width = len(DOCUMENT_COLUMNS)
-        return (
-            (document_from(row[:width]), None if row[width] is None else result_from(row[width:]))
-            for row in self._pages(query, job)
-        )
-
-    def rows(self, documents: Iterable[int]) -> Iterator[tuple[Record, Result | None]]:
-        """Give those of ``documents`` that are there, in no particular order, with their results."""
-        self._writer.settle()
-        width = len(DOCUMENT_COLUMNS)
-        for chunk in _chunks(list(documents)):
-            for row in self._fetch(_ROWS % ", ".join("?" * len(chunk)), *chunk):
-                yield document_from(row[:width]), None if row[width] is None else result_from(row[width:])
-
-    def document(self, document: int) -> Record | None:
-        """Return one document, or None."""
-        rows = self._read(f"SELECT {_DOCUMENTS} FROM document WHERE id = ?", document)
-        return document_from(rows[0]) if rows else None
-
-    def result(self, document: int) -> Result | None:
-        """Return the result of one document, or None when it has none."""
-        rows = self._read("SELECT document, json, vector, key FROM result WHERE document = ?", document)
-        return result_from(rows[0]) if rows else None
-
-    def answers(self, keys: Sequence[str], *, settled: bool = False) -> dict[str, tuple[Record, Result]]:
-        """Return the results that have one of ``keys``, by key, each with the document that it was made of.
-
-        With ``settled``, writes that still wait for their commit are neither waited for nor seen.
-        """
-        found: dict[str, tuple[Record, Result]] = {}
-        if not settled:
-            self._writer.settle()
-        width = len(DOCUMENT_COLUMNS)
-        for chunk in _chunks(list(keys)):
-            query = _ANSWERS % ", ".join("?" * len(chunk))
-            for row in self._fetch(query, *chunk):
-                result = result_from(row[width:])
-                found[result.key] = document_from(row[:width]), result
-        return found
-
-    def counts(self, job: str) -> dict[str, int]:
-        """Return how many documents of the job are in each state; every state is there, at 0 if need be."""
-        rows = self._read("SELECT state, COUNT(*) FROM document WHERE job = ? GROUP BY state", job)
-        return {str(state): 0 for state in State} | {row[0]: row[1] for row in rows}
-
-    def counts_by_job(self) -> dict[str, dict[str, int]]:
-        """Return how many documents of every job are in each state that occurs."""
-        counts: dict[str, dict[str, int]] = {}
-        for job, state, number in self._read("SELECT job, state, COUNT(*) FROM document GROUP BY job, state"):
-            counts.setdefault(job, {})[state] = number
-        return counts
-
-    def last_document_id(self) -> int:
-        """Return the largest document id in the journal, 0 when it is empty."""
-        return self._read("SELECT COALESCE(MAX(id), 0) FROM document")[0][0]
-
-    def integrity(self) -> str:
-        """Return ``ok``, or what is wrong, a line each: pages, references, done without a result or the reverse."""
-        lines = [row[0] for row in self._read("PRAGMA integrity_check") if row[0] != "ok"]
-        lines += [f"{row[0]} {row[1]} refers to nothing" for row in self._fetch("PRAGMA foreign_key_check")]
-        lines += [
-            f"document {document} is {state} and has {'a' if has else 'no'} result"
-            for document, state, has in self._fetch(_MISFITS)
-        ]
-        for *row, crc in self._iterate(_CHECKSUMS):
-            if crc != checksum(*row):
-                lines.append(f"the result of document {row[0]} is not what was written")
-        return "\n".join(lines) or "ok"
-
-    def _read(self, query: str, *values: Any) -> list[Row]:
-        self._writer.settle()
-        return self._fetch(query, *values)
-
-    def _fetch(self, query: str, *values: Any) -> list[Row]:
+    def _row(self, record: Record) -> Row:
+        """Return the row of a document; of one that cannot be kept as it is, the row that says so."""
         try:
-            with self._read_gate:
-                return self._reader.execute(query, values).fetchall()
-        except sqlite3.ProgrammingError as error:
-            raise HeddleError(self._writer.closed()) from error
-        except sqlite3.Error as error:
-            name = "in memory" if self.path is None else shown(self.path)
-            raise HeddleError(f"The journal {name} cannot be read: {error}. Check its disk.") from error
+            return document_row(record)
+        except (ValueError, TypeError, OverflowError) as error:
+            failed = as_failed(record, f"the journal could not keep it: {error}")
+            self.changed(failed)
+            return document_row(failed)
 
-    def _iterate(self, query: str) -> Iterator[Row]:
-        """Walk a query whose last condition is ``document > ?``, a page at a time."""
-        document = -1
-        while rows := self._fetch(query, document):
-            yield from rows
-            document = rows[-1][0]
+    def _add_failed(self, record: Record, reason: str) -> Write:
+        return Write(((ADD_DOCUMENT, (document_row(as_failed(record, reason)),)),), 1, 1, record.job)
 
-    def _pages(self, query: str, job: str) -> Iterator[Row]:
-        position = document = -1
-        while rows := self._fetch(query, job, position, document):
-            yield from rows
-            document, _, position = rows[-1][:3]
+    def _change_failed(self, record: Record, reason: str) -> Write:
+        row = _change(document_row(as_failed(record, reason)))
+        return Write(((CHANGE_DOCUMENT, (row,)), (DROP_RESULT, ((record.id,),))), 1)
+
+    def _stopped(self, problem: str) -> None:
+        self.stopped(problem)
+
+    def _refused(self, record: Record, reason: str) -> None:
+        self.changed(as_failed(record, reason))
 
     def _disconnect(self) -> None:
         # The reader first: SQLite folds the log into the file when the last connection closes, and that one may write.
@@ -375,13 +289,19 @@ class Journal:
             self._reader.close()
         with self._write_gate:
             self._connection.close()
-        self.flight.release()
+        self.flight.release(keep=self._taken is None)  # what a dead process had in work is still to be counted
 
 
-def _change(record: Record) -> Row:
-    row = document_row(record)
+def _change(row: Row) -> Row:
     return row[2:] + row[:2]
 
 
-def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
+def _by_job(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Cut records into runs of one job each: mostly a single one."""
+    start = 0
+    for number, record in enumerate(records):
+        if record.job != records[start].job:
+            yield records[start:number]
+            start = number
+    if records:
+        yield records[start:]

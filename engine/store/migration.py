@@ -6,9 +6,25 @@ import contextlib
 import os
 import sqlite3
 
+from engine.private_files import create_private
+from engine.store import checksum
 from engine.store.cells import shown
+from engine.store.checksum import FACT_SQL, RESULT_SQL, document_sql, job_sql
 from engine.store.disk import aside_name, sync_folder
 from engine.store.file import VERSION, open_database, refusal, sql_text
+from engine.store.record import DOCUMENT_COLUMNS, JOB_COLUMNS
+
+_FILL = {
+    3: (
+        "UPDATE job SET documents = (SELECT COUNT(*) FROM document WHERE job = job.id)",
+        f"UPDATE job SET crc = COALESCE({job_sql(JOB_COLUMNS)}, 0)",
+        f"UPDATE document SET crc = COALESCE({document_sql(DOCUMENT_COLUMNS)}, 0)",
+        f"UPDATE result SET crc = {RESULT_SQL} WHERE crc IS NULL",
+        "INSERT OR REPLACE INTO fact (name, value) SELECT 'jobs', CAST(COUNT(*) AS TEXT) FROM job",
+        f"UPDATE fact SET crc = {FACT_SQL}",
+    )
+}
+"""What is computed behind a step: the checksums, which layout 3 began with."""
 
 
 def migrate(path: str, version: int) -> str:
@@ -19,6 +35,7 @@ def migrate(path: str, version: int) -> str:
     references to nothing.
     """
     with contextlib.closing(open_database(path)) as connection:
+        checksum.register(connection)
         connection.execute("PRAGMA synchronous = FULL")
         backup = _back_up(connection, path, version)
         connection.execute("BEGIN IMMEDIATE")
@@ -26,6 +43,8 @@ def migrate(path: str, version: int) -> str:
             for layout in range(version + 1, VERSION + 1):
                 # Not executescript, which would commit first.
                 for statement in _statements(sql_text(f"migrations/{layout}.sql")):
+                    connection.execute(statement)
+                for statement in _FILL.get(layout, ()):
                     connection.execute(statement)
             if connection.execute("PRAGMA foreign_key_check").fetchall():
                 raise refusal(path, f"some of its rows refer to nothing. Its backup is {shown(backup)}.")
@@ -35,6 +54,11 @@ def migrate(path: str, version: int) -> str:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        # Pages of deleted rows can be given back piece by piece only after this. It needs the journal's room once more: a
+        # full disk leaves the journal as it is, and whole.
+        with contextlib.suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("VACUUM")
     return (
         f"The journal {shown(path)} was brought from layout {version} to {VERSION}; "
         f"as it was before, it is kept as {shown(backup)}."
@@ -44,6 +68,7 @@ def migrate(path: str, version: int) -> str:
 def _back_up(connection: sqlite3.Connection, path: str, version: int) -> str:
     name = aside_name(path, f"layout{version}")
     new = f"{name}.new"
+    create_private(new)
     with contextlib.closing(open_database(new)) as copy:
         connection.backup(copy)
     with open(new, "rb+") as file:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import math
 import os
-import zlib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
+from engine.documents.document import State
 from engine.errors import DocumentError
 from engine.store.cells import clean, shown
+from engine.store.checksum import Row, document_crc, job_crc, result_crc
 
-Row = tuple[Any, ...]
-"""A row of values as SQLite takes and gives them."""
+LARGEST = 2**63 - 1
+"""SQLite keeps whole numbers in 64 bits; what is larger (the time of a file dated in the year 2300) is kept as this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +89,53 @@ JOB_COLUMNS = tuple(f.name for f in fields(JobRecord))
 DOCUMENT_COLUMNS = tuple(f.name for f in fields(Record))
 RESULT_COLUMNS = ("document", "json", "vector", "key", "crc")
 
+STATES = frozenset(map(str, State))
+"""States that a document's row may have."""
+
+_REALS = ("confidence", "unknown_share", "coverage", "seconds")
+_WHOLES = ("position", "size", "mtime_ns", "tokens", "lane", "deaths")
+_TEXTS = ("path", "sha256", "encoding", "reason")
+
+
+def bounded(number: int) -> int:
+    """Return ``number``, or the nearest one that SQLite can keep."""
+    whole = int(number)
+    return whole if -LARGEST <= whole <= LARGEST else (LARGEST if whole > 0 else -LARGEST)
+
+
+def finite(number: float) -> float:
+    """Return ``number`` as a float without the sign of a zero, which SQLite drops; raises ValueError for NaN and infinities."""
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is no number that a row can hold")
+    return value + 0.0
+
+
+def path_bytes(path: str) -> bytes:
+    """Return a file name as the operating system gave it; one that no system gave becomes UTF-8 that shows what it was."""
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:
+        return clean(path).encode()
+
 
 def job_value(name: str, value: Any) -> Any:
-    """Return the field ``name`` of a job as SQLite keeps it; settings become JSON."""
+    """Return the field ``name`` of a job as SQLite keeps it; settings become JSON. Raises ValueError and TypeError."""
     if name == "settings":
         return json_text(value)
-    return clean(value) if isinstance(value, str) else value
+    if name == "created":
+        return finite(value)
+    if name == "priority":
+        return bounded(value)
+    if not isinstance(value, str):
+        raise TypeError(f"a job's {name} is text, not {type(value).__name__}")
+    return clean(value)
 
 
-def job_row(job: JobRecord) -> Row:
-    """Return a job in the order of JOB_COLUMNS."""
-    return tuple(job_value(name, getattr(job, name)) for name in JOB_COLUMNS)
+def job_row(job: JobRecord, documents: int = 0) -> Row:
+    """Return a job in the order of JOB_COLUMNS, and behind it the count of its documents and the checksum."""
+    row = tuple(job_value(name, getattr(job, name)) for name in JOB_COLUMNS)
+    return *row, documents, job_crc(row, documents)
 
 
 def job_from(row: Row) -> JobRecord:
@@ -109,29 +146,57 @@ def job_from(row: Row) -> JobRecord:
 
 
 def document_row(record: Record) -> Row:
-    """Return a document in the order of DOCUMENT_COLUMNS; raises ValueError for a number that is not finite."""
-    numbers = (record.confidence, record.unknown_share, record.coverage, record.seconds)
-    if not all(map(math.isfinite, numbers)):
-        raise ValueError(f"document {record.id}: confidence, unknown share, coverage and seconds must be finite")
-    return (
+    """Return a document in the order of DOCUMENT_COLUMNS, and behind it the checksum; its numbers are bounded.
+
+    Raises ValueError for a number that is not finite and for an unknown state, TypeError for a value of another type.
+    """
+    if record.state not in STATES:
+        raise ValueError(f"document {record.id}: there is no state {clean(str(record.state))!r}")
+    try:
+        reals = finite(record.confidence), finite(record.unknown_share), finite(record.coverage), finite(record.seconds)
+    except ValueError as error:
+        raise ValueError(
+            f"document {record.id}: confidence, unknown share, coverage and seconds must be finite"
+        ) from error
+    row = (
         record.id,
         clean(record.job),
-        record.position,
-        os.fsencode(record.path),
-        record.size,
-        record.mtime_ns,
+        bounded(record.position),
+        path_bytes(record.path),
+        bounded(record.size),
+        bounded(record.mtime_ns),
         clean(record.sha256),
         clean(record.encoding),
-        record.confidence,
-        clean(record.state),
+        reals[0],
+        str(record.state),
         clean(record.reason),
-        record.tokens,
-        record.unknown_share,
-        record.coverage,
-        record.seconds,
-        record.lane,
-        record.deaths,
+        bounded(record.tokens),
+        reals[1],
+        reals[2],
+        reals[3],
+        bounded(record.lane),
+        bounded(record.deaths),
     )
+    return *row, document_crc(row)
+
+
+def as_failed(record: Record, reason: str, state: State = State.FAILED) -> Record:
+    """Return a record that can be kept, in the state ``state`` and with ``reason``, of one that cannot as it is."""
+    values: dict[str, Any] = {}
+    for name in _REALS:
+        try:
+            values[name] = finite(getattr(record, name))
+        except (ValueError, TypeError, OverflowError):
+            values[name] = Record.__dataclass_fields__[name].default
+    for name in _WHOLES:
+        try:
+            values[name] = bounded(getattr(record, name))
+        except (ValueError, TypeError, OverflowError):
+            values[name] = 0 if name == "position" else Record.__dataclass_fields__[name].default
+    for name in _TEXTS:
+        value = getattr(record, name)
+        values[name] = value if isinstance(value, str) else ""
+    return replace(record, **{**values, "state": str(state), "reason": reason, "lane": -1})
 
 
 def document_from(row: Row) -> Record:
@@ -153,23 +218,19 @@ def result_row(record: Record, result: Result) -> Row:
         raise ValueError(f"document {record.id}: {len(result.vector or b'')} bytes for {result.dimension} float32")
     try:
         text = json_text(result.value)
-        finite = result.vector is None or bool(np.isfinite(np.frombuffer(result.vector, "<f4")).all())
+        numbers = result.vector is None or bool(np.isfinite(np.frombuffer(result.vector, "<f4")).all())
     except ValueError as error:
         raise _not_a_number(record) from error
-    if not finite:
+    if not numbers:
         raise _not_a_number(record)
-    return record.id, text, result.vector, result.key, checksum(record.id, text, result.vector, result.key)
+    key = clean(result.key)
+    return record.id, text, result.vector, key, result_crc(record.id, text, result.vector, key)
 
 
 def result_from(row: Row) -> Result:
     """Build the result of a row (document, JSON text, vector, key)."""
     document, text, vector, key = row
     return Result(document, json.loads(text), vector, len(vector or b"") // 4, key)
-
-
-def checksum(document: int, text: str, vector: bytes | None, key: str) -> int:
-    """Return the CRC-32 of a result's row: SQLite's pages have no checksum that would tell a flipped bit."""
-    return zlib.crc32(vector or b"", zlib.crc32(f"{document} {key} {text}".encode()))
 
 
 def json_text(value: Any) -> str:

@@ -3,106 +3,296 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from engine.documents.document import State
+from engine.private_files import create_private
 from engine.store.cells import shown
+from engine.store.checked import LOST, RECOVERED, checked_document, checked_job, checked_result
+from engine.store.checksum import (
+    MISFITS,
+    Row,
+    document_crc,
+    document_sql,
+    fact_crc,
+    job_crc,
+    job_sql,
+    register,
+    result_crc,
+)
 from engine.store.disk import aside_name, sync_folder
-from engine.store.file import PAGE, create_file, open_database, remove_database
+from engine.store.file import (
+    PAGE,
+    VERSION,
+    create_file,
+    open_database,
+    remove_database,
+    tables,
+    tables_of_this_layout,
+)
 from engine.store.record import (
     DOCUMENT_COLUMNS,
     JOB_COLUMNS,
     RESULT_COLUMNS,
     JobRecord,
-    Record,
-    Row,
-    checksum,
-    document_from,
+    as_failed,
     document_row,
-    job_from,
     job_row,
 )
+from engine.store.statements import ADD_DOCUMENT, ADD_JOB, KNOW, insert
 
 _STEP_BY_STEP = 64
 """Rows that are tried one by one behind a row that cannot be read, before longer steps are taken."""
 _LAST = 1 << 40
 """A document has no larger number than this."""
-_RECOVERED_JOB = "recovered"
+_AT_ONCE = 500
+"""Rows that are held in memory while they go from one file to the other."""
+
+_READY = ".recovered"
+"""Behind the journal's name: a file of what was recovered that is complete, and takes the journal's place."""
+_EARLIER = ".salvaged"
+"""What that file was called before layout 3: complete if, and only if, the journal itself is not there."""
+
+_ADD_RESULT = insert("result", RESULT_COLUMNS)
+_WAITING = f"'{State.WAITING}'"
+_AGAIN = (
+    f"UPDATE document SET state = {_WAITING}, lane = -1, reason = ?1, "
+    f"crc = {document_sql(DOCUMENT_COLUMNS, state=_WAITING, lane='-1', reason='?1')} "
+    f"WHERE state = '{State.DONE}' AND NOT EXISTS (SELECT 1 FROM result WHERE document = id)"
+)
+_COUNTED = "(SELECT COUNT(*) FROM document WHERE job = job.id)"
+_TALLY = f"UPDATE job SET documents = {_COUNTED}, crc = {job_sql(JOB_COLUMNS, documents=_COUNTED)}"
+_TOLD = "salvaged"
+"""The fact that keeps the sentence for the user until the file is in its place."""
 
 
 @dataclass(slots=True)
-class _Found:
-    """What could be read of a damaged journal."""
+class _Counts:
+    """What could be read of a damaged journal, by number."""
 
-    jobs: dict[str, JobRecord]
-    documents: dict[int, Record]
-    results: dict[int, Row]
+    documents: int = 0
+    damaged: int = 0
+    """Documents whose row was not what was written; they are kept as failed."""
+    expected: int = 0
+    """Documents that the jobs say they have; 0 where they do not say."""
+    done: int = 0
+    again: int = 0
 
 
 def salvage(path: str, reason: str) -> str:
     """Set the journal at ``path`` aside under a dated name and make a new one of what can be read.
 
     Returns a sentence for the user that names both and counts what was recovered. What was done and whose result cannot
-    be read, or does not fit its checksum, waits again. Nothing of the damaged file is changed. Raises OSError and
-    sqlite3.DatabaseError when the disk refuses.
+    be read, or does not fit its checksum, waits again. Nothing of the damaged file is changed, rows go over one by one,
+    and wherever this is killed, the journal is the damaged one or the new one. Raises OSError and sqlite3.DatabaseError
+    when the disk refuses.
     """
     aside = aside_name(path, "damaged")
-    copy = f"{path}.salvage"
-    remove_database(copy)
+    copy, fresh = f"{path}.salvage", f"{path}{_READY}.new"
+    for name in (copy, fresh):
+        remove_database(name)
     try:
-        shutil.copyfile(path, copy)
-        if os.path.exists(f"{path}-wal"):
-            shutil.copyfile(f"{path}-wal", f"{copy}-wal")
-        found = _read(copy)
-        fresh = f"{path}.salvaged"
-        remove_database(fresh)
-        create_file(fresh)
-        again = _fill(fresh, found)
-        for end in ("-wal", "-shm", ""):
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(path + end, aside + end)
-        os.replace(fresh, path)
+        for end in ("", "-wal"):
+            if os.path.exists(path + end):
+                create_private(copy + end)
+                shutil.copyfile(path + end, copy + end)
+        counts = _recover(copy, fresh)
+        words = f"{counts.documents:,} documents were recovered from it, {counts.done:,} of them with their results"
+        if counts.again:
+            words += f"; {counts.again:,} whose results could not be read run again"
+        if counts.damaged:
+            words += f"; the rows of {counts.damaged:,} were damaged, and say so"
+        if counts.expected > counts.documents:
+            words += f"; {counts.expected - counts.documents:,} are missing"
+        told = f"The journal {shown(path)} was damaged ({reason}). It was set aside as {shown(aside)}; {words}."
+        with contextlib.closing(open_database(fresh)) as connection:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(KNOW, (_TOLD, f"{aside}\n{told}", fact_crc(_TOLD, f"{aside}\n{told}")))
+        os.replace(fresh, path + _READY)  # from here on it is the journal, whatever happens
         sync_folder(path)
     finally:
         remove_database(copy)
-    done = sum(record.state == State.DONE for record in found.documents.values())
-    words = f"{len(found.documents):,} documents were recovered from it, {done:,} of them with their results"
-    if again:
-        words += f"; {again:,} whose results could not be read run again"
-    return f"The journal {shown(path)} was damaged ({reason}). It was set aside as {shown(aside)}; {words}."
+    return "".join(finish_salvage(path))
 
 
-def _read(copy: str) -> _Found:
-    found = _attempt(copy)
-    if found is None:
-        # The first page holds the header and where the tables are. Ours are at the same place in every journal, so the
-        # first page of a new one fits.
-        _transplant_first_page(copy)
-        found = _attempt(copy)
-    return found or _Found({}, {}, {})
+def finish_salvage(path: str) -> list[str]:
+    """Put what was recovered in the place of the damaged journal, if a salvage came so far; returns what to tell of it."""
+    ready = path + _READY
+    if not os.path.exists(path) and not os.path.exists(ready) and os.path.exists(path + _EARLIER):
+        os.replace(path + _EARLIER, ready)
+    if not os.path.exists(ready):
+        return []
+    aside, told = _told(path, ready)
+    # The log first: SQLite would replay it into whatever has the journal's name.
+    for end in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(path + end, aside + end)
+    if os.path.exists(path):
+        _keep(path, aside)
+    os.replace(ready, path)
+    sync_folder(path)
+    return [told]
 
 
-def _attempt(copy: str) -> _Found | None:
-    """Return what can be read through the file's own first page; None when that leads nowhere."""
+def _told(path: str, ready: str) -> tuple[str, str]:
+    """Take the damaged file's new name, and the sentence for the user, out of the file that is ready."""
+    with contextlib.closing(open_database(ready)) as connection:
+        row = connection.execute("SELECT value FROM fact WHERE name = ?", (_TOLD,)).fetchone()
+        # Kept until the file is in its place: this may be killed, and begin again. There, nobody reads it.
+    if row is not None and "\n" in row[0]:
+        aside, told = row[0].split("\n", 1)
+        return aside, told
+    aside = aside_name(path, "damaged")
+    return aside, f"The journal {shown(path)} was damaged. What could be read of it was recovered before this start."
+
+
+def _keep(path: str, aside: str) -> None:
+    """Give the damaged file a second name, or a copy where the file system has no links, so that the first can be replaced."""
+    if os.path.exists(aside):
+        return
     try:
-        with contextlib.closing(open_database(copy)) as connection:
-            connection.text_factory = lambda data: data.decode("utf-8", "replace")
-            columns = [row[1] for row in connection.execute("PRAGMA table_info(document)")]
-            if len(columns) < len(DOCUMENT_COLUMNS) - 1:
+        os.link(path, aside)
+    except OSError:
+        half = f"{aside}.half"
+        create_private(half)
+        shutil.copyfile(path, half)
+        os.replace(half, aside)
+
+
+def _recover(copy: str, fresh: str) -> _Counts:
+    """Fill ``fresh``; the first page of the damaged file may be what is damaged, and holds where the tables are."""
+    found = _attempt(copy, fresh)
+    for layout in ("schema.sql", "migrations/layout2.sql"):
+        if found is None or not found.documents:
+            # Tables are at the same place in every journal of a layout, so the first page of a new one fits.
+            _transplant_first_page(copy, layout)
+            found = _attempt(copy, fresh) or found
+    return found or _Counts()
+
+
+def _attempt(copy: str, fresh: str) -> _Counts | None:
+    """Fill a new file with what can be read through the damaged one's first page; None when that leads nowhere."""
+    remove_database(fresh)
+    create_file(fresh)
+    try:
+        with contextlib.closing(open_database(copy)) as source:
+            (version,) = source.execute("PRAGMA user_version").fetchone()
+            columns = {row[1] for row in source.execute("PRAGMA table_info(document)")}
+            if len(columns & set(DOCUMENT_COLUMNS)) < len(DOCUMENT_COLUMNS) - 1:
                 return None
-            return _sift(connection)
+            if version >= VERSION and tables(source) != tables_of_this_layout():
+                return None
     except sqlite3.DatabaseError:
         return None
+    with (
+        contextlib.closing(open_database(copy)) as source,
+        contextlib.closing(open_database(fresh)) as target,
+    ):
+        source.text_factory = lambda data: data.decode("utf-8", "replace")
+        register(target)
+        target.execute("PRAGMA synchronous = FULL")
+        target.execute("BEGIN IMMEDIATE")
+        counts = _carry_over(source, target)
+        target.execute("COMMIT")
+        target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return counts
 
 
-def _transplant_first_page(copy: str) -> None:
+def _carry_over(source: sqlite3.Connection, target: sqlite3.Connection) -> _Counts:
+    counts = _Counts()
+    jobs: set[str] = set()
+    sealed = _has_crc(source, "document")
+    for row in _rows(source, "job", (*JOB_COLUMNS, "documents", "crc")):
+        if not isinstance(row[0], str) or not row[0]:
+            continue
+        # Layouts before the third had no checksums of jobs and documents: theirs are those that fit.
+        job, whole = checked_job(row if sealed else _sealed_job(row))
+        if job.id not in jobs:
+            target.execute(ADD_JOB, job_row(job))
+            jobs.add(job.id)
+            counts.expected += row[-2] if whole and sealed else 0
+    for rows in _pieces(_rows(source, "document", (*DOCUMENT_COLUMNS, "crc"))):
+        for row in rows:
+            _carry_document(target, row if sealed else _sealed_document(row), jobs, counts)
+    for rows in _pieces(_rows(source, "result", RESULT_COLUMNS)):
+        whole = [
+            row
+            for row in (row if row[-1] is not None or sealed else _sealed_result(row) for row in rows)
+            if _is_whole(row)
+        ]
+        for row in whole:
+            done = f"SELECT 1 FROM document WHERE id = ? AND state = '{State.DONE}'"
+            if target.execute(done, (row[0],)).fetchone():
+                target.execute(_ADD_RESULT.replace("INSERT", "INSERT OR IGNORE"), row)
+    counts.again = target.execute(_AGAIN, (LOST,)).rowcount
+    (counts.done,) = target.execute(f"SELECT COUNT(*) FROM document WHERE state = '{State.DONE}'").fetchone()
+    target.execute(_TALLY)
+    number = str(len(jobs))
+    target.execute(KNOW, ("jobs", number, fact_crc("jobs", number)))
+    for name, value, crc in _rows(source, "fact", ("name", "value", "crc")):
+        if name == "flight" and isinstance(value, str) and (crc == fact_crc(name, value) or not sealed):
+            target.execute(KNOW, (name, value, fact_crc(name, value)))
+    return counts
+
+
+def _carry_document(target: sqlite3.Connection, row: Row, jobs: set[str], counts: _Counts) -> None:
+    record, whole = checked_document(row)
+    if not isinstance(record.id, int) or not isinstance(row[1], str) or not isinstance(row[3], bytes) or not row[3]:
+        return
+    if record.job not in jobs:
+        if not whole:
+            return
+        target.execute(ADD_JOB, job_row(JobRecord(record.job, RECOVERED, status="paused")))
+        jobs.add(record.job)
+    if not whole:
+        record = as_failed(record, record.reason)
+        counts.damaged += 1
+    if target.execute(ADD_DOCUMENT.replace("INSERT", "INSERT OR IGNORE"), document_row(record)).rowcount:
+        counts.documents += 1
+
+
+def _pieces(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    piece: list[Row] = []
+    for row in rows:
+        piece.append(row)
+        if len(piece) == _AT_ONCE:
+            yield piece
+            piece = []
+    yield piece
+
+
+def _has_crc(connection: sqlite3.Connection, table: str) -> bool:
+    return any(row[1] == "crc" for row in connection.execute(f"PRAGMA table_info({table})"))
+
+
+def _sealed_job(row: Row) -> Row:
+    try:
+        return *row[:-1], job_crc(row[:-2], row[-2])
+    except MISFITS:
+        return row
+
+
+def _sealed_document(row: Row) -> Row:
+    try:
+        return *row[:-1], document_crc(row[:-1])
+    except MISFITS:
+        return row
+
+
+def _sealed_result(row: Row) -> Row:
+    try:
+        return *row[:-1], result_crc(*row[:-1])
+    except MISFITS:
+        return row
+
+
+def _transplant_first_page(copy: str, layout: str) -> None:
     fresh = f"{copy}.fresh"
-    create_file(fresh)
+    create_file(fresh, layout)
     try:
         with open(fresh, "rb") as file:
             page = bytearray(file.read(PAGE))
@@ -117,46 +307,8 @@ def _transplant_first_page(copy: str) -> None:
         file.truncate(pages * PAGE)
 
 
-def _sift(connection: sqlite3.Connection) -> _Found:
-    jobs: dict[str, JobRecord] = {}
-    for row in _rows(connection, "job", JOB_COLUMNS):
-        with contextlib.suppress(ValueError, TypeError):
-            job = job_from(row)
-            if _has_types_of(job, JobRecord("")):
-                jobs[job.id] = job
-    states = {str(state) for state in State}
-    like = Record(0, "", 0, "")
-    documents: dict[int, Record] = {}
-    for row in _rows(connection, "document", DOCUMENT_COLUMNS):
-        with contextlib.suppress(ValueError, TypeError):
-            record = document_from(row)
-            if _has_types_of(record, like) and record.state in states and record.path:
-                document_row(record)  # raises for numbers that are none
-                documents[record.id] = record
-    for record in documents.values():
-        jobs.setdefault(record.job, JobRecord(record.job, _RECOVERED_JOB))
-    results: dict[int, Row] = {}
-    for row in _rows(connection, "result", RESULT_COLUMNS):
-        if _is_whole(row) and row[0] in documents:
-            results[row[0]] = row
-    return _Found(jobs, documents, results)
-
-
-def _has_types_of(found: JobRecord | Record, like: JobRecord | Record) -> bool:
-    """Tell whether every field has the type that it should have: SQLite checks what is written, not what is read."""
-    return all(type(getattr(found, name)) is type(getattr(like, name)) for name in found.__dataclass_fields__)
-
-
 def _is_whole(row: Row) -> bool:
-    document, text, vector, key, crc = row
-    if not isinstance(document, int) or not isinstance(text, str) or not isinstance(key, str):
-        return False
-    if not isinstance(vector, bytes | None) or len(vector or b"") % 4:
-        return False
-    try:
-        return isinstance(json.loads(text), dict) and crc in {None, checksum(document, text, vector, key)}
-    except (ValueError, RecursionError):
-        return False
+    return isinstance(row[0], int) and checked_result(row) is not None
 
 
 def _rows(connection: sqlite3.Connection, table: str, columns: tuple[str, ...]) -> Iterator[Row]:
@@ -179,7 +331,8 @@ def _rows(connection: sqlite3.Connection, table: str, columns: tuple[str, ...]) 
 
 def _absent(column: str) -> str:
     """Return the value, in SQL, that a column has which an older layout has not."""
-    return {"deaths": "0", "crc": "NULL", "on_bad_bytes": "'fail'"}.get(column, "''") + f" AS {column}"
+    known = {"deaths": "0", "documents": "0", "crc": "NULL", "on_bad_bytes": "'fail'"}
+    return known.get(column, "''") + f" AS {column}"
 
 
 def _next_readable(connection: sqlite3.Connection, table: str, at: int) -> int:
@@ -209,26 +362,3 @@ def _next_readable(connection: sqlite3.Connection, table: str, at: int) -> int:
         else:
             bad = middle
     return good
-
-
-def _fill(path: str, found: _Found) -> int:
-    """Write what was found into the new journal at ``path``; returns how many done documents have to run again."""
-    again = 0
-    for number, record in found.documents.items():
-        if record.state == State.DONE and number not in found.results:
-            again += 1
-            found.documents[number] = replace(record, state=str(State.WAITING), lane=-1)
-        elif record.state != State.DONE:
-            found.results.pop(number, None)
-    with contextlib.closing(open_database(path)) as connection:
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("BEGIN IMMEDIATE")
-        for table, columns, rows in (
-            ("job", JOB_COLUMNS, [job_row(job) for job in found.jobs.values()]),
-            ("document", DOCUMENT_COLUMNS, [document_row(record) for record in found.documents.values()]),
-            ("result", RESULT_COLUMNS, list(found.results.values())),
-        ):
-            marks = ", ".join("?" * len(columns))
-            connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
-        connection.execute("COMMIT")
-    return again

@@ -1,27 +1,34 @@
--- Heddle's journal, layout 2. Written in one transaction into a new file; older files come here by migrations/*.sql.
+-- Heddle's journal, layout 3. Written in one transaction into a new file; older files come here by migrations/*.sql.
 -- 1214538860 is 0x4864646C, "Hddl": it tells a journal from any other SQLite file.
--- Columns are only ever added at the end of a table, and tables at the end of this file: an old file that was migrated
--- and a new one are then the same, and what is salvaged from a damaged old file can be read with this schema.
+-- Columns are only ever added at the end of a table, tables behind the last one, and indexes stand behind all tables: an
+-- old file that was migrated (and vacuumed) and a new one are then the same, and what is salvaged from a damaged file can
+-- be read with the first page of a new one. That page holds all of this text: comments stand outside the statements.
 BEGIN;
 
 PRAGMA application_id = 1214538860;
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
+-- created: seconds since the epoch; settings: a JSON object; encoding: chosen for files that are neither marked nor
+-- UTF-8; command: sha256 of the command that the job belongs to, empty for the window's; documents: how many rows of
+-- document are its own, so that one that goes missing is noticed; crc: CRC-32 of the row (checksum.py), as everywhere.
 CREATE TABLE job (
     id           TEXT PRIMARY KEY,
     name         TEXT NOT NULL,
-    created      REAL NOT NULL,               -- seconds since the epoch
+    created      REAL NOT NULL,
     task         TEXT NOT NULL,
-    settings     TEXT NOT NULL,               -- JSON object
+    settings     TEXT NOT NULL,
     priority     INTEGER NOT NULL,
     status       TEXT NOT NULL,
     model        TEXT NOT NULL,
-    encoding     TEXT NOT NULL DEFAULT '',    -- chosen for files that are neither marked nor UTF-8
+    encoding     TEXT NOT NULL DEFAULT '',
     on_bad_bytes TEXT NOT NULL DEFAULT 'fail',
-    command      TEXT NOT NULL DEFAULT ''     -- sha256 of the command that the job belongs to, empty for the window's
+    command      TEXT NOT NULL DEFAULT '',
+    documents    INTEGER NOT NULL DEFAULT 0,
+    crc          INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- A path is what the operating system gave, byte for byte: names need not be UTF-8.
+-- A path is what the operating system gave, byte for byte: names need not be UTF-8. deaths: how often the engine ended
+-- while this document was in work.
 CREATE TABLE document (
     id            INTEGER PRIMARY KEY,
     job           TEXT NOT NULL REFERENCES job (id) ON DELETE CASCADE,
@@ -39,26 +46,31 @@ CREATE TABLE document (
     coverage      REAL NOT NULL,
     seconds       REAL NOT NULL,
     lane          INTEGER NOT NULL,
-    deaths        INTEGER NOT NULL DEFAULT 0  -- how often the engine ended while this document was in work
+    deaths        INTEGER NOT NULL DEFAULT 0,
+    crc           INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
-CREATE INDEX document_in_pile_order ON document (job, position, id);
-
--- One row a done document, none for any other: the primary key forbids a second result.
+-- One row a done document, none for any other: the primary key forbids a second result. vector: little-endian float32,
+-- or NULL; key: sha256 of question and content, by which another job finds the answer.
 CREATE TABLE result (
     document INTEGER PRIMARY KEY REFERENCES document (id) ON DELETE CASCADE,
     json     TEXT NOT NULL,
-    vector   BLOB,                            -- little-endian float32, or NULL
-    key      TEXT NOT NULL DEFAULT '',        -- sha256 of question and content, by which another job finds the answer
-    crc      INTEGER                          -- CRC-32 of the row (record.checksum); NULL for results of layout 1
+    vector   BLOB,
+    key      TEXT NOT NULL DEFAULT '',
+    crc      INTEGER
 ) STRICT;
-
-CREATE INDEX result_by_key ON result (key) WHERE key <> '';
 
 -- What the journal knows of itself, by name.
 CREATE TABLE fact (
     name  TEXT PRIMARY KEY,
-    value TEXT NOT NULL
+    value TEXT NOT NULL,
+    crc   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+
+-- Rows that were found to be not what was written, as they were then.
+CREATE TABLE damaged (id INTEGER PRIMARY KEY, job TEXT NOT NULL, row TEXT NOT NULL) STRICT;
+
+CREATE INDEX document_in_pile_order ON document (job, position, id);
+CREATE INDEX result_by_key ON result (key) WHERE key <> '';
 
 COMMIT;

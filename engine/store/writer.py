@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from engine.errors import HeddleError
-from engine.store.cells import shown
-from engine.store.disk import free_text
-from engine.store.record import Row
+from engine.store.cells import clean, shown
+from engine.store.checksum import Row
+from engine.store.compaction import Compaction
+from engine.store.disk import free_bytes, free_text
+from engine.store.record import Record
+from engine.store.refusals import ERRORS, Refusal, refusal_of
+from engine.store.statements import GROW, GROW_JOBS
 
 _log = logging.getLogger(__name__)
 
@@ -23,8 +28,13 @@ BATCH_ROWS = 200
 """With this many rows waiting, the commit begins at once."""
 LARGEST_BATCH = 5_000
 """Rows in one transaction when a backlog is worked off; bounds the time that readers in memory wait."""
+IDLE_SECONDS = 0.5
+"""Without writes for so long, what was deleted is taken out of the file, piece by piece."""
 RETRY_SECONDS = 1.0
 """Between two attempts to write to a disk that refuses."""
+
+_LITTLE = 1 << 20
+"""With less room than this, an error of the disk is that it is full: SQLite cannot always tell."""
 
 Statement = tuple[str, Sequence[Row]]
 """A statement and the rows of values it is run with, as for ``executemany``."""
@@ -32,25 +42,65 @@ Statement = tuple[str, Sequence[Row]]
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Statements that are committed together or not at all; ``rows`` is its weight in a batch."""
+    """Statements that are committed together or not at all; ``rows`` is its weight in a batch.
+
+    With several rows, all statements have as many, and the n-th rows of all of them belong together: when SQLite refuses
+    one, only those are not written. ``grows`` is 1 or -1 where the rows that the first statement touches come to, or go
+    from, the documents of ``job`` (without one: the jobs). ``records`` are the documents that the rows are about, and
+    ``instead`` gives the write that keeps one of them with the reason for which its row was refused.
+    """
 
     statements: tuple[Statement, ...]
     rows: int
+    grows: int = 0
+    job: str = ""
+    records: Sequence[Record] = ()
+    instead: Callable[[Record, str], Write] | None = None
+
+    def row(self, number: int) -> Write:
+        """Return the write of one of the rows."""
+        if self.rows <= 1:
+            return self
+        statements = tuple((statement, rows[number : number + 1]) for statement, rows in self.statements)
+        return replace(self, statements=statements, rows=1, records=self.records[number : number + 1])
+
+
+Refused = Callable[[Record, str], None]
+"""Is told of a document whose row SQLite refused, and why; it was kept as failed."""
 
 
 class Writer:
     """A queue of writes and the thread that commits them in order, in batches.
 
     A write leaves the queue when it is committed, and not before. When the disk refuses, it stays there, ``problem``
-    says why, and it is tried again every second. Tickets count the writes: ``queue`` returns the ticket of the last
-    write it took, and ``acknowledged`` is the ticket of the last one that was committed.
+    says why, and it is tried again every second. A row that SQLite refuses for its values is kept as failed in the same
+    transaction, with the reason. An error that is neither ends the writing for good: ``broken``, with the reason in
+    ``problem``. Tickets count the writes: ``queue`` returns the ticket of the last write it took, and ``acknowledged`` is
+    the ticket of the last one that was committed.
     """
 
-    def __init__(self, connection: sqlite3.Connection, gate: threading.Lock, path: str | None) -> None:
-        """Start the thread; it uses ``connection`` only while it holds ``gate``. ``path`` is for messages."""
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        gate: threading.Lock,
+        path: str | None,
+        *,
+        first: Callable[[], None] | None = None,
+        problem: str = "",
+        refused: Refused = lambda _record, _reason: None,
+        stopped: Callable[[str], None] = lambda _problem: None,
+    ) -> None:
+        """Start the thread; it uses ``connection`` only while it holds ``gate``. ``path`` is for messages.
+
+        ``first`` is what could not be done when the journal was opened, for ``problem``: it is tried again, and nothing is
+        written before it. ``refused`` is called before the write counts as acknowledged, ``stopped`` when nothing can be
+        written any more; both on the writer's thread.
+        """
         self._connection = connection
         self._gate = gate
         self._path = path
+        self._first = first
+        self._refused, self._stopped = refused, stopped
         lock = threading.Lock()
         self._work = threading.Condition(lock)  # wakes the thread
         self._progress = threading.Condition(lock)  # wakes those who wait for it
@@ -59,10 +109,12 @@ class Writer:
         self._queued = 0
         self._acknowledged = 0
         self._wanted = 0
-        self._problem = ""
-        self._refused: list[str] = []
+        self._problem = problem
+        self._broken = False
+        self._lost: list[str] = []
         self._deadline: float | None = None  # of closing
         self._ended = False
+        self._compaction = Compaction(connection, gate)
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -78,8 +130,13 @@ class Writer:
 
     @property
     def problem(self) -> str:
-        """A sentence for the user while the disk refuses, else empty."""
+        """A sentence for the user while the disk refuses, or once nothing can be written any more; else empty."""
         return self._problem
+
+    @property
+    def broken(self) -> bool:
+        """Whether nothing can be written any more."""
+        return self._broken
 
     def queue(self, writes: Sequence[Write]) -> int:
         """Take writes, in order and with nothing between them; returns the ticket of the last.
@@ -102,14 +159,18 @@ class Writer:
     def flush(self, timeout: float | None) -> bool:
         """Wait until what is queued now is committed; False when ``timeout`` seconds were not enough.
 
-        Raises HeddleError when SQLite refused a write for its values; the writes around it are not affected.
+        Raises HeddleError when SQLite refused a write for its values and it could not be kept as failed either; the writes
+        around it are not affected.
         """
         with self._progress:
             ticket = self._hurry()
-            self._progress.wait_for(lambda: self._acknowledged >= ticket or self._ended, timeout)
-            refused, self._refused = self._refused, []
-            if refused:
-                raise HeddleError(f"{self._name()} refused {len(refused)} of the writes; the first: {refused[0]}.")
+            self._progress.wait_for(
+                lambda: self._acknowledged >= ticket or self._ended or self._broken,
+                timeout,
+            )
+            lost, self._lost = self._lost, []
+            if lost:
+                raise HeddleError(f"{_name(self._path)} refused {len(lost)} of the writes; the first: {lost[0]}.")
             return self._acknowledged >= ticket
 
     def settle(self) -> None:
@@ -131,21 +192,28 @@ class Writer:
 
     def closed(self) -> str:
         """Return the sentence for those who come after closing."""
-        return f"{self._name()} is closed; nothing can be kept in it or read from it any more."
+        return f"{_name(self._path)} is closed; nothing can be kept in it or read from it any more."
 
-    def sentence(self, error: Exception) -> str:
-        """Return what to tell the user when the disk refuses with ``error``."""
-        if self._path is None:
-            return f"{self._name()} cannot be written: {error or 'out of memory'}. Close other programs."
-        full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+    @staticmethod
+    def sentence(path: str | None, error: Exception) -> str:
+        """Return what to tell the user when the disk, or the journal, at ``path`` refuses with ``error``."""
+        name = _name(path)
+        if isinstance(error, sqlite3.Error) and refusal_of(error) == Refusal.JOURNAL:
+            return (
+                f"{name} cannot be written any more: {error}. Close Heddle and start it again: the journal is checked "
+                "then, and what can be read of it is recovered."
+            )
+        if path is None:
+            return f"{name} cannot be written: {error or 'out of memory'}. Close other programs."
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        free = free_bytes(path)
+        full = code == sqlite3.SQLITE_FULL or getattr(error, "errno", 0) == errno.ENOSPC
+        full |= code == sqlite3.SQLITE_IOERR and free is not None and free < _LITTLE
         cause, remedy = ("its disk is full", "Make room on it") if full else (str(error), "Check its disk")
         return (
-            f"{self._name()} cannot be written: {cause} ({free_text(self._path)}). {remedy}: what is finished waits "
+            f"{name} cannot be written: {cause} ({free_text(path)}). {remedy}: what is finished waits "
             "in memory and is written as soon as that works."
         )
-
-    def _name(self) -> str:
-        return "The journal in memory" if self._path is None else f"The journal {shown(self._path)}"
 
     def _hurry(self) -> int:
         """Ask for a commit now, with no wait for company (the lock is held); returns the ticket to wait for."""
@@ -156,29 +224,60 @@ class Writer:
 
     def _run(self) -> None:
         """Commit batch after batch, until the writer is closed and the queue is empty or the time is up."""
-        alone = 0  # writes still to be committed one by one, to find the one that SQLite refuses
+        apart = False  # one write at a time, each row by itself if need be, to find what SQLite refuses
+        left = 0
         try:
-            while batch := self._take(1 if alone else LARGEST_BATCH):
+            if not self._begin():
+                return
+            while batch := self._take(1 if apart else LARGEST_BATCH):
                 try:
-                    self._commit(batch)
-                except (sqlite3.Error, ValueError, TypeError, OverflowError, MemoryError) as error:
-                    if _is_of_the_disk(error):
+                    refused = self._commit(batch, apart=apart)
+                except ERRORS as error:
+                    kind = refusal_of(error)
+                    if kind == Refusal.JOURNAL:
+                        self._stop(error)
+                        return
+                    if kind == Refusal.DISK:
                         if self._hold(error):
                             continue
-                        break
-                    if len(batch) > 1:
-                        alone = len(batch)
-                        continue
-                    self._refuse(batch[0], error)
-                alone = max(0, alone - 1)
-                self._confirm(batch)
+                        return
+                    apart, left = True, len(batch)
+                    continue
+                self._confirm(batch, refused)
+                left -= len(batch)
+                apart = apart and left > 0
+            self._compaction.finish(self._deadline)
         finally:
             with self._progress:
                 self._ended = True
                 self._progress.notify_all()
 
+    def _begin(self) -> bool:
+        """Do what comes before all writes; False when the time to close came first, or when it can never be done."""
+        while self._first is not None:
+            with self._work:
+                if self._deadline is not None:
+                    return False
+                self._work.wait(RETRY_SECONDS)
+            try:
+                with self._gate:
+                    self._first()
+            except (HeddleError, OSError, *ERRORS) as error:
+                if isinstance(error, HeddleError) or (
+                    not isinstance(error, OSError) and refusal_of(error) == Refusal.JOURNAL
+                ):
+                    self._stop(error)
+                    return False
+                continue
+            with self._progress:
+                self._first, self._problem = None, ""
+                self._progress.notify_all()
+        return True
+
     def _take(self, rows: int) -> list[Write]:
         """Wait for a batch of up to ``rows`` rows (one write at least) and return it; empty at the end."""
+        while self._compaction.due and self._is_idle():
+            self._compaction.step()
         with self._work:
             self._work.wait_for(lambda: self._pending or self._deadline is not None)
             if not self._pending or (self._deadline is not None and time.monotonic() >= self._deadline):
@@ -196,32 +295,104 @@ class Writer:
                 batch.append(write)
             return batch
 
-    def _commit(self, batch: Sequence[Write]) -> None:
-        """Run a batch as one transaction; on any error nothing of it is in the database."""
+    def _is_idle(self) -> bool:
+        """Wait whether nothing comes for a moment."""
+        with self._work:
+            return not self._work.wait_for(lambda: self._pending or self._deadline is not None, IDLE_SECONDS)
+
+    def _commit(self, batch: Sequence[Write], *, apart: bool) -> list[tuple[Record | None, str]]:
+        """Run a batch as one transaction; on any error nothing of it is in the database.
+
+        With ``apart``, a row that is refused does not end the transaction: returns what was refused, and why.
+        """
+        refused: list[tuple[Record | None, str]] = []
         with self._gate:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 for write in batch:
-                    for statement, rows in write.statements:
-                        self._connection.executemany(statement, rows)
+                    if apart:
+                        refused += self._run_apart(write)
+                    else:
+                        self._execute(write)
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:  # after a full disk SQLite has rolled back by itself
                     self._connection.execute("ROLLBACK")
                 raise
+        return refused
 
-    def _confirm(self, batch: Sequence[Write]) -> None:
+    def _execute(self, write: Write) -> None:
+        touched = 0
+        for number, (statement, rows) in enumerate(write.statements):
+            cursor = self._connection.executemany(statement, rows)
+            touched = cursor.rowcount if number == 0 else touched
+        if write.grows and touched > 0:
+            growth = GROW if write.job else GROW_JOBS
+            self._connection.execute(growth, (write.grows * touched, write.job))
+        if write.grows < 0:
+            self._compaction.note()
+
+    def _attempt(self, write: Write) -> Exception | None:
+        """Run a write inside the transaction; returns why it was refused for its values, and then nothing of it is there."""
+        self._connection.execute("SAVEPOINT part")
+        try:
+            self._execute(write)
+        except ERRORS as error:
+            if refusal_of(error) != Refusal.ROW or not self._connection.in_transaction:
+                raise
+            self._connection.execute("ROLLBACK TO part")
+            self._connection.execute("RELEASE part")
+            return error
+        self._connection.execute("RELEASE part")
+        return None
+
+    def _run_apart(self, write: Write) -> list[tuple[Record | None, str]]:
+        """Run a write of which SQLite may refuse rows; those are kept as failed. Returns what was refused, and why."""
+        if self._attempt(write) is None:
+            return []
+        refused: list[tuple[Record | None, str]] = []
+        for number in range(write.rows):
+            one = write.row(number)
+            error = self._attempt(one)
+            if error is None:
+                continue
+            _log.error("a row that SQLite does not take: %s: %s", one.statements[0][0][:60], type(error).__name__)
+            reason = f"the journal could not keep it: {clean(str(error))}"
+            record = one.records[0] if one.records else None
+            if record is not None and one.instead is not None:
+                kept = self._attempt(one.instead(record, reason)) is None
+                refused.append((record if kept else None, reason))
+            else:
+                refused.append((None, reason))
+        return refused
+
+    def _confirm(self, batch: Sequence[Write], refused: Sequence[tuple[Record | None, str]]) -> None:
+        for record, reason in refused:
+            if record is not None:
+                self._refused(record, reason)
         with self._progress:
             for write in batch:
                 self._pending.popleft()
                 self._backlog -= write.rows
             self._acknowledged += len(batch)
             self._problem = ""
+            self._lost += [reason for record, reason in refused if record is None]
             self._progress.notify_all()
+
+    def _stop(self, error: Exception) -> None:
+        """Give up for good: what SQLite says will not change by trying again."""
+        problem = str(error) if isinstance(error, HeddleError) else self.sentence(self._path, error)
+        _log.error("%s", problem, exc_info=error)
+        with self._progress:
+            self._problem, self._broken = problem, True
+            self._progress.notify_all()
+        self._stopped(problem)
+        with self._work:
+            self._work.wait_for(lambda: self._deadline is not None)
 
     def _hold(self, error: Exception) -> bool:
         """Say what the disk refuses and wait before the next attempt; False when the time to close is up."""
-        problem = self.sentence(error)
+        problem = self.sentence(self._path, error)
         with self._progress:
             if not self._problem:
                 _log.warning("%s", problem, exc_info=error)
@@ -233,13 +404,6 @@ class Writer:
             self._work.wait(min(left, RETRY_SECONDS))
             return True
 
-    def _refuse(self, write: Write, error: Exception) -> None:
-        """Give up on one write whose values SQLite does not take: trying again would hold up all others for ever."""
-        _log.error("a write that SQLite does not take: %s", write.statements[0][0], exc_info=error)
-        with self._progress:
-            self._refused.append(str(error))
 
-
-def _is_of_the_disk(error: Exception) -> bool:
-    """Tell a disk, or memory, that refuses from values that do not fit (SQLite's kinds of error below these two)."""
-    return isinstance(error, MemoryError) or type(error) in {sqlite3.OperationalError, sqlite3.DatabaseError}
+def _name(path: str | None) -> str:
+    return "The journal in memory" if path is None else f"The journal {shown(path)}"
