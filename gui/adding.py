@@ -6,10 +6,11 @@ import json
 import os
 from typing import Any
 
-from PySide6.QtCore import QObject, Qt, QUrl
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtCore import QObject
+from PySide6.QtWidgets import QWidget
 
 from assets import path as asset_path
+from gui.dialogs.choosing import choose_files, choose_folder
 from gui.panels.task import TaskPanel
 from gui.session import Session
 
@@ -24,30 +25,19 @@ class Adder(QObject):
 
     def files(self) -> None:
         """Ask for files."""
-        dialog = self._dialog(self.tr("Add files"))
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
-        dialog.setNameFilters(
-            [self.tr("All files (*)"), self.tr("Texts (*.txt *.md *.log *.csv *.json *.jsonl *.xml *.html)")]
-        )
-        dialog.open()
+        filters = [self.tr("All files (*)"), self.tr("Texts (*.txt *.md *.log *.csv *.json *.jsonl *.xml *.html)")]
+        choose_files(self._window, self.tr("Add files"), self._last, filters, self._chosen)
 
     def folder(self) -> None:
         """Ask for a folder."""
-        dialog = self._dialog(self.tr("Add a folder"))
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-        dialog.open()
+        choose_folder(self._window, self.tr("Add a folder"), self._last, lambda folder: self._chosen([folder]))
 
-    def _dialog(self, title: str) -> QFileDialog:
-        dialog = QFileDialog(self._window, title, self._session.settings.text("last_folder"))
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.urlsSelected.connect(self._chosen)
-        return dialog
+    @property
+    def _last(self) -> str:
+        return self._session.settings.text("last_folder")
 
-    def _chosen(self, urls: list[QUrl]) -> None:
-        paths = [os.path.normpath(url.toLocalFile()) for url in urls if url.isLocalFile()]
-        if paths:
-            self._session.settings.set_text("last_folder", os.path.dirname(paths[0]))
+    def _chosen(self, paths: list[str]) -> None:
+        self._session.settings.set_text("last_folder", os.path.dirname(paths[0]))
         self.paths(paths)
 
     def paths(self, paths: list[str]) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QWidget
+from PySide6.QtWidgets import QInputDialog, QLineEdit, QWidget
 
 from engine.protocol_jobs import JobFacts
+from gui.dialogs.choosing import choose_folder
 from gui.escape import shown
 from gui.session import Session
 from gui.shelf import Shelf
@@ -101,13 +102,11 @@ class JobCommands(QObject):
         if self.shelf.watched(job):
             self.shelf.watch(job, "")
             return
-        dialog = QFileDialog(self._window, self.tr("Watch a folder"), self._session.settings.text("last_folder"))
+        last = self._session.settings.text("last_folder")
+        dialog = choose_folder(
+            self._window, self.tr("Watch a folder"), last, lambda folder: self.shelf.watch(job, folder)
+        )
         dialog.setObjectName("watch")
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-        dialog.fileSelected.connect(lambda folder: self.shelf.watch(job, folder))
-        dialog.open()
 
     def may_change(self, facts: JobFacts | None) -> bool:
         """Return whether a job can be deleted or put away: nothing works for it."""

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QDialog,
     QDialogButtonBox,
-    QFileDialog,
     QHBoxLayout,
     QLineEdit,
     QPushButton,
@@ -21,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from engine.protocol import Reply
 from gui import words
+from gui.dialogs.choosing import choose_target
 from gui.escape import shown
 from gui.session import Session
 from gui.widgets.labels import wrapped
@@ -131,17 +131,11 @@ class ExportDialog(QDialog):
         self.write.setText(self.tr("&Export"))
 
     def _browse(self) -> None:
-        dialog = QFileDialog(self, self.tr("Export to"), os.path.dirname(self.path.text()))
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix(self._ending[1:])
-        dialog.selectFile(os.path.basename(self.path.text()))
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(self._browsed)
-        dialog.open()
+        choose_target(self, self.tr("Export to"), self.path.text(), self._ending[1:], self._browsed)
 
     def _browsed(self, path: str) -> None:
         self._forget_problem()
-        self.path.setText(os.path.normpath(path))
+        self.path.setText(path)
         self._replace = self.path.text()  # the dialog has asked already
 
     def _write(self) -> None:

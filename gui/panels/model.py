@@ -8,7 +8,6 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import (
     QComboBox,
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QProgressBar,
@@ -23,6 +22,7 @@ from engine.lanes.plan import DTYPES, QUANTISED
 from engine.metrics.snapshot import ModelState
 from engine.protocol import ModelFacts, Reply, restore
 from gui import words
+from gui.dialogs.choosing import choose_folder
 from gui.escape import shown
 from gui.session import STARTER, Session
 from gui.theme import Theme
@@ -48,7 +48,6 @@ class ModelPanel(QWidget):
         super().__init__(parent)
         self._session, self._theme = session, theme
         self._status = ""
-        self._dialog: QFileDialog | None = None
         self._items = QStandardItemModel(self)
         self.choice = QComboBox()
         self.choice.setModel(self._items)
@@ -209,14 +208,8 @@ class ModelPanel(QWidget):
 
     def choose_folder(self) -> None:
         """Ask for a model folder, look into it, and open it if it can be used."""
-        self._dialog = QFileDialog(
-            self, self.tr("Open a model folder"), self._session.settings.text("last_model_folder")
-        )
-        self._dialog.setFileMode(QFileDialog.FileMode.Directory)
-        self._dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-        self._dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self._dialog.fileSelected.connect(self.try_folder)
-        self._dialog.open()
+        last = self._session.settings.text("last_model_folder")
+        choose_folder(self, self.tr("Open a model folder"), last, self.try_folder)
 
     def try_folder(self, folder: str) -> None:
         """Open the model in ``folder``, or look for models below it when it is none itself."""

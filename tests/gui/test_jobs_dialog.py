@@ -186,7 +186,7 @@ def test_a_watched_folder_is_watched_again_after_the_next_start(qtbot, make_wind
     window.session.new_pile("inbox")
     window.actions_.watch.trigger()
     dialog = window.findChild(QFileDialog, "watch")
-    dialog.fileSelected.emit("/some/inbox")
+    dialog.filesSelected.emit(["/some/inbox"])
     dialog.reject()
     wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 3)
     assert "New files in /some/inbox are added to 'inbox'." in window.messages.texts

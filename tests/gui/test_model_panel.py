@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog
 from window_helpers import wait_for
 
 
@@ -84,7 +85,7 @@ def test_a_folder_with_a_model_is_opened(window, qtbot):
 
 def test_the_folder_dialog_does_not_block(window, qtbot):
     window.model_panel.choose_folder()
-    dialog = window.model_panel._dialog
+    dialog = window.findChild(QFileDialog)
     assert dialog.isVisible()
     assert dialog.testAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.reject()
