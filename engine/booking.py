@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.documents.document import State
 from engine.errors import HeddleError
-from engine.job import LIVE, Job, Stop
+from engine.job import LIVE, Document, Job, Stop
 from engine.lanes.meter import LaneMeter
 from engine.lanes.work import Anchors, Batch, Count, Prepare, Prepared, Work
 from engine.offline import OfflineWatch
@@ -178,13 +178,14 @@ class Booking:
         """Book the vectors of the task's own texts, ``[texts, dimension]``; without them the job cannot go on."""
         with self.lock:
             job = work.job
-            if vectors is not None:
+            if work.stop.asked:
+                pass  # they may be those of another task than the job has now
+            elif vectors is not None:
                 job.anchors = vectors
             else:
                 job.anchors_taken = False
-                if problem and not work.stop.asked:
-                    job.status, job.message = "paused", problem
-                    job.clock(running=False)
+                if problem:
+                    self._halt(job, problem)
             self._back(lane, work, seconds)
 
     def encoded(
@@ -202,7 +203,7 @@ class Booking:
             assert job.anchors is not None
             for item, vector in zip(items, vectors, strict=True):
                 document = job.documents.get(item.document)
-                if document is None or document.record.state != State.RUNNING:
+                if document is None or not _wanted(document):
                     continue
                 share = seconds * len(item.ids) / max(1, tokens)
                 job.tokens_done += len(item.ids)
@@ -256,7 +257,7 @@ class Booking:
         """Book what the model wrote about a document or one part of it, and finish whole documents."""
         with self.lock:
             document = job.documents.get(item.document)
-            if document is None or document.record.state != State.RUNNING:
+            if document is None or not _wanted(document):
                 return
             tokens = answer.prompt_tokens + answer.new_tokens
             job.tokens_done += tokens
@@ -279,7 +280,7 @@ class Booking:
         with self.lock:
             for job, number, text, tokens in texts:
                 document = job.documents.get(number)
-                if document is None or document.record.state != State.RUNNING:
+                if document is None or not _wanted(document):
                     continue
                 task = cast("TextTask", job.task)
                 document.writing = text
@@ -311,15 +312,14 @@ class Booking:
         """Book a document that its lane could not process."""
         with self.lock:
             document = job.documents.get(number)
-            if document is not None and document.record.state == State.RUNNING:
+            if document is not None and _wanted(document):
                 self._finish(job, number, State.FAILED, reason=reason, seconds=seconds)
 
     def refused(self, job: Job, stop: Stop, message: str) -> None:
         """Pause the job before any of it runs: the model cannot be asked what it asks."""
         with self.lock:
             if job.status in LIVE and not stop.asked:
-                job.status, job.message = "paused", message
-                job.clock(running=False)
+                self._halt(job, message)
                 self.kept_in(job).update_job(job.id, status=job.status)
                 self.settled.notify_all()
 
@@ -330,8 +330,7 @@ class Booking:
             job.ready.add(back)
             for item in back:
                 job.change(item.document, state=str(State.WAITING), lane=-1)
-            job.status, job.message = "paused", message
-            job.clock(running=False)
+            self._halt(job, message)
 
     def given_up(self, lane: int, left: Sequence[tuple[Batch, WorkItem]]) -> None:
         """Let what a lane that ends had in work wait again; a document of which another lane has a part goes on running."""
@@ -354,14 +353,16 @@ class Booking:
     def _back(self, lane: int, work: Work, seconds: float) -> None:
         job = work.job
         job.under_way -= 1
+        job.keep_time()
         if lane < len(self.lanes):
             self.lanes[lane].busy += seconds
             self.lanes[lane].coming = 0
         if isinstance(work, Batch):
             self._let_go(job, work)
         if not job.under_way:
+            job.fulfil()
             self.settled.notify_all()
-        if job.status in LIVE and self._drained(job):
+        if job.status in (*LIVE, "paused") and self._drained(job):  # a pause may come when all is in work already
             self._end(job)
         self.work.notify_all()
 
@@ -388,7 +389,7 @@ class Booking:
 
     def _end(self, job: Job) -> None:
         job.status = "finished"
-        job.clock(running=False)
+        job.keep_time()
         self.kept_in(job).update_job(job.id, status=job.status)
         self.settled.notify_all()
 
@@ -398,9 +399,35 @@ class Booking:
             if not job.in_lanes[item.document]:
                 del job.in_lanes[item.document]
         self.journal.flight.land({item.document for item in work.items if item.document not in job.in_lanes})
-        if work.stop.asked and not self._closing:
-            left = {i.document for i in work.items if i.document not in job.in_lanes and i.document in job.documents}
-            self._cancel_documents(job, [n for n in left if job.documents[n].record.state == State.RUNNING])
+        if self._closing:
+            return
+        left = {i.document for i in work.items if i.document not in job.in_lanes and _runs(job, i.document)}
+        if work.stop.asked:
+            again = {number for number in left if job.documents[number].again}
+            self._cancel_documents(job, sorted(left - again))
+            self._wait_again(job, sorted(again))
+        elif job.status == "paused":
+            self._let_wait(job, left)
+
+    def _halt(self, job: Job, message: str = "") -> None:
+        """Pause a job; what lanes hold is finished first."""
+        job.status, job.message = "paused", message
+        # The rest of documents of which a part is done.
+        self._let_wait(job, [n for n in job.documents if n not in job.in_lanes and _runs(job, n)])
+        job.keep_time()
+
+    def _let_wait(self, job: Job, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            job.change(number, state=str(State.WAITING), lane=-1)
+
+    def _wait_again(self, job: Job, numbers: list[int]) -> None:
+        for number in numbers:
+            document = job.documents[number]
+            document.start_over()
+            document.summary, document.again = "", False
+            job.change(number, state=str(State.WAITING), lane=-1)
+            job.line_up(number)
+        self.kept_in(job).update_documents([job.documents[n].record for n in numbers])
 
     def _cancel_documents(self, job: Job, numbers: list[int]) -> None:
         for number in numbers:
@@ -425,6 +452,12 @@ class Booking:
 
 UNKNOWN_LIMIT = 0.1
 """Share of unknown tokens above which a row warns (law 12)."""
+
+
+def _wanted(document: Document) -> bool:
+    """Tell whether what a lane brings of a document counts: it runs, and its run was not stopped."""
+    stopped = document.run is not None and document.run.asked
+    return document.record.state == State.RUNNING and not stopped
 
 
 def _runs(job: Job, number: int) -> bool:

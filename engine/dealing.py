@@ -73,8 +73,7 @@ class Dealing(Booking):
             self.gone = ""
             for job in self.jobs.values():
                 if job.status in LIVE and job.task is not None and (reason := self.mismatch(job.task)):
-                    job.status, job.message = "paused", reason
-                    job.clock(running=False)
+                    self._halt(job, reason)
             self.settled.notify_all()
             self.work.notify_all()
             return self.generation
@@ -108,8 +107,7 @@ class Dealing(Booking):
                 )
                 for job in self.jobs.values():
                     if job.status in LIVE:
-                        job.status, job.message = "paused", self.gone
-                        job.clock(running=False)
+                        self._halt(job, self.gone)
                 self.settled.notify_all()
             self.work.notify_all()
 
@@ -158,7 +156,7 @@ class Dealing(Booking):
             if found is not None:
                 if job.status == "queued":
                     job.status = "running"
-                    job.clock(running=True)
+                    job.keep_time()
                 return found
             if self._slots and job.ready:
                 return None  # meant for other lanes, and before what is less urgent
@@ -181,7 +179,7 @@ class Dealing(Booking):
                     log.info("document %d was in work when the engine died; it runs alone", number)
                     self.alone = job, number
                     job.status = "running"
-                    job.clock(running=True)
+                    job.keep_time()
                     return Prepare(job, job.stop, (number,))
         return None
 
@@ -264,6 +262,7 @@ class Dealing(Booking):
         for item in items:
             meter.held += len(item.ids)
             job.in_lanes[item.document] += 1
+            job.documents[item.document].run = job.stop
             job.change(item.document, state=str(State.RUNNING), lane=lane)
         return Batch(job, job.stop, tuple(items))
 

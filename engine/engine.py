@@ -187,10 +187,12 @@ class Engine:
         priority: int = 0,
         *,
         again: bool = False,
+        rest: bool = False,
     ) -> None:
         """Queue the job's waiting documents with a task; raises UsageError for settings that make no sense.
 
-        What the journal already knows the answer to is not run, unless ``again``.
+        What the journal already knows the answer to is not run, unless ``again``. With ``rest``, documents that were
+        cancelled run as well.
         """
         found = self._job(job)
         made = tasks.make(task, settings or {})
@@ -208,14 +210,14 @@ class Engine:
                 found.forget_tokens(counts=False)
             found.priority, found.again, found.question = priority, again, ""
             found.looking += 1
-            self.runner.start(found)
+            self.runner.start(found, rest=rest)
         self._answers.submit(look_up, self.runner, found)
 
     def pause(self, job: str) -> Future[None]:
-        """Finish what runs and take no more; the future is done when nothing of the job runs."""
+        """Finish what runs and take no more; the future is done when nothing of the job runs, or it is resumed."""
         found = self._job(job)
         self.runner.pause(found)
-        return self._when_settled(found)
+        return self.runner.when_settled(found)
 
     def resume(self, job: str) -> None:
         """Go on with a paused job."""
@@ -226,10 +228,10 @@ class Engine:
             self.runner.start(found)
 
     def cancel(self, job: str) -> Future[None]:
-        """Stop the job within a layer; the future is done when nothing of it runs."""
+        """Stop the job within a layer; the future is done when nothing of it runs, or it is started again."""
         found = self._job(job)
         self.runner.cancel(found)
-        return self._when_settled(found)
+        return self.runner.when_settled(found)
 
     def retry(self, job: str, documents: Iterable[int] = ()) -> int:
         """Run documents again, those named or all that failed or were cancelled; returns how many."""
@@ -377,13 +379,6 @@ class Engine:
         if found is None:
             raise UsageError(f"There is no job {job!r}.")
         return found
-
-    def _when_settled(self, job: Job) -> Future[None]:
-        def wait() -> None:
-            while not self.runner.wait_settled(job, 0.5) and not self._closing.is_set():
-                pass
-
-        return self._waits.submit(wait)
 
     # ---------------------------------------------------------------------------------------------------------------- looking
     def snapshot(self) -> Snapshot:

@@ -111,8 +111,10 @@ class Host:
             protocol.AddPaths: lambda c: self.engine.add_paths(
                 c.job, c.paths, encoding=c.encoding, on_bad_bytes=c.on_bad_bytes
             ),
-            protocol.Submit: lambda c: self.engine.submit(c.job, c.task, c.settings, c.priority, again=c.again),
-            protocol.Pause: lambda c: self.engine.pause(c.job),
+            protocol.Submit: lambda c: self.engine.submit(
+                c.job, c.task, c.settings, c.priority, again=c.again, rest=c.rest
+            ),
+            protocol.Pause: self._pause,
             protocol.Resume: lambda c: self.engine.resume(c.job),
             protocol.Cancel: lambda c: self.engine.cancel(c.job),
             protocol.Retry: lambda c: self.engine.retry(c.job, c.documents),
@@ -142,6 +144,9 @@ class Host:
         if command.format != "jsonl":
             raise UsageError("Only JSON Lines can grow while the job runs; choose that format.")
         return self.engine.grow(command.job, command.path)
+
+    def _pause(self, command: protocol.Pause) -> None:
+        self.engine.pause(command.job)  # long answers are finished first, and the snapshots tell how many are left
 
     def handle(self, command: Command) -> None:
         """Carry out one command; its Reply is sent now or when its future is done."""

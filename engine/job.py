@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,10 @@ class Document:
     parts: int = 0
     fresh: bool = False
     """Whether somebody asked for it to be run again, so that no earlier answer will do."""
+    run: Stop | None = None
+    """The run in which a lane took it last; once that was stopped, what its lane brings is not booked."""
+    again: bool = False
+    """Whether it waits again as soon as the lane of a stopped run lets go of it."""
     ticket: int = 0
     """The journal's ticket of the document's end; the row is told as done once that is committed."""
 
@@ -131,6 +136,8 @@ class Job:
     under_way: int = 0
     in_lanes: Counter[int] = field(default_factory=Counter)
     stop: Stop = field(default_factory=Stop)
+    hopes: list[Future[None]] = field(default_factory=list)
+    """Those who wait until nothing of the job is under way."""
     anchors: npt.NDArray[np.float32] | None = None
     anchors_taken: bool = False
     prefix: Any = None
@@ -233,6 +240,9 @@ class Job:
         """
         self.ready.clear()
         self.anchors, self.anchors_taken, self.prefix = None, False, None
+        if self.under_way:  # what lanes hold belongs to what is forgotten
+            self.stop.asked = True
+            self.stop = Stop()
         self.tokens_total = self.tokens_done
         self.unprepared.clear()
         self.suspects.clear()
@@ -240,12 +250,17 @@ class Job:
             if document.record.state in (State.WAITING, State.RUNNING):
                 document.start_over()
                 document.parts = 0
-                self.change(number, state=State.WAITING, lane=-1, **({"tokens": -1} if counts else {}))
-                self.line_up(number)
+                document.again = number in self.in_lanes
+                if not document.again:
+                    self.change(number, state=State.WAITING, lane=-1)
+                    self.line_up(number)
+                if counts:
+                    self.change(number, tokens=-1)
 
-    def clock(self, *, running: bool) -> None:
-        """Start or stop the job's own clock, which stands still while the job is paused."""
+    def keep_time(self) -> None:
+        """Let the job's own clock run while lanes work for it, and stand still while none does."""
         now = time.monotonic()
+        running = self.status == "running" or self.under_way > 0
         if running and not self.running_since:
             self.running_since = now
         elif not running and self.running_since:
@@ -267,12 +282,24 @@ class Job:
             return -1.0
         return elapsed * self.bytes_open / self.bytes_done
 
+    def fulfil(self) -> None:
+        """Tell those who wait for the end of what is under way."""
+        hopes, self.hopes = self.hopes, []
+        for future in hopes:
+            future.set_result(None)
+
+    @property
+    def told(self) -> str:
+        """The status as it is told: a job that was paused or stopped is ``pausing`` or ``stopping`` while lanes work."""
+        ending = {"paused": "pausing", "cancelled": "stopping"}
+        return ending.get(self.status, self.status) if self.under_way else self.status
+
     def state(self) -> JobState:
         """Return the job as the window sees it."""
         return JobState(
             id=self.id,
             name=self.name,
-            status=self.status,
+            status=self.told,
             adding=self.adding > 0,
             priority=self.priority,
             task=self.task_name,
@@ -282,6 +309,7 @@ class Job:
             elapsed=self.elapsed(),
             eta=self.eta(),
             message=self.message,
+            in_work=len(self.in_lanes),
         )
 
     def take_changes(self, limit: int, acknowledged: int) -> tuple[JobRows, bool]:

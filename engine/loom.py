@@ -22,6 +22,7 @@ from engine.models.fingerprint import fingerprint
 from engine.models.folder import look, require
 from engine.models.place import model_place
 from engine.question import model_key
+from engine.tasks.base import writes
 
 if TYPE_CHECKING:
     from engine.lanes.pool import LanePool
@@ -231,9 +232,13 @@ class Loom:
         with self.runner.lock:
             jobs = [job for job in self.runner.jobs.values() if job.scratch is None]
             running = [job for job in jobs if job.status in LIVE and self._loaded is not None]
+            writing = [job for job in jobs if job.told == "pausing" and job.task is not None and writes(job.task)]
         if running:
             name = running[0].name or "a job"
             raise UsageError(f"Cannot {what} while {name} runs. Pause it, or stop it, first.")
+        if writing:
+            name = writing[0].name or "a job"
+            raise UsageError(f"Cannot {what} while answers of {name} are still being written. Wait, or stop it, first.")
 
     @property
     def weaving(self) -> bool:

@@ -197,7 +197,8 @@ class AddPaths:
 class Submit:
     """Start the job: queue its waiting documents with a task. Settings are the task's own, by name.
 
-    ``again`` asks the model also where the journal knows the answer to the same question.
+    ``again`` asks the model also where the journal knows the answer to the same question. ``rest`` runs the documents
+    that were cancelled as well.
     """
 
     request: int
@@ -206,11 +207,12 @@ class Submit:
     settings: dict[str, Any] = field(default_factory=dict)
     priority: int = 0
     again: bool = False
+    rest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Finish what runs and take no more. Reply when nothing of the job runs."""
+    """Finish what runs and take no more. Reply at once; the job is ``pausing`` until nothing of it runs."""
 
     request: int
     job: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from engine import answers
@@ -33,6 +34,7 @@ class Runner(Dealing):
             self._closing = True
             for job in self.jobs.values():
                 job.stop.asked = True
+                job.fulfil()
             self.journal.flight.land_all()  # what is cut off now is to blame for nothing
             self.offline.close()
             self.close_lanes()
@@ -101,11 +103,14 @@ class Runner(Dealing):
             self.settled.notify_all()
             self.work.notify_all()
 
-    def start(self, job: Job) -> None:
-        """Queue a job that has a task; whatever waits in it will run."""
+    def start(self, job: Job, *, rest: bool = False) -> None:
+        """Queue a job that has a task; whatever waits in it will run, and with ``rest`` also what was cancelled."""
         with self.lock:
+            if rest:
+                self._line_up_again(job, self._cancelled(job))
             if job.stop.asked:
                 job.stop = Stop()
+            job.fulfil()  # who waited for the end of the last run waits for nothing now
             job.status, job.message = ("paused", self.gone) if self.gone else ("queued", "")
             self.kept_in(job).update_job(
                 job.id, status=job.status, task=job.task_name, settings=job.settings, priority=job.priority
@@ -116,8 +121,7 @@ class Runner(Dealing):
         """Let the job's running work finish and take no more."""
         with self.lock:
             if job.status in LIVE:
-                job.status = "paused"
-                job.clock(running=False)
+                self._halt(job, job.message)
                 self.kept_in(job).update_job(job.id, status=job.status)
 
     def cancel(self, job: Job) -> None:
@@ -127,6 +131,8 @@ class Runner(Dealing):
             job.unprepared.clear()
             job.suspects.clear()
             job.ready.clear()
+            for number in job.in_lanes:
+                job.documents[number].again = False
             job.anchors_taken = job.anchors is not None
             gone = [
                 n
@@ -136,7 +142,7 @@ class Runner(Dealing):
             ]
             self._cancel_documents(job, gone)
             job.status = "cancelled"
-            job.clock(running=False)
+            job.keep_time()
             self.kept_in(job).update_job(job.id, status=job.status)
             self.work.notify_all()
             self.settled.notify_all()
@@ -149,23 +155,39 @@ class Runner(Dealing):
         """
         with self.lock:
             wanted = list(numbers) or [
-                n for n, d in job.documents.items() if d.record.state in (State.FAILED, State.CANCELLED)
+                *(n for n, d in job.documents.items() if d.record.state == State.FAILED),
+                *self._cancelled(job),
             ]
-            again: list[Record] = []
-            for number in wanted:
-                document = job.documents.get(number)
-                if document is None or document.record.state in (State.WAITING, State.RUNNING):
-                    continue
-                document.start_over()
-                document.summary, document.fresh = "", document.record.state == State.DONE
-                cleared = {"reason": document.note, "seconds": 0.0, "lane": -1, "tokens": -1, "deaths": 0}
-                job.change(number, state=str(State.WAITING), **cleared)
-                job.line_up(number)
-                again.append(document.record)
-            self.kept_in(job).update_documents(again)
-            if again and job.task is not None and job.status in ("finished", "cancelled"):
+            count = self._line_up_again(job, wanted)
+            if count and job.task is not None and job.status in ("finished", "cancelled"):
                 self.start(job)
-            return len(again)
+            return count
+
+    def _cancelled(self, job: Job) -> list[int]:
+        """Return what was cancelled, and what will be as soon as the lanes let go of it."""
+        return [n for n, d in job.documents.items() if d.record.state == State.CANCELLED or _stopping(d)]
+
+    def _line_up_again(self, job: Job, numbers: Iterable[int]) -> int:
+        """Let documents that neither wait nor run wait again, from the beginning; returns how many."""
+        again: list[Record] = []
+        count = 0
+        for number in numbers:
+            document = job.documents.get(number)
+            if document is None or document.record.state == State.WAITING:
+                continue
+            if document.record.state == State.RUNNING:
+                if _stopping(document):
+                    document.again = True
+                    count += 1
+                continue
+            document.start_over()
+            document.summary, document.fresh = "", document.record.state == State.DONE
+            cleared = {"reason": document.note, "seconds": 0.0, "lane": -1, "tokens": -1, "deaths": 0}
+            job.change(number, state=str(State.WAITING), **cleared)
+            job.line_up(number)
+            again.append(document.record)
+        self.kept_in(job).update_documents(again)
+        return count + len(again)
 
     def remove(self, job: Job, numbers: Iterable[int]) -> int:
         """Take documents off the pile, never running ones; with none named, all that do not run."""
@@ -212,7 +234,16 @@ class Runner(Dealing):
             job.uncounted.clear()
             self.settled.notify_all()
 
-    def wait_settled(self, job: Job, timeout: float | None = None) -> bool:
-        """Wait until nothing of the job is under way; False when ``timeout`` seconds were not enough."""
+    def when_settled(self, job: Job) -> Future[None]:
+        """Return a future that is done when nothing of the job is under way, or when it goes on after all."""
+        future: Future[None] = Future()
         with self.lock:
-            return self.settled.wait_for(lambda: not job.under_way, timeout)
+            job.hopes.append(future)
+            if not job.under_way or self._closing:
+                job.fulfil()
+        return future
+
+
+def _stopping(document: Document) -> bool:
+    """Tell whether a document is still in the lanes of a run that was stopped."""
+    return document.record.state == State.RUNNING and document.run is not None and document.run.asked

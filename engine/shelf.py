@@ -56,7 +56,7 @@ class Shelf:
             job = self.runner.jobs.get(kept.id)
             if job is None:
                 return facts
-            return replace(facts, status=job.status, priority=job.priority, counts=dict(job.counts), open=True)
+            return replace(facts, status=job.told, priority=job.priority, counts=dict(job.counts), open=True)
 
     def facts(self, job: str) -> JobFacts:
         """Return one job; raises UsageError for one that does not exist."""

@@ -59,6 +59,8 @@ class JobState:
     elapsed: float
     eta: float
     message: str = ""
+    in_work: int = 0
+    """Documents that lanes hold now; while the job is pausing, they are finished first."""
 
 
 @dataclass(frozen=True, slots=True)
