@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMainWindow, QMenu
 
+from gui import words
 from gui.theme import MODES, Theme
 
 
@@ -83,6 +84,9 @@ class Actions(QObject):
         self.close = make(_Entry("close", t("&Close"), "Ctrl+Q", "power", t("Close Heddle")))
 
         self.start = make(_Entry("start", t("&Start"), "F5", "start", t("Start the task on the pile")), "on_accent")
+        self.run_again = make(
+            _Entry("run_again", t("Run all a&gain…"), "Ctrl+F5", "retry", t("Run what is done again as well"))
+        )
         self.pause = make(_Entry("pause", t("&Pause"), "F6", "pause", t("Finish what runs and take no more")))
         self.stop = make(_Entry("stop", t("S&top"), "Shift+F5", "stop", t("Stop the task; results stay")))
         self.show_prompt = make(
@@ -118,7 +122,7 @@ class Actions(QObject):
             )
         )
         self.start_engine = make(
-            _Entry("start_engine", t("Start engine a&gain"), "Ctrl+Shift+E", "refresh", t("Start the engine again"))
+            _Entry("start_engine", t("Start eng&ine again"), "Ctrl+Shift+E", "refresh", t("Start the engine again"))
         )
         self.find = make(_Entry("find", t("&Find in pile"), "Ctrl+F", "search", t("Search names and results")))
         self.themes: dict[str, QAction] = {}
@@ -168,6 +172,7 @@ class Actions(QObject):
                 self.start,
                 self.pause,
                 self.stop,
+                self.run_again,
                 None,
                 self.show_prompt,
                 self.try_on,
@@ -218,6 +223,26 @@ class Actions(QObject):
                 (a, ("start" if paused else "pause") if a is self.pause else i, r) for a, i, r in self._icons
             ]
             self.pause.setIcon(self._theme.icon("start" if paused else "pause"))
+
+    def set_start(self, obstacle: str, stopped: int) -> None:
+        """Say why the pile cannot be started, or what a start does; ``stopped`` documents were left by a stop."""
+        tip = obstacle or self.tr("Start the task on the pile (F5)")
+        if stopped and not obstacle:
+            tip = self.tr("Go on with the %Ln documents that were stopped (F5)", "", stopped)
+        if self.start.toolTip() != tip:
+            self.start.setToolTip(tip)
+
+    def set_retry(self, failed: int, cancelled: int) -> None:
+        """Say what retrying would run again."""
+        what = " + ".join(
+            text.format(n=words.number(n))
+            for n, text in ((failed, self.tr("{n} failed")), (cancelled, self.tr("{n} cancelled")))
+            if n
+        )
+        text = self.tr("&Retry {what}").format(what=what or self.tr("failed"))
+        if self.retry_failed.text() != text:
+            self.retry_failed.setText(text)
+            self.retry_failed.setToolTip(self.tr("Run these documents again (Ctrl+R)"))
 
     def set_watch(self, *, watching: bool) -> None:
         """Make the watch action the way to end it while a folder is watched."""

@@ -54,7 +54,7 @@ class Closing(QObject):
         """Ask while something is under way; returns whether there is something to ask. Nothing is lost either way."""
         jobs = self._session.jobs.values()
         adding = any(job.state.adding for job in jobs)
-        if not adding and not any(job.busy for job in jobs):
+        if not adding and not any(job.at_work for job in jobs):
             return False
         if self.question is not None:
             self.question.raise_()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from PySide6.QtCore import QTranslator
 
 SINGULARS = {
@@ -26,6 +28,9 @@ SINGULARS = {
 }
 """Source strings hold the plural; these are their forms for one. ``%Ln`` is the number in the user's locale."""
 
+_COUNTED = re.compile("(%Ln (?:documents|answers|rows|lanes|threads|cores))\\b")
+"""What is counted in the other source strings; for one, its s goes."""
+
 
 class English(QTranslator):
     """Chooses the singular of the strings that count something; everything else stays the source string."""
@@ -37,4 +42,7 @@ class English(QTranslator):
     def translate(self, context: str, source_text: str, disambiguation: str | None = None, n: int = -1) -> str | None:
         """Return the singular for ``n`` = 1, or None to keep the source string."""
         del context, disambiguation  # a count is a count wherever it stands
-        return SINGULARS.get(source_text) if n == 1 else None
+        if n != 1:
+            return None
+        one = SINGULARS.get(source_text) or _COUNTED.sub(lambda found: found[1][:-1], source_text)
+        return one if one != source_text else None

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from engine.metrics.snapshot import JobState
 from engine.protocol_jobs import JobFacts
 from gui.pile import Pile
-from gui.words import BUSY, STATES
+from gui.words import BUSY, HALTING, STATES
 
 
 @dataclass(slots=True)
 class Job:
     """A pile that is open in the window.
 
-    ``asked`` counts commands under way, that a second click would give twice; ``interrupted`` are paths whose adding
+    ``asked`` counts commands under way that a second click would give twice; ``interrupted`` are paths whose adding
     the engine did not survive.
     """
 
@@ -25,12 +26,24 @@ class Job:
     asked: int = 0
     settled: bool = True
     creating: bool = False
+    submitted: tuple[str, dict[str, Any]] | None = None
+    """The task and settings that it was started with from here."""
     interrupted: list[tuple[str, ...]] = field(default_factory=list)
 
     @property
     def busy(self) -> bool:
         """Whether lanes work for it or will by themselves."""
         return self.state.status in BUSY
+
+    @property
+    def at_work(self) -> bool:
+        """Whether something of it is under way now or will be by itself."""
+        return self.busy or self.state.status in HALTING
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether it was paused, even if some of it is still under way."""
+        return self.state.status in ("paused", "pausing")
 
     def count(self, *states: str) -> int:
         """Return how many documents are in one of ``states``; with none named, all."""
@@ -47,4 +60,4 @@ def job_of(facts: JobFacts) -> Job:
     state = JobState(
         facts.id, facts.name, facts.status, False, facts.priority, facts.task, dict(facts.counts), 0, 0, 0.0, -1.0
     )
-    return Job(facts.id, facts.name, state)
+    return Job(facts.id, facts.name, state, submitted=(facts.task, facts.settings) if facts.task else None)

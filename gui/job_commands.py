@@ -13,6 +13,7 @@ from gui.dialogs.choosing import choose_folder
 from gui.escape import shown
 from gui.session import Session
 from gui.shelf import Shelf
+from gui.words import BUSY, HALTING
 
 if TYPE_CHECKING:
     from gui.panels.task import TaskPanel
@@ -110,7 +111,7 @@ class JobCommands(QObject):
 
     def may_change(self, facts: JobFacts | None) -> bool:
         """Return whether a job can be deleted or put away: nothing works for it."""
-        if facts is None or facts.status in ("queued", "running"):
+        if facts is None or facts.status in (*BUSY, *HALTING):
             return False
         job = self._session.jobs.get(facts.id)
-        return job is None or not (job.state.adding or job.count("running"))
+        return job is None or not (job.state.adding or job.at_work)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QAbstractScrollArea, QCheckBox, QMainWindow, QWidget
+from PySide6.QtWidgets import QAbstractScrollArea, QMainWindow, QWidget
 
 from engine.metrics.snapshot import Snapshot
 from gui import progress, words
@@ -27,6 +27,7 @@ from gui.rehearsal import Rehearsal
 from gui.session import Session
 from gui.settings import Settings
 from gui.shelf import Shelf
+from gui.starting import Starter
 from gui.status_line import StatusLine
 from gui.tab_order import lead_tabs
 from gui.theme import Theme
@@ -89,7 +90,8 @@ class MainWindow(QMainWindow):
         self.closing = Closing(session, self)
         self.shelf = Shelf(session, self)
         self.commands = JobCommands(self.shelf, session, self.task_panel, self)
-        self.commands.start, self.commands.export = self.start, self.export
+        self.starter = Starter(session, self.shelf, self.task_panel, self._show_task, self)
+        self.commands.start, self.commands.export = self.starter.run_again, self.export
         self.dialogs = Dialogs(session, self.commands, theme, self)
         self.live: QWidget | None = None
         self._ticks = 0
@@ -116,6 +118,7 @@ class MainWindow(QMainWindow):
             (a.export, self.export),
             (a.close, self.close),
             (a.start, self.start),
+            (a.run_again, self.starter.run_again),
             (a.pause, self._pause_or_resume),
             (a.stop, session.stop),
             (a.show_prompt, self.result_panel.show_prompt),
@@ -189,8 +192,8 @@ class MainWindow(QMainWindow):
         job, session = self.session.job, self.session
         self.pile_panel.counts()
         share = progress.share(job)
-        busy = job is not None and job.busy
-        sentence = progress.sentence(job, session.meters)
+        busy = job is not None and job.at_work
+        sentence = progress.sentence(job, session.meters, writes=session.writes)
         hint = progress.obstacle(session, self.task_panel.task)
         self.status.show_progress(sentence or hint, share, busy=busy)
         title = self.tr("Heddle")
@@ -199,23 +202,26 @@ class MainWindow(QMainWindow):
         if self.windowTitle() != title:
             self.setWindowTitle(title)
         self.rehearsal.look()
-        self.awake.hold(any(job.busy for job in session.jobs.values()))
+        self.awake.hold(any(job.at_work for job in session.jobs.values()))
         self.refresh_actions()
 
     def refresh_actions(self) -> None:
         """Allow what makes sense now."""
         a, job = self.actions_, self.session.job
         idle = job is not None and not job.asked
-        status = job.state.status if job is not None else ""
         busy = job is not None and job.busy
+        resumes = job is not None and job.can_resume
         obstacle = progress.obstacle(self.session, self.task_panel.task)
         a.start.setEnabled(idle and not obstacle)
-        a.start.setToolTip(obstacle or self.tr("Start the task on the pile (F5)"))
-        a.set_pause(paused=status == "paused")
-        a.pause.setEnabled(idle and (busy or status == "paused"))
-        a.stop.setEnabled(idle and (busy or status == "paused"))
+        a.run_again.setEnabled(idle and not obstacle)
+        a.set_start(obstacle, 0 if job is None else job.count("cancelled"))
+        a.set_pause(paused=resumes)
+        a.pause.setEnabled(busy or resumes)
+        a.stop.setEnabled(busy or resumes)
         a.export.setEnabled(job is not None and job.count() > 0 and bool(job.state.task))
-        a.retry_failed.setEnabled(idle and job is not None and job.count("failed", "cancelled", "quarantined") > 0)
+        failed, cancelled = (0, 0) if job is None else (job.count("failed"), job.count("cancelled"))
+        a.set_retry(failed, cancelled)
+        a.retry_failed.setEnabled(idle and failed + cancelled > 0)
         chosen = self.pile_panel.view.selectionModel().hasSelection()
         for action in (a.run_first, a.retry_selected, a.remove_selected, a.copy_paths):
             action.setEnabled(chosen)
@@ -226,7 +232,7 @@ class MainWindow(QMainWindow):
         for action in (a.rename, a.watch):
             action.setEnabled(job is not None)
         a.duplicate.setEnabled(job is not None and job.count() > 0)
-        movable = job is not None and not (busy or job.state.adding or job.count("running"))
+        movable = job is not None and not (job.at_work or job.state.adding)
         a.put_away.setEnabled(movable)
         a.delete.setEnabled(movable)
         a.undo_delete.setEnabled(bool(self.shelf.deleted))
@@ -245,33 +251,12 @@ class MainWindow(QMainWindow):
 
     # --------------------------------------------------------------------------------------------------------- what to do
     def start(self) -> None:
-        """Start the pile with the chosen task, or ask whether to run it again when nothing waits."""
-        job = self.session.job
-        if job is None or progress.obstacle(self.session, self.task_panel.task):
-            return
-        if self.task_panel.problems():
-            self.arrangement.docks["task"].show()
-            self.arrangement.docks["task"].raise_()
-            self.task_panel.show_problems()
-            return
-        task, values = self.task_panel.task, self.task_panel.values()
-        if job.count("waiting") or job.state.adding or job.state.status == "paused":
-            self.session.start(task, values)
-            return
-        anyway = QCheckBox(self.tr("Ask the &model again also where the answer is known"))
-        box = question(
-            self,
-            self.tr("Run again?"),
-            self.tr("Nothing is waiting. Run %Ln documents again?", "", job.count("done", "failed", "cancelled")),
-            self.tr("Their results are replaced. Duplicate the pile or export it first to keep them."),
-            self.tr("&Run again"),
-            lambda: self.session.start(task, values, again=True, anyway=anyway.isChecked()),
-        )
-        box.setCheckBox(anyway)
+        """Start the pile with the chosen task, or go on with the rest of it."""
+        self.starter.start()
 
     def _pause_or_resume(self) -> None:
         job = self.session.job
-        if job is not None and job.state.status == "paused":
+        if job is not None and job.can_resume:
             self.session.resume()
         else:
             self.session.pause()
@@ -305,6 +290,10 @@ class MainWindow(QMainWindow):
         if job is not None:
             self.notifier.finished(job)
         self.refresh()
+
+    def _show_task(self) -> None:
+        self.arrangement.docks["task"].show()
+        self.arrangement.docks["task"].raise_()
 
     def _show_model(self) -> None:
         dock = self.arrangement.docks["model"]

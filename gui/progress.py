@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication
 
-from engine.metrics.snapshot import Meters
+from engine.metrics.snapshot import JobState, Meters
 from gui import words
 from gui.job import Job
 from gui.session import Session
+from gui.words import HALTING
 
 _GAP = "   |   "
 
 
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("progress", text)
+def _tr(text: str, n: int = -1) -> str:
+    return QCoreApplication.translate("progress", text, None, n)
 
 
 def share(job: Job | None) -> float:
@@ -23,10 +24,23 @@ def share(job: Job | None) -> float:
     return 1 - job.count("waiting", "running", "offline") / job.count()
 
 
-def sentence(job: Job | None, meters: Meters) -> str:
+def halting(state: JobState, *, writes: bool) -> str:
+    """Return what is still under way of a job that was paused or stopped, "" for one that is in no such state."""
+    if state.status == "stopping":
+        return _tr("Stopping")
+    if state.status != "pausing":
+        return ""
+    if not state.in_work:
+        return _tr("Pausing")
+    if writes:
+        return _tr("Pausing, %Ln answers still being written", state.in_work)
+    return _tr("Pausing, %Ln documents still in work", state.in_work)
+
+
+def sentence(job: Job | None, meters: Meters, *, writes: bool = False) -> str:
     """Return ``812 of 1,000 done, 14 skipped, 3 failed | 22.4 documents/s | about 8 s left``.
 
-    The time left is named only when the engine says that a number means something.
+    One that is to rest says first what is still under way. The time left is named only when the engine says that a number means something.
     """
     if job is None or not job.count():
         return ""
@@ -50,6 +64,8 @@ def sentence(job: Job | None, meters: Meters) -> str:
             blocks.append(_tr("{rate} documents/s").format(rate=words.rate(meters.documents_per_s)))
         if job.state.eta >= 0:
             blocks.append(_tr("about {time} left").format(time=words.duration(job.state.eta)))
+    elif status in HALTING:
+        blocks.insert(0, halting(job.state, writes=writes))
     elif status in ("paused", "cancelled", "finished"):
         blocks.append(words.engine_text(status))
     if job.state.adding:
@@ -57,7 +73,7 @@ def sentence(job: Job | None, meters: Meters) -> str:
     if job.state.elapsed >= 1:
         blocks.append(
             _tr("{time} so far").format(time=words.duration(job.state.elapsed))
-            if job.busy
+            if job.at_work
             else _tr("took {time}").format(time=words.duration(job.state.elapsed))
         )
     return _GAP.join(blocks)
@@ -70,7 +86,7 @@ def obstacle(session: Session, task: str) -> str:
         return _tr("Add files or a folder to begin.")
     if job.busy:
         return _tr("The pile is being worked on.")
-    if not (job.count("waiting", "done", "failed", "cancelled", "quarantined", "offline") or job.state.adding):
+    if job.count() == job.count("skipped") and not job.state.adding:
         return _tr("No document of this pile can be read.")
     if session.model.status not in ("ready", "loading"):
         return _tr("Open a model to begin.")

@@ -121,7 +121,7 @@ class Rehearsal(QObject):
         if (
             job is None
             or spec is None
-            or job.busy
+            or job.at_work
             or job.state.adding
             or job.asked
             or session.model.status != "ready"

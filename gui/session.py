@@ -194,7 +194,7 @@ class Session(QObject):
 
     def _announce_finished(self) -> None:
         for job in self.jobs.values():
-            if job.busy:
+            if job.at_work:
                 job.settled = False
             elif job.state.status in ("finished", "cancelled") and not job.settled:
                 job.settled = True
@@ -370,7 +370,9 @@ class Session(QObject):
         self.client.send(AddPaths, answered, job=job.id, paths=paths)
 
     def start(self, task: str, settings: dict[str, Any], *, again: bool = False, anyway: bool = False) -> None:
-        """Start the shown pile; ``again`` runs the documents that are done once more, with the new task.
+        """Start the shown pile, or go on with the rest of one that was stopped.
+
+        ``again`` runs the documents that are done once more, with the new task.
 
         ``anyway`` asks the model also where the journal knows the answer to the same question.
         """
@@ -379,21 +381,22 @@ class Session(QObject):
             return
         # Rows may lag behind the counts; the engine leaves alone what waits or runs.
         done = [n for n, row in job.pile.records.items() if row.state != "skipped"] if again else []
-        self._ask(job, Submit, task=task, settings=settings, again=anyway)
+        job.submitted = (task, settings)
+        self._ask(job, Submit, task=task, settings=settings, again=anyway, rest=True)
         if done:
             self._ask(job, Retry, documents=tuple(done))
 
     def pause(self) -> None:
         """Let the shown pile finish what runs and take no more."""
-        self._ask(self.job, Pause)
+        self._tell(self.job, Pause)
 
     def resume(self) -> None:
         """Go on with the shown pile."""
-        self._ask(self.job, Resume)
+        self._tell(self.job, Resume)
 
     def stop(self) -> None:
         """Stop the shown pile."""
-        self._ask(self.job, Cancel)
+        self._tell(self.job, Cancel)
 
     def retry(self, documents: Iterable[int] = ()) -> None:
         """Run documents again: those named, or all that failed or were cancelled."""
@@ -406,6 +409,11 @@ class Session(QObject):
     def run_first(self, documents: Iterable[int]) -> None:
         """Let waiting documents run before the others of the shown pile."""
         self._ask(self.job, RunFirst, documents=tuple(documents))
+
+    def _tell(self, job: Job | None, kind: Callable[..., Any]) -> None:
+        """Give a command that does no harm given twice; its answer may take as long as what is under way."""
+        if job is not None:
+            self.client.send(kind, self._tell_failure, job=job.id)
 
     def _ask(self, job: Job | None, kind: Callable[..., Any], **fields: Any) -> None:
         if job is None:

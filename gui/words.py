@@ -12,6 +12,9 @@ STATES = ("waiting", "running", "done", "failed", "skipped", "cancelled", "quara
 BUSY = ("queued", "running")
 """The states of a job in which lanes work for it or will do so by themselves."""
 
+HALTING = ("pausing", "stopping")
+"""The states of a job that is to rest, while lanes still hold some of it."""
+
 _ENGINE_WORDS = (
     QT_TRANSLATE_NOOP("engine", "waiting"),
     QT_TRANSLATE_NOOP("engine", "running"),
@@ -24,7 +27,9 @@ _ENGINE_WORDS = (
     QT_TRANSLATE_NOOP("engine", "adding"),
     QT_TRANSLATE_NOOP("engine", "ready"),
     QT_TRANSLATE_NOOP("engine", "queued"),
+    QT_TRANSLATE_NOOP("engine", "pausing"),
     QT_TRANSLATE_NOOP("engine", "paused"),
+    QT_TRANSLATE_NOOP("engine", "stopping"),
     QT_TRANSLATE_NOOP("engine", "finished"),
     QT_TRANSLATE_NOOP("engine", "auto"),
     QT_TRANSLATE_NOOP("engine", "packed"),

@@ -23,6 +23,7 @@ from gui.job_commands import JobCommands
 from gui.tables.jobs_table import JobColumn, JobsTable
 from gui.theme import Theme
 from gui.widgets.labels import wrapped
+from gui.words import BUSY
 
 PERIOD = 1000
 """Milliseconds between two looks at how far the jobs are (law 1: text at 1-2 Hz)."""
@@ -177,10 +178,10 @@ class JobsDialog(QDialog):
         """Allow what makes sense for the job under the cursor."""
         facts, shelf = self.chosen, self._commands.shelf
         there = facts is not None
-        busy = facts is not None and facts.status in ("queued", "running")
+        busy = facts is not None and facts.status in BUSY
         for name, allowed in (
             ("open", there),
-            ("resume", facts is not None and facts.status == "paused"),
+            ("resume", facts is not None and facts.status in ("paused", "pausing")),
             ("again", facts is not None and not busy and bool(sum(facts.counts.values()))),
             ("duplicate", facts is not None and bool(sum(facts.counts.values()))),
             ("export", facts is not None and bool(facts.task)),

@@ -32,7 +32,9 @@ _LOOK = {
     "ready": ("pile", "muted"),
     "queued": ("waiting", "accent"),
     "running": ("running", "accent"),
+    "pausing": ("pause", "warning"),
     "paused": ("pause", "warning"),
+    "stopping": ("stop", "muted"),
     "finished": ("done", "done"),
     "cancelled": ("cancelled", "muted"),
 }

@@ -393,11 +393,15 @@ class FakeEngine:
 
     def on_Submit(self, c):
         job = self.jobs[c.job]
+        if c.rest:
+            for number in job.numbers("cancelled"):
+                job.set(number, state="waiting", progress=0.0, reason="", summary="")
         job.task, job.settings, job.status = c.task, c.settings, "queued"
         return {}
 
     def on_Pause(self, c):
-        self.jobs[c.job].status = "paused"
+        job = self.jobs[c.job]
+        job.status = "pausing" if self.o.slow_pause and job.numbers("running") else "paused"
         return {}
 
     def on_Resume(self, c):
@@ -609,7 +613,23 @@ class FakeEngine:
             counts = j.counts()
             left, done = counts["waiting"] + counts["running"], counts["done"] + counts["failed"]
             eta = j.elapsed * left / done if done > 10 and j.status == "running" else -1.0
-            states.append(JobState(j.id, j.name, j.status, j.adding, j.priority, j.task, counts, 0, 0, j.elapsed, eta))
+            states.append(
+                JobState(
+                    j.id,
+                    j.name,
+                    j.status,
+                    j.adding,
+                    j.priority,
+                    j.task,
+                    counts,
+                    0,
+                    0,
+                    j.elapsed,
+                    eta,
+                    "",
+                    counts["running"],
+                )
+            )
         notices, self.notices = tuple(self.notices), []
         busy = any(j.status == "running" for j in self.jobs.values())
         return Snapshot(
@@ -753,6 +773,7 @@ def main() -> None:
     a.add_argument("--rows", type=int, default=20)
     a.add_argument("--per-tick", type=int, default=4)
     a.add_argument("--open", default="starter")
+    a.add_argument("--slow-pause", action="store_true")
     a.add_argument("--strange", action="store_true")
     a.add_argument("--version", type=int, default=p.VERSION)
     a.add_argument("--hello-after", type=float, default=0.0)
