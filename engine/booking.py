@@ -79,8 +79,7 @@ class Booking:
         with self.lock:
             for job in self.jobs.values():
                 if job.status in LIVE:
-                    job.status, job.message = "paused", problem
-                    job.clock(running=False)
+                    self._halt(job, problem)
             self.settled.notify_all()
             self.work.notify_all()
 
