@@ -51,5 +51,5 @@ def split(text: str, *, opened: bool = False) -> Thought:
             return Thought("\n\n".join([*thoughts, start.strip()]).strip(), "", ends=False)
         place, closing = found
         thoughts.append(start[:place].strip())
-        rest, opened = start[place + len(closing) :].lstrip("\r\n"), False
+        rest, opened = start[place + len(closing) :].lstrip(), False
     return Thought("\n\n".join(filter(None, thoughts)), rest if thoughts else text)
