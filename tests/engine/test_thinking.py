@@ -12,8 +12,14 @@ from chain_model import make_folder
 from engine.cli import main
 
 CHAIN = {
-    **{"ask": "<think>", "<think>": "so", "so": "</think>", "</think>": "yes", "yes": "<end>"},
-    **{"muse": "hm", "hm": "hm", "say": "<think>"},
+    "ask": "<think>",
+    "<think>": "so",
+    "so": "</think>",
+    "</think>": "yes",
+    "yes": "<end>",
+    "muse": "hm",
+    "hm": "hm",
+    "say": "<think>",
 }
 TEMPLATE = (
     "{% for m in messages %}{{ m['content'] + ' ' }}{% endfor %}{% if add_generation_prompt %}"
