@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from engine.booking import warning
 from engine.documents.document import State
 from engine.errors import HeddleError
+from engine.lanes.reading import let_exits_through, said
 from engine.store.record import Result
 
 if TYPE_CHECKING:
@@ -55,8 +56,9 @@ def apply(runner: Runner, job: Job, answers: Answers) -> None:
             continue
         try:
             summary = job.task.summary(result.value)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-            log.warning("an earlier answer does not fit the task: %s", error)
+        except BaseException as error:  # noqa: BLE001 - an answer that the task cannot read is asked for again
+            let_exits_through(error)
+            log.warning("an earlier answer does not fit the task: %s", said(error))
             continue
         document.start_over()
         document.summary, document.progress = summary, 1.0

@@ -16,6 +16,7 @@ from engine.documents.document import State
 from engine.errors import HeddleError
 from engine.job import LIVE, Document, Job, Stop
 from engine.lanes.meter import LaneMeter
+from engine.lanes.reading import let_exits_through, said
 from engine.lanes.work import Anchors, Batch, Count, Prepare, Prepared, Work
 from engine.offline import OfflineWatch
 from engine.question import key, question
@@ -208,9 +209,8 @@ class Booking:
                 job.tokens_done += len(item.ids)
                 self.tokens_done += len(item.ids)
                 document.parts_done += 1
-                if document.parts == 1:
-                    mean = vector
-                else:
+                mean = vector
+                if document.parts > 1:
                     # In float64, so that the order in which lanes bring the windows does not show in float32.
                     sums = np.zeros(vector.shape, np.float64) if document.sums is None else document.sums
                     sums += vector
@@ -248,9 +248,11 @@ class Booking:
             self._count(job, document.record, lane)
         except HeddleError as error:
             self._finish(job, number, State.FAILED, reason=str(error), seconds=seconds)
-        except (ValueError, TypeError, ArithmeticError, KeyError, IndexError) as error:
-            log.exception("document %d: the task failed", number)
-            self._finish(job, number, State.FAILED, reason=f"the task failed: {error}", seconds=seconds)
+        except BaseException as error:  # noqa: BLE001 - whatever a task raises costs its document, never a lane
+            let_exits_through(error)
+            log.warning("document %d: the task failed (%s)", number, type(error).__name__)
+            log.debug("it happened here", exc_info=True)
+            self._finish(job, number, State.FAILED, reason=f"the task failed: {said(error)}", seconds=seconds)
 
     def answered(self, lane: int, job: Job, item: WorkItem, answer: Answer) -> None:
         """Book what the model wrote about a document or one part of it, and finish whole documents."""

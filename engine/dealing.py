@@ -12,6 +12,7 @@ from engine.booking import Booking
 from engine.documents.document import State
 from engine.job import LIVE, Job
 from engine.lanes.meter import LaneMeter
+from engine.lanes.reading import let_exits_through, said
 from engine.lanes.work import Anchors, Batch, Count, Prepare, Work
 from engine.tasks.base import writes
 
@@ -160,7 +161,7 @@ class Dealing(Booking):
                 return found
             if self._slots and job.ready:
                 return None  # meant for other lanes, and before what is less urgent
-            if self._drained(job):
+            if job.status in LIVE and self._drained(job):
                 self._end(job)
         return self._next_suspect(order)
 
@@ -234,7 +235,15 @@ class Dealing(Booking):
                 return Prepare(job, job.stop, tuple(chunk))
         if not job.anchors_taken:
             job.anchors_taken = True
-            texts = job.task.anchors()
+            try:
+                texts = job.task.anchors()
+            except BaseException as error:  # noqa: BLE001 - a task's fault ends its run, never a lane
+                let_exits_through(error)
+                job.anchors_taken = False
+                job.status, job.message = "paused", f"The task's own texts could not be made: {said(error)}"
+                job.clock(running=False)
+                self.settled.notify_all()
+                return None
             if texts:
                 return Anchors(job, job.stop, tuple(texts))
             job.anchors = np.zeros((0, 0), np.float32)

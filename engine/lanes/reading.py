@@ -130,7 +130,10 @@ def too_long(tokens: int, room: int) -> str:
 
 def said(error: BaseException) -> str:
     """Return the first line of what an error says, or its kind."""
-    text = str(error).strip().splitlines()
+    try:
+        text = str(error).strip().splitlines()
+    except Exception:  # an error that cannot even tell what it is
+        text = []
     return (text[0] if text else type(error).__name__)[:300]
 
 
