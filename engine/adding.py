@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from engine.documents.blank import is_blank
 from engine.documents.document import Skipped, Source, State
 from engine.documents.read import NotADocument, read
 from engine.documents.walk import Walk
@@ -175,7 +176,7 @@ def add_texts(runner: Runner, job: Job, texts: Sequence[tuple[str, str]]) -> dic
             number = runner.number()
             data = text.encode("utf-8", "surrogatepass")
             record = Record(number, job.id, number, name, len(data), 0, hashlib.sha256(data).hexdigest(), "utf-8")
-            if text.strip():
+            if not is_blank(text):
                 held.append(Document(record, text=text, in_memory=True))
                 counts["added"] += 1
             else:

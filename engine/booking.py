@@ -20,6 +20,7 @@ from engine.lanes.reading import let_exits_through, said
 from engine.lanes.work import Anchors, Batch, Count, Prepare, Prepared, Work
 from engine.offline import OfflineWatch
 from engine.question import key, question
+from engine.store.cells import share_text
 from engine.store.record import DOCUMENT_COLUMNS, Record, Result, as_failed
 
 if TYPE_CHECKING:
@@ -248,7 +249,7 @@ class Booking:
             self._count(job, document.record, lane)
         except HeddleError as error:
             self._finish(job, number, State.FAILED, reason=str(error), seconds=seconds)
-        except BaseException as error:  # noqa: BLE001 - whatever a task raises costs its document, never a lane
+        except BaseException as error:
             let_exits_through(error)
             log.warning("document %d: the task failed (%s)", number, type(error).__name__)
             log.debug("it happened here", exc_info=True)
@@ -455,6 +456,11 @@ UNKNOWN_LIMIT = 0.1
 """Share of unknown tokens above which a row warns (law 12)."""
 
 
+SURE = 0.7
+"""Confidence below which a detected encoding is warned of: right guesses are nearly always above it, even in texts of a
+few words, and most wrong ones are not."""
+
+
 def _wanted(document: Document) -> bool:
     """Tell whether what a lane brings of a document counts: it runs, and its run was not stopped."""
     stopped = document.run is not None and document.run.asked
@@ -469,10 +475,17 @@ def _runs(job: Job, number: int) -> bool:
 def warning(note: str, record: Record) -> str:
     """Return what a row that is done should tell all the same, or nothing: its ``note``, coverage, unknown tokens."""
     notes = [note] if note else []
+    if record.confidence < SURE:
+        notes.append(
+            f"the encoding {record.encoding} is a guess (confidence {record.confidence:.2f}): look at the text, and "
+            "choose the encoding if it is wrong"
+        )
     if record.coverage < 0.9995:
-        notes.append(f"only {record.coverage:.0%} of the text was used")
+        notes.append(f"only {share_text(record.coverage)} of the text was used")
     if record.unknown_share > UNKNOWN_LIMIT:
-        notes.append(f"the model does not know {record.unknown_share:.0%} of the tokens (wrong script or language?)")
+        notes.append(
+            f"the model does not know {share_text(record.unknown_share)} of the tokens (wrong script or language?)"
+        )
     return "; ".join(notes)
 
 

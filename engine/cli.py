@@ -15,6 +15,7 @@ from engine.lanes.plan import DTYPES, Plan
 from engine.protocol import Setting, plain
 from engine.store.cells import shown
 from engine.tasks.base import specification
+from engine.terminal import plain_output
 
 PROGRAM = "heddle"
 
@@ -105,7 +106,7 @@ def _text_of_file(path: str) -> str:
         with open(path, encoding="utf-8-sig") as file:
             return file.read()
     except (OSError, UnicodeDecodeError) as error:
-        raise argparse.ArgumentTypeError(f"{path} cannot be read: {error}") from error
+        raise argparse.ArgumentTypeError(f"{shown(path)} cannot be read: {error}") from error
 
 
 def _add_run_options(one: argparse.ArgumentParser) -> None:
@@ -133,6 +134,11 @@ def _add_run_options(one: argparse.ArgumentParser) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted."""
+    with plain_output():
+        return _main(arguments)
+
+
+def _main(arguments: list[str] | None) -> int:
     options = parser().parse_args(arguments)
     prepare_process()
     logging.basicConfig(
@@ -255,7 +261,7 @@ def _models(options: argparse.Namespace) -> int:
         state = "usable" if facts.usable else "not usable"
         print(f"{state:<11} {shown(facts.name):<40} {shown(facts.folder)}")
         for problem in facts.problems[:1]:
-            print(f"{'':<11} {problem}")
+            print(f"{'':<11} {shown(problem)}")
     return 0
 
 

@@ -27,7 +27,7 @@ from engine.models.folder import require
 from engine.models.place import model_place
 from engine.question import command, model_key, question
 from engine.run_report import report, save
-from engine.store.cells import shown
+from engine.store.cells import escape, shown
 
 ALL_DONE, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes of ``heddle run``."""
@@ -77,7 +77,7 @@ def out_format(path: str) -> str:
     found = FORMATS.get(os.path.splitext(path)[1].lower())
     if found is None:
         raise UsageError(
-            f"The result file has to end in {', '.join(FORMATS)}, or, for a folder of texts, in {os.sep}; {path} does not."
+            f"The result file has to end in {', '.join(FORMATS)}, or, for a folder of texts, in {os.sep}; {shown(path)} does not."
         )
     return found
 
@@ -280,9 +280,10 @@ def table(rows: Iterator[DocumentRow] | Any, output: TextIO) -> None:
 
 
 def _said(row: DocumentRow) -> str:
+    """What became of a document, on one line."""
     if row.state == "done":
-        return f"{row.summary} ({row.reason})" if row.reason else row.summary
-    return row.reason
+        return escape(f"{row.summary} ({row.reason})" if row.reason else row.summary)
+    return escape(row.reason)
 
 
 class _Notes:
@@ -347,7 +348,7 @@ class _Watch:
             if state.counts["failed"]:
                 line += f" | {state.counts['failed']} failed"
         width = shutil.get_terminal_size().columns - 1
-        self._errors.write("\r" + line[:width].ljust(width) + ("\n" if final else ""))
+        self._errors.write("\r" + escape(line)[:width].ljust(width) + ("\n" if final else ""))
         self._errors.flush()
 
 

@@ -82,6 +82,13 @@ def percent(share: float) -> str:
     return _tr("{number} %").format(number=number(whole))
 
 
+def share(part: float) -> str:
+    """Return a share between 0 and 1 as a percentage that is not 0 % while there is something: ``0.13 %``, ``83 %``."""
+    if not 0 < part < 0.01:
+        return percent(part)
+    return _tr("{number} %").format(number=QLocale().toString(max(0.01, 100 * part), "f", 2))
+
+
 def duration(seconds: float) -> str:
     """Return a length of time in at most two units: ``8 s``, ``3 min 20 s``, ``2 h 5 min``."""
     whole = max(0, round(seconds))

@@ -72,6 +72,7 @@ CODE_PAGES: tuple[tuple[str, tuple[str, ...], float], ...] = (
     ("cp866", CYRILLIC[:1], -4.0),
     ("mac_roman", WESTERN, -12.0),
     ("cp850", WESTERN, -12.0),
+    ("cp852", CENTRAL, -12.0),
 )
 """Codec, its languages, and how much less usual it is than cp1252 (a log prior, in nats). Order breaks ties."""
 
@@ -95,7 +96,7 @@ class Evidence:
     """The bytes above 127 of a sample, counted: all of them, and those in a telling place.
 
     Telling are those after a small ASCII letter and before a capital one, beside an ASCII letter, between two, and with
-    no letter beside them.
+    no letter beside them; ``pairs`` are those that follow another one.
     """
 
     total: Counter[int]
@@ -104,11 +105,12 @@ class Evidence:
     beside: Counter[int]
     between: Counter[int]
     alone: Counter[int]
+    pairs: Counter[tuple[int, int]]
 
 
 def evidence(sample: bytes) -> Evidence:
     """Count the bytes above 127 of ``sample`` and where they stand."""
-    seen = Evidence(Counter(), Counter(), Counter(), Counter(), Counter(), Counter())
+    seen = Evidence(Counter(), Counter(), Counter(), Counter(), Counter(), Counter(), Counter())
     before = 32
     for byte, after in zip(sample, sample[1:] + b" ", strict=True):
         if byte > 127:
@@ -121,6 +123,8 @@ def evidence(sample: bytes) -> Evidence:
                 seen.between[byte] += letters == 2
             elif before < 128 and after < 128:
                 seen.alone[byte] += 1
+            if before > 127:
+                seen.pairs[before, byte] += 1
         before = byte
     return seen
 
@@ -159,6 +163,11 @@ def _misplaced(characters: tuple[str, ...], seen: Evidence) -> int:
     """How many bytes stand where their character does not belong."""
     capitals = sum(n for byte, n in seen.after_small.items() if characters[byte - 128].isupper())
     smalls = sum(n for byte, n in seen.before_capital.items() if characters[byte - 128].islower())
+    capitals += sum(
+        n
+        for (small, byte), n in seen.pairs.items()
+        if characters[byte - 128].isupper() and characters[small - 128].islower()
+    )
     symbols = sum(
         n
         for byte, n in seen.between.items()

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from charset_normalizer import from_bytes
 
 from engine.documents import alphabets, ideographs
+from engine.documents.likelihood import Likelihood
 from engine.errors import UsageError
 
 BOMS: tuple[tuple[bytes, str], ...] = (
@@ -48,8 +49,11 @@ _FLAW = re.compile("[\ufffd\ue000-\uf8ff]")
 _KANA = 0x30
 """High byte of kana and CJK punctuation: Japanese in UTF-16 may have no control bytes, but it has these."""
 
-_USUAL = ((0x09, 0x0D), (0x20, 0x7E), (0xA0, 0x17F), (0x2000, 0x206F), (0x3000, 0x30FF), (0xFF00, 0xFF60))
-"""Latin letters, punctuation, kana, full-width forms: in the wrong byte order, text has few of them."""
+_USUAL = ((0x09, 0x0D), (0x20, 0x7E), (0xA0, 0x17F), (0x2010, 0x206F), (0x3000, 0x30FF), (0xFF00, 0xFF60))
+"""Latin letters, punctuation, kana, full-width forms: in the wrong byte order, text has few of them.
+
+U+2000 is a space in the wrong order.
+"""
 
 _SCRIPTS = (
     (0x0180, 0x07FF),  # Latin, Greek, Cyrillic, Armenian, Hebrew, Arabic, Syriac
@@ -238,9 +242,17 @@ def _is_ascii(head: bytes, but: float) -> bool:
 
 
 def _legacy(data: bytes, sample: bytes, is_all: bool) -> Guess | None:
-    found = sorted(alphabets.likelihoods(sample) + ideographs.likelihoods(sample, is_all), key=lambda each: -each.score)
+    found = alphabets.likelihoods(sample) + ideographs.likelihoods(sample, is_all)
+    if len(data) <= _SHORT:
+        found += filter(None, (ideographs.wide_likelihood(data, name) for name in ("utf-16-le", "utf-16-be")))
+    found.sort(key=lambda each: -each.score)
+    if _bad_fit(found[0]):  # bytes that read well only in pairs have a better right than a text with odd characters
+        found.sort(key=lambda each: (not each.encodings[0].startswith("utf-16"), -each.score))
     best = found[0]
-    if best.fit < (_GOOD_FIT if best.count < _LONG else _GOOD_FIT_LONG):
+    if best.encodings[0].startswith("utf-16") and not _bad_fit(best):
+        others = sum(math.exp(max(-50.0, other.score - best.score)) for other in found[1:] if not _bad_fit(other))
+        return Guess(best.encodings[0], round(min(MOST, (1 - 2 / (best.count + 4)) / (1 + others)), 3))
+    if _bad_fit(best):
         return None
     if len(set(_HIGH.findall(sample))) <= _THIN and _is_ascii(sample, 0.1) and best.encodings[0] not in alphabets.LATIN:
         return None
@@ -255,6 +267,10 @@ def _legacy(data: bytes, sample: bytes, is_all: bool) -> Guess | None:
     match = from_bytes(sample, cp_isolation=[encoding], threshold=1.0).best()
     order = 1 - match.chaos if match else 0.5
     return Guess(codecs.lookup(encoding).name, round(max(0.01, min(MOST, order / (1 + doubt))), 3))
+
+
+def _bad_fit(likelihood: Likelihood) -> bool:
+    return likelihood.fit < (_GOOD_FIT if likelihood.count < _LONG else _GOOD_FIT_LONG)
 
 
 def _flaws(data: bytes, encoding: str) -> int:

@@ -81,6 +81,8 @@ PRIOR = -4.0
 _COMMON_SHARE = 0.35
 _USUAL = math.log(0.6 / 3500)
 _UNUSUAL = math.log(0.01 / 10000)
+_LEAST = 3
+"""Characters of UTF-16 without a mark: two of them may be any four bytes."""
 _BROKEN = -20.0
 """In nats: what a byte sequence that is none of the encoding takes away; a damaged byte should not decide."""
 
@@ -115,3 +117,29 @@ def likelihoods(sample: bytes, is_all: bool = True) -> list[Likelihood]:
                 score += weights.get(character) or (_USUAL if character in usual else _UNUSUAL)
         found.append(Likelihood(family.encodings, score, 2 * count, PRIOR, len(text) - count))
     return found
+
+
+def wide_likelihood(sample: bytes, encoding: str) -> Likelihood | None:
+    """Return how likely a short ``sample`` is in UTF-16 without a mark; None unless all of it is usual East Asian text.
+
+    Chinese in UTF-16 may have no byte that tells it from others, so the characters themselves have to.
+    """
+    try:
+        text = sample.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    alphabet = frozenset[str]().union(*map(_usual, FAMILIES), *(family.common for family in FAMILIES))
+    if len(text) < _LEAST or any(character not in alphabet for character in text):
+        return None
+    score = max(
+        sum(
+            math.log(_COMMON_SHARE / len(family.common))
+            if character in family.common
+            else math.log(0.6 / len(usual))
+            if character in usual
+            else _UNUSUAL
+            for character in text
+        )
+        for family, usual in ((family, _usual(family)) for family in FAMILIES)
+    )
+    return Likelihood((encoding,), score, len(sample), PRIOR, 0)

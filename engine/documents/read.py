@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
 
-from engine.documents import encodings, signatures
+from engine.documents import encodings, escapes, signatures
+from engine.documents.blank import is_blank
 from engine.documents.document import Source, Text
 from engine.documents.offline import is_offline
 from engine.documents.walk import not_regular, why_not
@@ -18,12 +18,6 @@ SIZE_LIMIT = 256 * 1024 * 1024
 
 POLICIES = ("fail", "replace")
 """What to do with bytes that cannot be decoded: fail the document, or put U+FFFD in their place and flag it."""
-
-_INK = re.compile(r"[^\s\ufeff]")
-"""What a text must have to be one; a byte order mark in its middle is a space without width."""
-
-_SEVEN_BIT = ("iso2022", "hz")
-"""Encodings that write everything in ASCII bytes: strict UTF-8 would take them for English with strange words."""
 
 _LABELS = {
     "utf-8": "UTF-8",
@@ -76,7 +70,7 @@ def decode(data: bytes, *, encoding: str = "", on_bad_bytes: str = "fail") -> Te
     text, guess, replaced = _decoded(data, chosen, on_bad_bytes)
     if "\0" in text or encodings.has_controls(text[: encodings.HEAD].encode("utf-8", "replace"), 0.3):
         raise NotADocument(signatures.not_text(data[: signatures.HEAD]))
-    if not _INK.search(text):
+    if is_blank(text):
         raise NotADocument("empty")
     return Text(text, hashlib.sha256(data).hexdigest(), guess.encoding, guess.confidence, replaced)
 
@@ -138,8 +132,8 @@ def _size(count: int) -> str:
 def _decoded(data: bytes, chosen: str, on_bad_bytes: str) -> tuple[str, encodings.Guess, int]:
     """The text of ``data``, the encoding it is in, and how many characters stand for bad bytes."""
     guess = encodings.bom(data)
-    if guess is None and chosen.startswith(_SEVEN_BIT) and data.isascii():
-        guess = encodings.Guess(chosen)
+    if guess is None:
+        guess = _escaped(data, chosen)
     if guess is None:
         text = _utf8(data)
         if text is not None:
@@ -159,6 +153,16 @@ def _decoded(data: bytes, chosen: str, on_bad_bytes: str) -> tuple[str, encoding
     if 2 * replaced > len(text):
         raise NotADocument(signatures.not_text(data[: signatures.HEAD]))
     return text, guess, replaced
+
+
+def _escaped(data: bytes, chosen: str) -> encodings.Guess | None:
+    """The encoding of ASCII bytes that switch alphabets by escapes: the chosen one, or what the escapes say."""
+    if not data.isascii():
+        return None
+    if chosen.startswith(escapes.FAMILY):
+        return encodings.Guess(chosen)
+    found = None if chosen in {"utf-8", "ascii"} else escapes.escaped(data)
+    return encodings.Guess(*found) if found else None
 
 
 def _may_be(chosen: str, data: bytes) -> bool:

@@ -14,7 +14,7 @@ from engine.documents.split import Overflow, coverage, windows
 from engine.encoding.batches import WorkItem
 from engine.encoding.encoder import Encoder
 from engine.errors import Cancelled
-from engine.lanes.reading import Document, count_documents, let_exits_through, read_and_count, said, too_long
+from engine.lanes.reading import NOTHING, Document, count_documents, let_exits_through, read_and_count, said, too_long
 from engine.lanes.work import Anchors, Count, Prepare, Prepared
 from engine.metrics.threads import name_this_thread
 
@@ -93,6 +93,9 @@ class Lane:
         for one, ids in zip(documents, tokenizer.ids([prompt + d.text for d in documents], ask, own=own), strict=True):
             skip = len(front) + len(tokenizer.prefix) if len(front) else 0
             body, room, lead = ids, size, np.zeros(0, np.int32)
+            if len(ids) <= len(front) and not len(tokenizer.ids([one.text])[0]):
+                done.append(Prepared(one.number, reason=NOTHING, tokens=0, skipped=True))
+                continue
             if len(ids) > size and len(front):
                 body, room, lead = ids[len(front) :], max(1, size - len(front)), front
             kept = windows(len(body), room, policy)

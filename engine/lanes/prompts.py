@@ -11,7 +11,7 @@ from engine.documents.split import Overflow, Window, coverage, windows
 from engine.encoding.batches import TokenIds, WorkItem
 from engine.errors import UsageError
 from engine.generation.thought import left_open
-from engine.lanes.reading import Document, too_long
+from engine.lanes.reading import NOTHING, Document, too_long
 from engine.lanes.work import Prepared
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ class PromptWriter:
         unknown = float(np.count_nonzero(whole == self._tokenizer.unknown_id)) / max(1, len(whole))
         tokens = max(0, len(whole) - self.around(document))
         opened = bool(left_open(prompt.end))
+        if tokens <= SEAM and not len(self._tokenizer.ids([document.text])[0]):
+            return Prompts((), (), 0, len(whole), self.room, unknown, 0.0, NOTHING)
         if len(whole) <= self.room:
             return Prompts((prompt.text,), (whole,), tokens, len(whole), self.room, unknown, opened=opened)
         refused = Prompts((), (), tokens, len(whole), self.room, unknown, 0.0, too_long(len(whole), self.room))
@@ -122,7 +124,8 @@ def prepare_document(writer: PromptWriter, document: Document) -> Prepared:
     """Return the prompts about one document as work items; each part draws its random numbers from a seed of its own."""
     found = writer.write(document)
     if found.reason:
-        return Prepared(document.number, reason=found.reason, tokens=found.tokens)
+        skipped = found.reason == NOTHING
+        return Prepared(document.number, reason=found.reason, tokens=found.tokens, skipped=skipped)
     parts = len(found.ids)
     seeds = [document.sha256] if parts == 1 else [f"{document.sha256}:{part}" for part in range(parts)]
     items = [

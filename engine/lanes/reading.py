@@ -33,6 +33,9 @@ class Document:
     sha256: str
 
 
+NOTHING = "empty: the model's tokenizer finds nothing to read in it"
+"""The reason of a document with text of which not one token is left, such as accents on their own."""
+
 Counter = Callable[[Sequence[Document]], list[Prepared]]
 """Turns documents into work items, or says why not; raises whatever a tokenizer raises."""
 
@@ -132,7 +135,7 @@ def said(error: BaseException) -> str:
     """Return the first line of what an error says, or its kind."""
     try:
         text = str(error).strip().splitlines()
-    except Exception:  # an error that cannot even tell what it is
+    except Exception:  # noqa: BLE001 - an error that cannot even tell what it is
         text = []
     return (text[0] if text else type(error).__name__)[:300]
 

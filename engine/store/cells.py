@@ -18,6 +18,8 @@ _UNSAFE = re.compile(
     "\ud800-\udfff"  # lone surrogates: no UTF-8 for them
     "]"
 )
+# A backslash of the text itself that would be read as the beginning of such an escape, or stands before one.
+_AMBIGUOUS = re.compile(r"\\(?=[ntrxu\\]|" + _UNSAFE.pattern + ")")
 _NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 # What makes a cell a formula (OWASP, "CSV Injection", with the full-width forms that some locales fold), behind
@@ -65,8 +67,14 @@ def shown(path: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Return ``text`` for a cell of a CSV file: escaped, without NULs, an apostrophe before what would compute."""
-    text = text.replace("\x00", "")
+    r"""Return ``text`` for a cell of a CSV file: on one line, without NULs, an apostrophe before what would compute.
+
+    A line end becomes ``\n`` rather than a line end in quotes: a spreadsheet whose separator is the semicolon does not
+    see those quotes, so the rest of a text would begin rows, and formulas, of its own. A backslash is doubled where it
+    would otherwise be read as such an escape (``C:\new`` becomes ``C:\\new``, ``C:\Users`` stays), so that every
+    text can be told from every other.
+    """
+    text = _AMBIGUOUS.sub(r"\\\\", text.replace("\x00", ""))
     guarded = _FORMULA.sub(lambda match: f"{match[1]}{match[2]}'{match[3]}" if match[1] else f"'{match[0]}", text)
     if guarded[:1] in {"\t", "\r", "\n"}:
         guarded = f"'{guarded}"
@@ -76,3 +84,19 @@ def cell(text: str) -> str:
 def json_escape(line: str) -> str:
     r"""Return JSON text with control and bidirectional characters inside its strings as ``\uXXXX``: the same data."""
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
+
+
+def share_text(share: float) -> str:
+    """Return a share from 0 to 1 for people: ``83 %``, ``0.13 %``; what is neither nothing nor all is not shown as such."""
+    percent = 100 * share
+    if percent <= 0:
+        return "0 %"
+    if percent < 0.01:
+        return "less than 0.01 %"
+    for digits, bound in ((2, 0.995), (1, 9.95), (0, 99.5)):
+        if percent < bound:
+            return f"{percent:.{digits}f} %"
+    for digits in (1, 2):
+        if share < 1 and round(percent, digits) < 100:
+            return f"{percent:.{digits}f} %"
+    return "100 %" if share >= 1 else "more than 99.99 %"

@@ -27,7 +27,7 @@ FORMATS = ("csv", "jsonl", "npy", "md", "txt")
 
 _BOM = b"\xef\xbb\xbf"
 _BEFORE = ("path", "name", "state", "reason")
-_AFTER = ("tokens", "unknown_share", "coverage", "seconds", "lane", "encoding", "sha256")
+_AFTER = ("tokens", "unknown_share", "coverage", "seconds", "lane", "encoding", "confidence", "sha256")
 
 Rows = Iterator[tuple[Record, Result | None]]
 """A pile in order, with the results."""
@@ -41,7 +41,7 @@ def export(journal: Journal, job: str, path: str, format: str) -> int:  # noqa: 
 
     ``csv``: for spreadsheets; UTF-8 with BOM, RFC 4180, results flattened to columns, no vectors, text that can
     neither compute nor reorder a line. ``jsonl``: a row as ``jsonl_row`` makes it on each line. ``npy``: the vectors of
-    done documents as float32 ``[n, dimension]``, and beside it ``X.index.csv`` with row, path and sha256.
+    done documents as float32 ``[n, dimension]``, and beside it ``X.index.csv`` with row, path, sha256 and encoding.
     ``md``: a report with a table, and long results below it. ``txt``: ``path`` is a folder that gets a text file for
     each done document and an index.
 
@@ -73,7 +73,7 @@ def export(journal: Journal, job: str, path: str, format: str) -> int:  # noqa: 
 def jsonl_row(record: Record, result: Result | None, task: str) -> dict[str, Any]:
     r"""Return one document as the object of its JSONL line; every string in it has a UTF-8 form.
 
-    Keys: path, sha256, encoding, state, task, result (an object, with ``vector`` if there is one, or None), tokens and
+    Keys: path, sha256, encoding, confidence (of a detected encoding, 1.0 if it is certain), state, task, result (an object, with ``vector`` if there is one, or None), tokens and
     lane (None until known), unknown_share, coverage, seconds, error (why it is not done, or empty). Only where there is
     something to say: ``warning``, the reason shown with a done document, and ``path_bytes``, the name in hexadecimal
     when it is not UTF-8 (``path`` shows such bytes as ``\xff``).
@@ -88,6 +88,7 @@ def jsonl_row(record: Record, result: Result | None, task: str) -> dict[str, Any
         "path": path_text(record.path),
         "sha256": clean(record.sha256),
         "encoding": clean(record.encoding),
+        "confidence": record.confidence,
         "state": str(record.state),
         "task": clean(task),
         "result": value,
@@ -191,6 +192,7 @@ def _csv_row(record: Record, values: Sequence[Any]) -> list[str | int | float]:
         record.seconds,
         _csv_value(_known(record.lane)),
         cell(record.encoding),
+        record.confidence,
         cell(record.sha256),
     ]
 
@@ -233,7 +235,7 @@ def _write_jsonl(file: BinaryIO, rows: Rows, task: str) -> int:
 
 def _write_npy(file: BinaryIO, index_file: BinaryIO, rows: Rows) -> int:
     index = _table(index_file)
-    index.writerow(["row", "path", "sha256"])
+    index.writerow(["row", "path", "sha256", "encoding", "confidence"])
     count = dimension = start = 0
     for record, result in rows:
         if result is None or result.vector is None:
@@ -247,7 +249,9 @@ def _write_npy(file: BinaryIO, index_file: BinaryIO, rows: Rows) -> int:
                 "they were made by different models. Run the job again with one model."
             )
         file.write(result.vector)
-        index.writerow([count, cell(path_text(record.path)), cell(record.sha256)])
+        index.writerow(
+            [count, cell(path_text(record.path)), cell(record.sha256), cell(record.encoding), record.confidence]
+        )
         count += 1
     if count == 0:
         raise UsageError("This job has no vectors to export. Run the task embed, or choose CSV or JSONL.")

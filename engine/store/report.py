@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from engine.documents.document import State
-from engine.store.cells import escape, shown
+from engine.store.cells import escape, share_text, shown
 from engine.store.record import JobRecord, Record, Result
 
 Rows = Iterator[tuple[Record, Result | None]]
@@ -53,7 +53,7 @@ def write_markdown(file: BinaryIO, job: JobRecord, rows: Callable[[], Rows]) -> 
         said = _said(record, result)
         cut = said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
         tokens = "" if record.tokens < 0 else f"{record.tokens:,}"
-        line(f"| {_plain(_name(record))} | {record.state} | {_plain(cut)} | {tokens} | {record.coverage:.0%} |")
+        line(f"| {_plain(_name(record))} | {record.state} | {_plain(cut)} | {tokens} | {share_text(record.coverage)} |")
     for record, result in rows():
         said = _said(record, result)
         if len(said) > _LONGEST or "\n" in said:

@@ -25,7 +25,9 @@ from engine.store.replacement import sentence
 INDEX = "_index.csv"
 """The file beside the texts that tells which document each of them belongs to, and what became of the others."""
 
-_HEADER = ["file", "path", "state", "reason", "sha256"]
+_HEADER = ["file", "path", "state", "reason", "sha256", "encoding", "confidence"]
+_HEADERS = (_HEADER, _HEADER[:5])
+"""Those of this version and of earlier ones."""
 _BYTES = 120
 """Longest name in bytes, with room for a number; file systems take 255, copies onto others less."""
 _FORBIDDEN = re.compile(
@@ -116,7 +118,7 @@ def _check(folder: str, target: str) -> None:
         open(os.path.join(target, INDEX), encoding="utf-8-sig", newline="") as file,
     ):
         table = csv.reader(file)
-        if next(table, None) == _HEADER:
+        if next(table, None) in _HEADERS:
             ours = {INDEX, *(row[0] for row in table if row)}
     for name in os.listdir(target):
         if name not in ours:
@@ -138,7 +140,17 @@ def _fill(folder: str, rows: Iterator[tuple[Record, Result | None]]) -> int:
         if result is not None and record.state == State.DONE:
             name = names.give(record.path)
             _write(os.path.join(folder, name), _text(result))
-        table.writerow([name, cell(path_text(record.path)), record.state, cell(record.reason), cell(record.sha256)])
+        table.writerow(
+            [
+                name,
+                cell(path_text(record.path)),
+                record.state,
+                cell(record.reason),
+                cell(record.sha256),
+                cell(record.encoding),
+                record.confidence,
+            ]
+        )
     _write(os.path.join(folder, INDEX), "\ufeff" + index.getvalue())
     sync_folder(os.path.join(folder, INDEX))
     return count

@@ -96,7 +96,7 @@ class PromptView(QWidget):
     def sentence(self, value: dict[str, Any]) -> str:
         """Return what a preview means: its size, what will become of a long document, and the chat template."""
         whole, room = words.number(value["whole"]), words.number(value["room"])
-        parts, share = value["parts"], words.percent(value["coverage"])
+        parts, share = value["parts"], words.share(value["coverage"])
         if value["whole"] <= value["room"]:
             said = self.tr("{whole} tokens; {room} fit beside the answer.").format(whole=whole, room=room)
         else:

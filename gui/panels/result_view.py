@@ -135,7 +135,7 @@ class ResultView(QWidget):
             lines.append((known.get(key, words.engine_text(key)), _value(value)))
         if row is not None and row.state == "done" and row.tokens >= 0:
             if row.coverage < 1:
-                lines.append((self.tr("Text that was used"), words.percent(row.coverage)))
+                lines.append((self.tr("Text that was used"), words.share(row.coverage)))
             lines.append((self.tr("Unknown to the model"), words.percent(row.unknown_share)))
             if row.seconds > 0:
                 lines.append((self.tr("Time"), self.tr("{n} s").format(n=words.seconds(row.seconds))))

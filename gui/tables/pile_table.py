@@ -303,7 +303,7 @@ class PileTable(QAbstractTableModel):
                 sure = row.confidence >= 1 or not row.encoding
                 return row.encoding if sure else f"{row.encoding} ? {words.percent(row.confidence)}"
             case Column.COVERAGE:
-                return words.percent(row.coverage) if row.tokens >= 0 else ""
+                return words.share(row.coverage) if row.tokens >= 0 else ""
             case Column.UNKNOWN:
                 return words.percent(row.unknown_share) if row.tokens >= 0 else ""
             case _:

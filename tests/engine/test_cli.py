@@ -22,6 +22,7 @@ KEYS = [
     "path",
     "sha256",
     "encoding",
+    "confidence",
     "state",
     "task",
     "result",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import random
 import zlib
 
@@ -250,3 +251,66 @@ def test_known_gives_pythons_name_or_refuses():
     for name in ("", "klingon", "rot13", "base64", "nul\0name", "ünï", "punycode", "unicode-escape", "UTF7"):
         with pytest.raises(UsageError, match="Unknown encoding"):
             known(name)
+
+
+@pytest.mark.parametrize(
+    ("language", "codec"),
+    [
+        *((language, "iso2022_jp_2") for language in ("japanese", "chinese", "korean")),
+        ("japanese", "iso2022_jp"),
+        ("japanese", "iso2022_jp_ext"),
+        ("korean", "iso2022_kr"),
+        ("chinese", "hz"),
+    ],
+)
+def test_escapes_between_alphabets_are_not_taken_for_english(language, codec):
+    text = TEXTS[language]
+    for piece in (text, "Fwd: 3 items\n" + text + "\nbye", text[:4]):
+        found = decode(piece.encode(codec, "ignore"))
+        assert found.text == piece.encode(codec, "ignore").decode(codec)
+        assert 0.5 < found.confidence < 1
+
+
+def test_iso_2022_cn_is_read_and_what_python_cannot_read_of_it_is_said():
+    gb = bytes(byte & 0x7F for byte in "今天天气很好".encode("gb2312"))
+    data = b"Note: \x1b$)A\x0e" + gb + b"\x0f, bye\nplain \x0e" + gb[:4] + b"\x0f\n"
+    found = decode(data)
+    assert (found.text, found.encoding) == ("Note: 今天天气很好, bye\nplain 今天\n", "iso2022_cn")
+    with pytest.raises(DocumentError, match="not iso2022_cn: bad byte 0x44 at offset 5"):
+        decode(b"\x1b$)G\x0eD!\x0f\n")
+    pieces = codecs.getincrementaldecoder("iso2022_cn")()
+    assert "".join(pieces.decode(data[i : i + 1], i + 1 == len(data)) for i in range(len(data))) == found.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\x1b[31mred\x1b[0m and \x1b(B reset",
+        "cost ~{5} and ~{abcdef~} is no Chinese",
+        "\\frac~{a}~{b}~} x",
+        "awk '{print $2}' | sed s~{x}~y~}",
+    ],
+)
+def test_escapes_of_terminals_and_braces_of_programs_stay_what_they_are(text):
+    found = decode(text.encode())
+    assert (found.text, found.encoding, found.confidence) == (text, "utf-8", 1.0)
+
+
+def test_what_is_chosen_is_kept_before_what_escapes_say():
+    data = "会議".encode("iso2022_jp")
+    assert decode(data, encoding="utf-8").confidence == 1.0
+    assert decode(data, encoding="iso2022_jp_2").encoding == "iso2022_jp_2"
+
+
+def test_short_words_of_other_alphabets_are_read():
+    assert decode("線程并行".encode("utf-16-le")).text == "線程并行"
+    assert decode("線程并行".encode("utf-16-be")).text == "線程并行"
+    assert decode("Αθήνα".encode("iso8859_7")).text == "Αθήνα"
+    text = "A szerződést nem hosszabbítjuk meg, a főkönyvelő küldje el a végső számlát."
+    assert decode(text.encode("cp852")).text == text
+
+
+@pytest.mark.parametrize(("language", "least"), [("chinese", 0.8), ("taiwanese", 0.8), ("korean", 0.9)])
+def test_a_few_ideographs_in_utf16_without_a_mark_are_mostly_read(language, least):
+    text = TEXTS[language].replace(" ", "")
+    assert right([text[start : start + 4] for start in range(len(text) - 4)], "utf-16-le") >= least

@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from piles import SENTENCES
 
+from engine.documents.blank import is_blank
 from engine.documents.document import Source, Text
 from engine.documents.read import NotADocument, decode, read
 from engine.errors import DocumentError, UsageError
@@ -19,9 +20,7 @@ from engine.errors import DocumentError, UsageError
 posix = pytest.mark.skipif(os.name != "posix", reason="FIFOs and sparse files of POSIX")
 
 # Any text that a document may hold: no NUL, no other control characters, something to see.
-texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(
-    lambda t: t.strip("\ufeff \n").strip()
-)
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(lambda text: not is_blank(text))
 CHOICES = [
     "",
     "utf-8",
@@ -318,3 +317,25 @@ def test_reading_leaves_no_file_open_and_changes_nothing(tmp_path):
     after = os.stat(tmp_path / "a.txt")
     assert (after.st_mode, after.st_size, after.st_mtime_ns) == (status.st_mode, status.st_size, status.st_mtime_ns)
     assert (tmp_path / "a.txt").read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u200b\u200b\n",
+        "\u00ad\u2060\n",
+        "\x1b\x08\n",
+        "\u0301\n",
+        "\ufeff \u200e\u202e",
+        "\u3164\u2800",
+        "\ufe0f\u20e3",
+    ],
+)
+def test_what_shows_nothing_is_empty(text):
+    with pytest.raises(NotADocument, match=r"^empty$"):
+        decode(text.encode())
+
+
+@pytest.mark.parametrize("text", ["\u200ba", ".", "👍", "e\u0301", "\u0301" * 5000 + "x", "\u093e"])
+def test_one_character_that_shows_is_a_text(text):
+    assert decode(text.encode()).text == text

@@ -6,13 +6,14 @@ import csv
 import io
 import json
 import os
+import re
 import unicodedata
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine.store.cells import cell, clean, escape, json_escape, shown
+from engine.store.cells import cell, clean, escape, json_escape, share_text, shown
 
 TRIGGERS = "=+-@＝＋－＠"
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
@@ -76,6 +77,8 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
         ("\tx", "'\\tx"),
         ("\rx", "'\\rx"),
         ("a\nb", "a\\nb"),
+        ("a\\nb", "a\\\\nb"),
+        ("C:\\Users\\a.txt", "C:\\Users\\a.txt"),
         ("invoice\u202efdp.exe", "invoice\\u202efdp.exe"),
         ("a\x00b\x1b[2J", "ab\\x1b[2J"),
         ("a;=1", "a;'=1"),
@@ -84,6 +87,33 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
 )
 def test_what_is_changed_stays_readable(text: str, expected: str) -> None:
     assert cell(text) == expected
+
+
+def unescaped(value: str) -> str:
+    """The text of a cell, as the export tells to read it."""
+    names = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
+    return re.sub(
+        r"\\(?:([ntr\\])|x([0-9a-f]{2})|u([0-9a-f]{4}))",
+        lambda found: names[found[1]] if found[1] else chr(int(found[2] or found[3], 16)),
+        value,
+    )
+
+
+@given(st.text(st.one_of(st.sampled_from("\\ntrxu\n\t\r0a1\u202e\x1b\u2028"), st.characters(categories=("L",)))))
+@example("a\nb")
+@example("a\\nb")
+@example("\\\n\\\\n")
+@example("\\x0a")
+def test_every_text_can_be_told_from_every_other(text: str) -> None:
+    assert unescaped(cell(f"a{text}")).removeprefix("'").replace("'", "") == f"a{text}"
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0, "0 %"), (1e-9, "less than 0.01 %"), (0.0013, "0.13 %"), (0.34, "34 %"), (0.9994, "99.9 %"), (1, "100 %")],
+)
+def test_a_share_is_neither_nothing_nor_all_when_it_is_not(share, text) -> None:
+    assert share_text(share) == text
 
 
 @given(NASTY)

@@ -88,19 +88,19 @@ def test_csv_has_every_document_in_pile_order(journal, tmp_path):
     assert header == [
         *("path", "name", "state", "reason"),
         *("label", "margin", "unsure", "scores.manual", "scores.=other", "note"),
-        *("tokens", "unknown_share", "coverage", "seconds", "lane", "encoding", "sha256"),
+        *("tokens", "unknown_share", "coverage", "seconds", "lane", "encoding", "confidence", "sha256"),
     ]
     assert [row[2] for row in rows] == STATES
     sha = [f"{number:064x}" for number in (1, 2)]
     assert rows[0] == [
         *("/pile/1.txt", "1.txt", "done", ""),
         *("manual", "-0.25", "false", "0.5", "-1e-07", ""),
-        *("10", "0.0", "1.0", "0.5", "0", "utf-8", sha[0]),
+        *("10", "0.0", "1.0", "0.5", "0", "utf-8", "1.0", sha[0]),
     ]
     assert rows[1] == [
         *("/pile/2.txt", "2.txt", "failed", "failed: because"),
         *("", "", "", "", "", ""),
-        *("", "0.0", "1.0", "0.0", "", "utf-8", sha[1]),
+        *("", "0.0", "1.0", "0.0", "", "utf-8", "1.0", sha[1]),
     ]
 
 
@@ -183,6 +183,7 @@ def test_jsonl_has_exactly_the_promised_keys(journal, tmp_path):
         "path": "/pile/1.txt",
         "sha256": f"{1:064x}",
         "encoding": "utf-8",
+        "confidence": 1.0,
         "state": "done",
         "task": "classify",
         "result": label(1).value,
@@ -247,8 +248,8 @@ def test_npy_is_readable_by_numpy_in_place(journal, tmp_path):
     assert (array.shape, array.dtype) == ((2, 3), np.dtype("<f4"))
     assert array.tobytes() == (vector(1).vector or b"") + (vector(6).vector or b"")
     header, rows = read_csv(tmp_path / "vectors.index.csv")
-    assert header == ["row", "path", "sha256"]
-    assert rows == [["0", "'=1.txt", f"{1:064x}"], ["1", "/pile/4", f"{6:064x}"]]
+    assert header == ["row", "path", "sha256", "encoding", "confidence"]
+    assert [row[:3] for row in rows] == [["0", "'=1.txt", f"{1:064x}"], ["1", "/pile/4", f"{6:064x}"]]
     assert sorted(os.listdir(tmp_path)) == ["vectors.index.csv", "vectors.npy"]
 
 

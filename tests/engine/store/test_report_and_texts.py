@@ -87,7 +87,7 @@ def test_texts_have_safe_names_each_once_and_an_index_of_all(journal, tmp_path):
     with open(os.path.join(folder, INDEX), encoding="utf-8-sig", newline="") as file:
         index = list(csv.reader(file))
     assert len(index) == 7
-    assert index[5] == ["", "/pile/-rf | x.txt", "failed", "why | not", "ab"]
+    assert index[5][:5] == ["", "/pile/-rf | x.txt", "failed", "why | not", "ab"]
     assert os.listdir(tmp_path) == ["out"]
 
 
