@@ -17,7 +17,9 @@ from engine.documents.read import NotADocument, read
 from engine.documents.walk import Walk
 from engine.errors import DocumentError
 from engine.job import Document
-from engine.store.record import DOCUMENT_COLUMNS, Record
+from engine.own import Own
+from engine.renewing import changed, renew
+from engine.store.record import Record
 
 if TYPE_CHECKING:
     from engine.job import Job
@@ -30,30 +32,47 @@ FLUSH_SECONDS = 0.1
 
 
 def add_paths(
-    runner: Runner, job: Job, paths: Sequence[str], closing: Callable[[], bool], leave_out: Sequence[str] = ()
+    runner: Runner,
+    job: Job,
+    paths: Sequence[str],
+    closing: Callable[[], bool],
+    leave_out: Sequence[str] = (),
+    *,
+    watched: bool = False,
 ) -> dict[str, int]:
-    """Walk ``paths`` into the pile of ``job``; returns how many documents wait and how many were not taken.
+    """Walk ``paths`` into the pile of ``job``; returns how many documents wait, were not taken, are Heddle's own.
 
-    Leaves out the journal's own files and what lies at ``leave_out``. A pile that came from the journal keeps its
-    documents: a file that it has is only read again if it changed.
+    Leaves out what Heddle wrote, unless it was named itself, and what lies at ``leave_out``, which is about to be
+    written; raises UsageError when that is a document. A file that the pile has is only read again if it changed.
+    ``watched`` says that nobody named the paths: a watch found them.
     """
-    counts = {"added": 0, "skipped": 0}
+    counts = {"added": 0, "skipped": 0, "own": 0}
     held: list[Document] = []
     flushed = time.monotonic()
     settled = False  # the disk is waited for once: what is answered while files are added is this pile's own
-    own = Own(runner.journal.path, leave_out)
+    own = Own(runner.journal.path, leave_out, () if watched else paths)
     try:
-        known = _known(runner, job)
+        known = _known(runner, job, real=watched)
         if job.seen is None:
             job.seen = Walk()
+        before: dict[str, int] | None = None
         for found in job.seen.walk(paths, cancelled=closing):
-            if own.has(found.path):
+            if own.has(found):
+                counts["own"] = own.recognised
                 continue
-            if before := known.get(found.path):
-                _meet_again(runner, job, before.popleft(), found)
-                if not before:
-                    del known[found.path]
+            if numbers := known.get(found.path):
+                _meet_again(runner, job, numbers.popleft(), found)
+                if not numbers:
+                    known.pop(found.path, None)
                 continue
+            if isinstance(found, Skipped) and found.again:
+                before = _numbers(runner, job) if before is None else before
+                number = before.get(found.again)
+                if number is not None and _look_again(runner, job, number):
+                    counts["added"] += 1
+                    continue
+                if watched:
+                    continue
             document = _document(runner, job, found)
             counts["added" if document.record.state == State.WAITING else "skipped"] += 1
             held.append(document)
@@ -69,44 +88,19 @@ def add_paths(
     return counts
 
 
-_SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
+def _known(runner: Runner, job: Job, *, real: bool) -> dict[str, deque[int]]:
+    """Return the documents that a pile from the journal has, by path; a path may be there twice, as a second row.
 
-
-class Own:
-    """Files that are Heddle's own: a journal, with all that lies beside it, and results (a folder ends in a separator)."""
-
-    def __init__(self, journal: str | None, others: Sequence[str]) -> None:
-        """Know the ``journal`` and the files at ``others``."""
-        self._journal = _place(journal) if journal else ("", "")
-        self._others = {name: folder for folder, name in map(_place, others)}
-        self._folders = {os.path.realpath(path) for path in others if path.endswith(_SEPARATORS)}
-
-    def has(self, path: str) -> bool:
-        """Tell whether ``path`` is one of them."""
-        name = os.path.basename(path)
-        if self._journal[1] and name.startswith(self._journal[1]):
-            return _folder(path) == self._journal[0]
-        if self._folders and _folder(path) in self._folders:
-            return True
-        return name in self._others and _folder(path) == self._others[name]
-
-
-def _place(path: str) -> tuple[str, str]:
-    path = os.path.realpath(path)
-    return os.path.dirname(path), os.path.basename(path)
-
-
-def _folder(path: str) -> str:
-    return os.path.realpath(os.path.dirname(os.path.abspath(path)))
-
-
-def _known(runner: Runner, job: Job) -> dict[str, deque[int]]:
-    """Return the documents that a pile from the journal has, by path; a path may be there twice, as a second row."""
+    With ``real``, they are found by the real names of their files as well.
+    """
     found: dict[str, deque[int]] = {}
     if job.seen is None:
         with runner.lock:
             for number, document in job.documents.items():
                 found.setdefault(document.record.path, deque()).append(number)
+    if real:
+        for path, numbers in list(found.items()):
+            found.setdefault(os.path.realpath(path), numbers)
     return found
 
 
@@ -118,23 +112,25 @@ def _meet_again(runner: Runner, job: Job, number: int, found: Source | Skipped) 
         return
     job.note_device(found.path)
     if (record.size, record.mtime_ns) != (found.size, found.mtime_ns):
-        _renew(runner, job, number, _document(runner, job, found))
+        renew(runner, job, number, _document(runner, job, found))
 
 
-def _renew(runner: Runner, job: Job, number: int, document: Document) -> None:
-    """Put a document that was read anew in the place of an older state of its file; what runs is left alone."""
+def _numbers(runner: Runner, job: Job) -> dict[str, int]:
+    """Return the documents of a pile by path; of those with one path, the first."""
     with runner.lock:
-        held = job.documents.get(number)
-        if held is None or held.record.state == State.RUNNING:
-            return
-        held.start_over()
-        held.summary, held.note = "", document.note
-        waited = held.record.state == State.WAITING
-        same = {"id", "job", "position", "path"}
-        job.change(number, **{name: getattr(document.record, name) for name in DOCUMENT_COLUMNS if name not in same})
-        if held.record.state == State.WAITING and not waited:
-            job.line_up(number)
-        runner.kept_in(job).update_documents([held.record])
+        return {document.record.path: number for number, document in reversed(job.documents.items())}
+
+
+def _look_again(runner: Runner, job: Job, number: int) -> bool:
+    """Look at a file that the pile has, and read it anew if it changed; tells whether it did."""
+    with runner.lock:
+        document = job.documents.get(number)
+    if document is None or not changed(document.record):
+        return False
+    status = os.stat(document.record.path)
+    found = Source(document.record.path, status.st_size, status.st_mtime_ns)
+    renew(runner, job, number, _document(runner, job, found))
+    return True
 
 
 def _document(runner: Runner, job: Job, found: Source | Skipped) -> Document:

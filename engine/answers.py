@@ -10,6 +10,7 @@ from engine.booking import warning
 from engine.documents.document import State
 from engine.errors import HeddleError
 from engine.lanes.reading import let_exits_through, said
+from engine.renewing import changed
 from engine.store.record import Result
 
 if TYPE_CHECKING:
@@ -31,11 +32,14 @@ def find(runner: Runner, job: Job, documents: Iterable[Document], *, settled: bo
     if job.again or job.task is None or job.scratch is not None:
         return {}
     keys: dict[str, list[int]] = {}
+    renewed: dict[int, Record] = {}
     with runner.lock:
         for document in documents:
             waits = document.record.state == State.WAITING and not document.fresh
             if waits and (key := runner.key_of(job, document.record)):
                 keys.setdefault(key, []).append(document.record.id)
+                if document.renew:
+                    renewed[document.record.id] = document.record
     if not keys:
         return {}
     try:
@@ -43,7 +47,13 @@ def find(runner: Runner, job: Job, documents: Iterable[Document], *, settled: bo
     except HeddleError as error:
         log.warning("earlier answers cannot be looked up: %s", error)
         return {}
-    return {number: found[key] for key, numbers in keys.items() if key in found for number in numbers}
+    return {
+        number: found[key]
+        for key, numbers in keys.items()
+        if key in found
+        for number in numbers
+        if number not in renewed or not changed(renewed[number])  # what is retried is taken as it is now
+    }
 
 
 def apply(runner: Runner, job: Job, answers: Answers) -> None:

@@ -20,6 +20,7 @@ from engine.lanes.reading import let_exits_through, said
 from engine.lanes.work import Anchors, Batch, Count, Prepare, Prepared, Work
 from engine.offline import OfflineWatch
 from engine.question import key, question
+from engine.renewing import run_again
 from engine.store.cells import share_text
 from engine.store.record import DOCUMENT_COLUMNS, Record, Result, as_failed
 
@@ -247,6 +248,8 @@ class Booking:
                 ),
             )
             self._count(job, document.record, lane)
+            if document.stale:
+                run_again(cast("Runner", self), job, number)
         except HeddleError as error:
             self._finish(job, number, State.FAILED, reason=str(error), seconds=seconds)
         except BaseException as error:
@@ -380,6 +383,8 @@ class Booking:
             job.change(number, **{name: getattr(failed, name) for name in DOCUMENT_COLUMNS})
             document.ticket = self.kept_in(job).finish(document.record, None)
         self._count(job, document.record, -1)
+        if document.stale:
+            run_again(cast("Runner", self), job, number)
 
     def _count(self, job: Job, record: Record, lane: int) -> None:
         if job.scratch is not None:

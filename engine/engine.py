@@ -154,11 +154,11 @@ class Engine:
         on_bad_bytes: str = "fail",
         leave_out: Iterable[str] = (),
     ) -> Future[dict[str, int]]:
-        """Walk files and folders into the pile; the future gives ``{"added": n, "skipped": n}``.
+        """Walk files and folders into the pile; the future gives ``{"added": n, "skipped": n, "own": n}``.
 
-        Files at ``leave_out``, such as a result file that lies among the documents, are not taken, nor are those of
-        the journal. Files that the pile has from an earlier session stay as they are, unless they changed: then they
-        are read anew and wait.
+        What Heddle wrote is not taken: the journal, and results and reports of other runs unless they are named
+        themselves. Files at ``leave_out`` are about to be written: a document among them is a UsageError. Files that
+        the pile has stay as they are, unless they changed: then they are read anew and wait.
         """
         found = self._job(job)
         wanted = list(paths)
@@ -284,13 +284,14 @@ class Engine:
         return self.shelf.run_first(self._job(job), documents)
 
     def watch_folder(self, job: str, folder: str) -> None:
-        """Add new files of ``folder`` to the pile once they stop growing; "" ends it."""
+        """Add new files of ``folder`` to the pile once they stop growing, and run changed ones again; "" ends it."""
         found = self._job(job)
         if not folder:
             self._watcher.forget(job)
             return
         with self.runner.lock:
-            known = [document.record.path for document in found.documents.values()]
+            records = [document.record for document in found.documents.values()]
+        known = {one.path: (one.size, one.mtime_ns) if one.mtime_ns else None for one in records}
         self._watcher.watch(job, folder, known)
 
     def _take_new(self, job: str, paths: list[str]) -> None:
@@ -303,7 +304,7 @@ class Engine:
             found.adding += 1
             if found.status == "finished" and found.task is not None:
                 self.runner.start(found)
-        self._adder.submit(add_paths, self.runner, found, paths, self._closing.is_set)
+        self._adder.submit(add_paths, self.runner, found, paths, self._closing.is_set, watched=True)
 
     def inspect(self, job: str, document: int, limit: int = 100_000) -> Future[dict[str, Any]]:
         """Give text and result of one document, as protocol.Inspect tells."""

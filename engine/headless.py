@@ -28,6 +28,8 @@ from engine.models.place import model_place
 from engine.question import command, model_key, question
 from engine.run_report import report, save
 from engine.store.cells import escape, shown
+from engine.store.export import check_target
+from engine.store.texts import check_folder
 
 ALL_DONE, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes of ``heddle run``."""
@@ -109,8 +111,6 @@ def run(order: Order, *, output: TextIO | None = None, errors: TextIO | None = N
             notes.tell()
             engine.runner.use_model(model)
             job, adding = _take_up(engine, order, command(asked, order.paths), words_to)
-            if order.live:
-                engine.grow(job, order.live).result()
             return _run(engine, job, adding, order, interrupted, began, rows_to, words_to, notes)
         finally:
             engine.close(5.0)
@@ -121,6 +121,14 @@ def _check_folders(order: Order) -> None:
         folder = os.path.dirname(os.path.abspath(path))
         if not os.path.isdir(folder):
             raise UsageError(f"The folder {shown(folder)} does not exist; make it first.")
+    if order.out.endswith(_SEPARATORS):
+        check_folder(order.out)  # what would be refused at the end is refused before anything runs
+    journal = journal_path(order.out)
+    if journal and (os.path.islink(journal) or (os.path.isfile(journal) and os.stat(journal).st_nlink > 1)):
+        raise UsageError(
+            f"{shown(journal)} is a link to another file, and would be written as the journal of this run. "
+            "Remove it, or choose another name for --out."
+        )
 
 
 def _take_up(engine: Engine, order: Order, asked: str, errors: TextIO) -> tuple[str, Future[dict[str, int]]]:
@@ -129,9 +137,9 @@ def _take_up(engine: Engine, order: Order, asked: str, errors: TextIO) -> tuple[
     A different command on the same journal is a new job in it: nothing of the old one is lost, and the old command goes
     on with its own. What is done is not run again; what failed or was cancelled is tried again.
     """
-    here = [order.out, order.report, order.live] + (
-        [os.path.splitext(order.out)[0] + ".index.csv"] if order.out else []
-    )
+    here = [order.out, order.report, order.live]
+    if order.out.lower().endswith(".npy"):
+        here.append(os.path.splitext(order.out)[0] + ".index.csv")
     options: dict[str, Any] = {
         "encoding": order.encoding,
         "on_bad_bytes": order.on_bad_bytes,
@@ -195,6 +203,7 @@ def _run(
     notes: _Notes,
 ) -> int:
     opening: Future[Any] | None = None
+    live: Future[int] | None = None
     watch = _Watch(engine, errors, notes, quiet=order.quiet)
     trouble = ""
     while not ((opening is None or opening.done()) and engine.wait(job, 0.0)):
@@ -202,6 +211,9 @@ def _run(
             engine.cancel_open()
             engine.cancel(job)
             break
+        if order.live and live is None and adding.done() and adding.exception() is None:
+            live = engine.grow(job, order.live)  # not before all of the pile is known: it may be a document
+            live.result()
         if opening is None and _needs_lanes(engine, job):
             engine.set_plan(order.plan).result()
             opening = engine.open_model(order.model)
@@ -224,14 +236,22 @@ def _run(
         engine.wait(job, 5.0)
     state = watch.look(final=True)
     assert state is not None
+    if adding.done() and adding.exception() is not None:
+        adding.result()
+    own = adding.result()["own"] if adding.done() else 0
+    if own and not order.quiet:
+        errors.write(f"{own:,} files that Heddle wrote were left out.\n")
     if state.adding:  # a very slow disk: the rows that are there are written
         errors.write("Not all files were looked at.\n")
     with contextlib.suppress(HeddleError) if interrupted else contextlib.nullcontext():
         if order.live:
+            if live is None:
+                engine.grow(job, order.live).result()
             engine.end_growing(job).result()
         _write(engine, job, order, watch.rows, output, errors)
         notes.tell()
     if order.report:
+        check_target(engine.journal, job, order.report)
         save(order.report, report(watch.last, state, order.settings, engine, time.monotonic() - began))
     if interrupted:
         errors.write("Interrupted. The same command goes on.\n" if order.out else "Interrupted.\n")

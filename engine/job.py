@@ -68,6 +68,10 @@ class Document:
     """The run in which a lane took it last; once that was stopped, what its lane brings is not booked."""
     again: bool = False
     """Whether it waits again as soon as the lane of a stopped run lets go of it."""
+    renew: bool = False
+    """Whether its file is to be taken as it is when it is read next, whatever it was when it was added."""
+    stale: bool = False
+    """Whether its file changed while it ran, so that it runs again when it has ended."""
     ticket: int = 0
     """The journal's ticket of the document's end; the row is told as done once that is committed."""
 
@@ -213,13 +217,13 @@ class Job:
     def change(self, number: int, **fields: Any) -> Document:
         """Give a document's record new values and keep the counts in step; returns the document."""
         document = self.documents[number]
-        before = document.record.state
+        before, size = document.record.state, document.record.size
         document.record = replace(document.record, **fields)
         after = document.record.state
         if after != before:
             self.counts[before] -= 1
             self.counts[after] += 1
-            self.bytes_open += document.record.size * ((after in OPEN) - (before in OPEN))
+        self.bytes_open += document.record.size * (after in OPEN) - size * (before in OPEN)
         self.changed.add(number)
         return document
 

@@ -6,9 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from engine import machine
-from engine.errors import ExportError
 from engine.protocol import plain
-from engine.store.cells import shown
+from engine.store.replacement import replacing
 
 if TYPE_CHECKING:
     from engine.engine import Engine
@@ -70,10 +69,6 @@ def written(last: Snapshot, engine: Engine) -> dict[str, Any]:
 
 
 def save(path: str, value: dict[str, Any]) -> None:
-    """Write a report as JSON; raises ExportError when the disk refuses."""
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(value, file, indent=2, ensure_ascii=True)
-            file.write("\n")
-    except OSError as error:
-        raise ExportError(f"The report {shown(path)} could not be written: {error.strerror}.") from error
+    """Write a report as JSON, whole or not at all; raises ExportError when the disk refuses."""
+    with replacing(path) as (file,):
+        file.write(json.dumps(value, indent=2, ensure_ascii=True).encode("ascii") + b"\n")

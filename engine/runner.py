@@ -55,6 +55,12 @@ class Runner(Dealing):
                 self.text_cached -= len(text)
             return document.record, text, document.in_memory
 
+    def renews(self, job: Job, number: int) -> bool:
+        """Tell whether a document's file is to be taken as it is now, whatever it was when it was added."""
+        with self.lock:
+            document = job.documents.get(number)
+            return document is not None and document.renew
+
     def add(self, job: Job, documents: Sequence[Document], *, settled: bool = False) -> None:
         """Put documents at the end of a pile, in order, and wake the lanes if the job runs.
 
@@ -150,8 +156,8 @@ class Runner(Dealing):
     def retry(self, job: Job, numbers: Iterable[int]) -> int:
         """Make documents wait again, those named or all that failed or were cancelled; returns how many.
 
-        What was done is run again whatever the journal knows of it, and a document that was quarantined gets a clean
-        slate.
+        What was done is run again whatever the journal knows of it, files are taken as they are now, and a document that
+        was quarantined gets a clean slate.
         """
         with self.lock:
             wanted = list(numbers) or [
@@ -182,6 +188,7 @@ class Runner(Dealing):
                 continue
             document.start_over()
             document.summary, document.fresh = "", document.record.state == State.DONE
+            document.renew, document.stale = not document.in_memory, False
             cleared = {"reason": document.note, "seconds": 0.0, "lane": -1, "tokens": -1, "deaths": 0}
             job.change(number, state=str(State.WAITING), **cleared)
             job.line_up(number)

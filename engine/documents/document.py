@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -50,6 +50,8 @@ class Skipped:
 
     path: str
     reason: str
+    again: str = field(default="", compare=False)
+    """Where the same file was found before."""
 
 
 @dataclass(frozen=True, slots=True)

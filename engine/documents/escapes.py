@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from typing import Any
 
 FAMILY = ("iso2022", "hz")
 """How the names of these codecs begin."""
@@ -74,7 +75,7 @@ class _Decoder(codecs.BufferedIncrementalDecoder):
         super().reset()
         self._set, self._shifted = b"", False
 
-    def _buffer_decode(self, input: bytes, errors: str, final: bool) -> tuple[str, int]:  # noqa: A002 - its name there
+    def _buffer_decode(self, input: Any, errors: str, final: bool) -> tuple[str, int]:  # noqa: A002 - its name there
         written: list[str] = []
         place = 0
         while place < len(input):
@@ -112,7 +113,7 @@ class _Decoder(codecs.BufferedIncrementalDecoder):
         return str(text), place
 
 
-def _decode(data: bytes, errors: str = "strict") -> tuple[str, int]:
+def _decode(data: Any, errors: str = "strict") -> tuple[str, int]:
     return _Decoder(errors).decode(bytes(data), final=True), len(data)
 
 

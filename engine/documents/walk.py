@@ -138,7 +138,7 @@ class _Run:
             return Skipped(path, not_regular(status.st_mode))
         first = self._files.first(path, status)
         if first:
-            return Skipped(path, f"already in the pile: {first}")
+            return Skipped(path, f"already in the pile: {first}", first)
         return Source(path, status.st_size, status.st_mtime_ns)
 
     def _tree(self, root: str) -> Iterator[Source | Skipped]:

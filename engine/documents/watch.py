@@ -1,4 +1,8 @@
-"""Watched folders: new files are handed over once they stop growing. No library, so it works on any file system."""
+"""Watched folders: new and changed files are handed over once they stop growing.
+
+No library, so it works on any file system. Nobody can know that a writer who pauses has not finished, so a file that goes
+on growing after it was handed over is handed over again.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 log = logging.getLogger(__name__)
 
@@ -17,34 +21,44 @@ SHARE = 20
 """A look that took long is followed by a pause this many times as long, so that watching costs at most 5 % of a core."""
 
 Found = Callable[[str, list[str]], None]
-"""Called with a key and the paths of new files that have stopped growing."""
+"""Called with a key and the paths of files that are new or changed and have stopped growing."""
+
+Mark = tuple[int, int]
+"""Size in bytes and time of change in nanoseconds: what tells one state of a file from another."""
 
 
 class FolderWatch:
     """One folder with all below it, hidden names left out. Not thread-safe."""
 
-    def __init__(self, folder: str, known: Iterable[str] = ()) -> None:
-        """Watch ``folder``; the files at the paths ``known`` are not told."""
+    def __init__(self, folder: str, known: Mapping[str, Mark | None] | None = None) -> None:
+        """Watch ``folder``; the files at the paths ``known`` are told only once they are no longer what is known of them.
+
+        None stands for the state in which the first look finds a file.
+        """
         self.folder = folder
-        self._known = {os.path.realpath(path) for path in known}
-        self._growing: dict[str, tuple[int, int]] = {}
+        self._known = {os.path.realpath(path): mark for path, mark in (known or {}).items()}
+        self._growing: dict[str, Mark] = {}
 
     def look(self) -> list[str]:
-        """Return the paths of files that are new and were the same at the look before, in natural order of finding.
+        """Return the paths of files that are new or changed and were the same at the look before, in order of finding.
 
         An empty file is waited for. A folder that is not there has nothing new.
         """
         steady: list[str] = []
-        growing: dict[str, tuple[int, int]] = {}
+        growing: dict[str, Mark] = {}
         for path in self._files():
             try:
                 status = os.stat(path)
             except OSError:
                 continue  # gone, or not ours to read: the next look tells
             mark = (status.st_size, status.st_mtime_ns)
-            if status.st_size and self._growing.get(path) == mark:
+            if self._known.get(path, mark) is None:
+                self._known[path] = mark
+            elif self._known.get(path) == mark:
+                continue
+            elif status.st_size and self._growing.get(path) == mark:
                 steady.append(path)
-                self._known.add(path)
+                self._known[path] = mark
             else:
                 growing[path] = mark
         self._growing = growing
@@ -64,7 +78,7 @@ class FolderWatch:
                 try:
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
-                    elif entry.path not in self._known and entry.is_file(follow_symlinks=False):
+                    elif entry.is_file(follow_symlinks=False):
                         yield entry.path
                 except OSError:
                     continue
@@ -81,7 +95,7 @@ class Watcher:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def watch(self, key: str, folder: str, known: Iterable[str] = ()) -> None:
+    def watch(self, key: str, folder: str, known: Mapping[str, Mark | None] | None = None) -> None:
         """Watch ``folder`` for ``key``, in place of what was watched for it before."""
         watch = FolderWatch(folder, known)
         with self._change:

@@ -13,6 +13,7 @@ from engine.documents.document import Source
 from engine.documents.read import NotADocument, Offline, read
 from engine.errors import Cancelled, DocumentError
 from engine.lanes.work import Count, Prepared
+from engine.renewing import read_anew
 
 if TYPE_CHECKING:
     from engine.job import Job
@@ -105,6 +106,9 @@ def _read(runner: Runner, job: Job, number: int, *, keep: bool) -> Document | No
     if held is None:
         return None
     record, text, in_memory = held
+    if runner.renews(job, number):
+        record, fresh = read_anew(runner, job, number, record)
+        return Document(number, fresh.text, record.path, record.sha256)
     source = Source(record.path, record.size, record.mtime_ns)
     if text is None or not (in_memory or _unchanged(source)):
         fresh = read(source, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes, device=job.device(record.path))

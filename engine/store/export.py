@@ -20,6 +20,7 @@ from engine.store.journal import Journal
 from engine.store.record import Record, Result
 from engine.store.replacement import replacing
 from engine.store.report import write_markdown
+from engine.store.targets import Targets
 from engine.store.texts import write_texts
 
 FORMATS = ("csv", "jsonl", "npy", "md", "txt")
@@ -66,7 +67,7 @@ def export(journal: Journal, job: str, path: str, format: str) -> int:  # noqa: 
         with replacing(path) as (file,):
             return write_markdown(file, record, lambda: pile_rows(journal, job, path))
     if format == "txt":
-        return write_texts(path, journal.results(job))
+        return write_texts(path, pile_rows(journal, job, path, folder=path, vectors=True))
     raise UsageError(f"Unknown export format {format!r}; choose one of {', '.join(FORMATS)}.")
 
 
@@ -111,28 +112,22 @@ def jsonl_line(row: dict[str, Any]) -> str:
     return json_escape(json.dumps(row, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
-def pile_rows(journal: Journal, job: str, *targets: str, vectors: bool = False) -> Rows:
+def pile_rows(journal: Journal, job: str, *targets: str, folder: str = "", vectors: bool = False) -> Rows:
     """Walk the pile; raises ExportError when a target is the journal itself or a document of the pile."""
+    place = Targets(*targets, folder=folder)
     if journal.path is not None:
-        for target in targets:
-            if any(_same_file(journal.path + suffix, target) for suffix in ("", "-wal", "-shm")):
+        for suffix in ("", "-wal", "-shm", ".lock"):
+            if target := place.met_by(journal.path + suffix):
                 raise ExportError(f"{shown(target)} was not written: it is Heddle's own journal. Choose another name.")
-    names = {os.path.basename(os.path.realpath(target)).casefold(): target for target in targets}
     for record, result in journal.results(job, vectors=vectors):
-        target = names.get(os.path.basename(record.path).casefold())
-        if target is not None and _same_file(record.path, target):
-            raise ExportError(
-                f"{shown(target)} was not written: it is a document of this pile, and documents are never changed. "
-                "Choose another name."
-            )
+        place.check(record)
         yield record, result
 
 
-def _same_file(path: str, other: str) -> bool:
-    try:
-        return os.path.samefile(path, other)
-    except OSError:  # one of them does not exist
-        return False
+def check_target(journal: Journal, job: str, path: str) -> None:
+    """Raise ExportError when the file ``path`` is the journal itself or a document of the pile."""
+    for _ in pile_rows(journal, job, path):
+        pass
 
 
 # ------------------------------------------------------------------------------------------------------------------ csv

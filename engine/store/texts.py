@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
@@ -19,15 +18,14 @@ from engine.documents.document import State
 from engine.errors import ExportError
 from engine.store.cells import cell, path_text, shown
 from engine.store.disk import sync_folder
+from engine.store.recognise import TEXTS_INDEX, texts_of
 from engine.store.record import Record, Result
 from engine.store.replacement import sentence
 
-INDEX = "_index.csv"
+INDEX = TEXTS_INDEX
 """The file beside the texts that tells which document each of them belongs to, and what became of the others."""
 
 _HEADER = ["file", "path", "state", "reason", "sha256", "encoding", "confidence"]
-_HEADERS = (_HEADER, _HEADER[:5])
-"""Those of this version and of earlier ones."""
 _BYTES = 120
 """Longest name in bytes, with room for a number; file systems take 255, copies onto others less."""
 _FORBIDDEN = re.compile(
@@ -106,20 +104,17 @@ def write_texts(folder: str, rows: Iterator[tuple[Record, Result | None]]) -> in
     return count
 
 
+def check_folder(folder: str) -> None:
+    """Raise ExportError unless ``folder`` is not there, empty, or holds an earlier export and nothing else."""
+    _check(folder, os.path.realpath(folder))
+
+
 def _check(folder: str, target: str) -> None:
-    """Raise ExportError unless ``target`` is not there, empty, or holds an earlier export and nothing else."""
     if not os.path.lexists(target):
         return
     if not os.path.isdir(target):
         raise ExportError(f"{shown(folder)} was not written: it is a file. Give the name of a folder.")
-    ours: set[str] = set()
-    with (
-        contextlib.suppress(OSError, ValueError, csv.Error),
-        open(os.path.join(target, INDEX), encoding="utf-8-sig", newline="") as file,
-    ):
-        table = csv.reader(file)
-        if next(table, None) in _HEADERS:
-            ours = {INDEX, *(row[0] for row in table if row)}
+    ours = texts_of(target)
     for name in os.listdir(target):
         if name not in ours:
             raise ExportError(

@@ -35,7 +35,7 @@ def test_known_files_hidden_names_and_links_are_left_out_and_subfolders_are_not(
     for name in ("known.txt", "new.txt", ".secret.txt", "sub/deep.txt", ".hidden/x.txt"):
         (tmp_path / name).write_text("text")
     (tmp_path / "link.txt").symlink_to(tmp_path / "known.txt")
-    watch = FolderWatch(str(tmp_path), [str(tmp_path / "known.txt")])
+    watch = FolderWatch(str(tmp_path), {str(tmp_path / "known.txt"): None})
     watch.look()
     assert sorted(names(watch.look())) == ["deep.txt", "new.txt"]
 
@@ -71,3 +71,27 @@ def test_the_watcher_tells_its_pile_and_ends_its_thread_when_there_is_nothing_to
     assert not thread.is_alive()
     assert told == [("pile", ["a.txt"])]
     watcher.close()
+
+
+def test_a_file_that_grows_on_after_it_was_told_is_told_again(tmp_path):
+    watch = FolderWatch(str(tmp_path))
+    file = tmp_path / "a.txt"
+    file.write_text("44 bytes")
+    told = [names(watch.look()) for _ in range(3)]
+    assert told == [[], ["a.txt"], []]
+    file.write_text("44 bytes, and 15 more")
+    assert [names(watch.look()) for _ in range(3)] == [[], ["a.txt"], []]
+
+
+def test_a_known_file_is_told_once_it_is_not_what_was_known(tmp_path):
+    file = tmp_path / "a.txt"
+    file.write_text("text")
+    status = file.stat()
+    for known in ((status.st_size, status.st_mtime_ns), None):
+        watch = FolderWatch(str(tmp_path), {str(file): known})
+        assert [watch.look() for _ in range(3)] == [[]] * 3
+        file.write_text(file.read_text() + " more")
+        assert [names(watch.look()) for _ in range(2)] == [[], ["a.txt"]]
+        status = file.stat()
+    watch = FolderWatch(str(tmp_path), {str(file): (1, 1)})
+    assert [names(watch.look()) for _ in range(2)] == [[], ["a.txt"]]
