@@ -40,13 +40,14 @@ def add_paths(
     *,
     watched: bool = False,
 ) -> dict[str, int]:
-    """Walk ``paths`` into the pile of ``job``; returns how many documents wait, were not taken, are Heddle's own.
+    """Walk ``paths`` into the pile of ``job``; returns how many documents wait, how many were not taken, and
+    how many files are Heddle's own, if there are any.
 
     Leaves out what Heddle wrote, unless it was named itself, and what lies at ``leave_out``, which is about to be
     written; raises UsageError when that is a document. A file that the pile has is only read again if it changed.
     ``watched`` says that nobody named the paths: a watch found them.
     """
-    counts = {"added": 0, "skipped": 0, "own": 0}
+    counts = {"added": 0, "skipped": 0}
     held: list[Document] = []
     flushed = time.monotonic()
     settled = False  # the disk is waited for once: what is answered while files are added is this pile's own
@@ -58,7 +59,8 @@ def add_paths(
         before: dict[str, int] | None = None
         for found in job.seen.walk(paths, cancelled=closing):
             if own.has(found):
-                counts["own"] = own.recognised
+                if own.recognised:
+                    counts["own"] = own.recognised
                 continue
             if numbers := known.get(found.path):
                 _meet_again(runner, job, numbers.popleft(), found)

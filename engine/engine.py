@@ -154,9 +154,9 @@ class Engine:
         on_bad_bytes: str = "fail",
         leave_out: Iterable[str] = (),
     ) -> Future[dict[str, int]]:
-        """Walk files and folders into the pile; the future gives ``{"added": n, "skipped": n, "own": n}``.
+        """Walk files and folders into the pile; the future gives ``{"added": n, "skipped": n}``.
 
-        What Heddle wrote is not taken: the journal, and results and reports of other runs unless they are named
+        What Heddle wrote is not taken, but counted as ``own``: the journal, and results and reports of other runs unless they are named
         themselves. Files at ``leave_out`` are about to be written: a document among them is a UsageError. Files that
         the pile has stay as they are, unless they changed: then they are read anew and wait.
         """

@@ -238,7 +238,7 @@ def _run(
     assert state is not None
     if adding.done() and adding.exception() is not None:
         adding.result()
-    own = adding.result()["own"] if adding.done() else 0
+    own = adding.result().get("own", 0) if adding.done() else 0
     if own and not order.quiet:
         errors.write(f"{own:,} files that Heddle wrote were left out.\n")
     if state.adding:  # a very slow disk: the rows that are there are written
