@@ -9,12 +9,14 @@ from engine import tasks
 from engine.documents.document import State
 from engine.errors import HeddleError
 from engine.job import LIVE, OPEN, Document, Job
+from engine.lanes.reading import let_exits_through, said
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.runner import Runner
-    from engine.store.record import JobRecord
+    from engine.store.record import JobRecord, Result
+    from engine.tasks.base import Task
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +54,19 @@ def bring_back(runner: Runner, kept: JobRecord) -> Job:
     for record, result in runner.journal.results(kept.id, vectors=False):
         document = Document(record, note=record.reason if record.state in OPEN else "")
         if record.state == State.DONE and result is not None and job.task is not None:
-            document.summary, document.progress = job.task.summary(result.value), 1.0
+            document.summary, document.progress = _summary(job.task, result), 1.0
         job.add(document)
     if job.status in LIVE:
         job.status = "queued"
     with runner.lock:
         return runner.jobs.setdefault(job.id, job)
+
+
+def _summary(task: Task, result: Result) -> str:
+    """The line of an earlier result; nothing where its task cannot read it, which costs no other row."""
+    try:
+        return task.summary(result.value)
+    except BaseException as error:  # noqa: BLE001 - a task may fail in any way
+        let_exits_through(error)
+        log.warning("the result of document %d cannot be summed up: %s", result.document, said(error))
+        return ""

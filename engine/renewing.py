@@ -29,7 +29,8 @@ def changed(record: Record) -> bool:
         status = os.stat(record.path)
     except (OSError, ValueError):
         return False
-    return (status.st_size, status.st_mtime_ns) != (record.size, record.mtime_ns)
+    now = Source(record.path, status.st_size, status.st_mtime_ns)
+    return (now.size, now.mtime_ns) != (record.size, record.mtime_ns)
 
 
 def renew(runner: Runner, job: Job, number: int, document: Document) -> None:

@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 
+from engine.documents.document import Source
+
 log = logging.getLogger(__name__)
 
 PERIOD = 2.0
@@ -51,7 +53,8 @@ class FolderWatch:
                 status = os.stat(path)
             except OSError:
                 continue  # gone, or not ours to read: the next look tells
-            mark = (status.st_size, status.st_mtime_ns)
+            found = Source(path, status.st_size, status.st_mtime_ns)
+            mark = (found.size, found.mtime_ns)
             if self._known.get(path, mark) is None:
                 self._known[path] = mark
             elif self._known.get(path) == mark:
