@@ -240,8 +240,7 @@ class Dealing(Booking):
             except BaseException as error:  # noqa: BLE001 - a task's fault ends its run, never a lane
                 let_exits_through(error)
                 job.anchors_taken = False
-                job.status, job.message = "paused", f"The task's own texts could not be made: {said(error)}"
-                job.clock(running=False)
+                self._halt(job, f"The task's own texts could not be made: {said(error)}")
                 self.settled.notify_all()
                 return None
             if texts:
