@@ -16,12 +16,15 @@ VERSION = 1
 """Version of the remembered layout; another one is ignored."""
 
 SIDE = 300
-LIVE, LIVE_LOW = 188, 160
-RESULT, RESULT_LOW = 250, 170
+LIVE, LIVE_LOW, LIVE_LOWEST = 188, 160, 130
+RESULT, RESULT_LOW, RESULT_LOWEST = 250, 170, 120
 """First widths and heights, in logical pixels, of the side panels, the live panel and the result."""
 
-LOW = 800
-"""Height in logical pixels below which a window is low, as on a small laptop."""
+LOW, LOWEST = 800, 640
+"""Heights in logical pixels below which a window is low, as on a small laptop, and very low, as on one at 200 %."""
+
+_LEAST = 56
+"""Height in logical pixels that is left of a panel that scrolls when there is no room."""
 
 _Area = Qt.DockWidgetArea
 
@@ -41,6 +44,7 @@ def _scrolled(panel: QWidget) -> QScrollArea:
     scroll.setFrameShape(QFrame.Shape.NoFrame)
     scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    scroll.setMinimumHeight(_LEAST)
     scroll.setWidget(panel)
     return scroll
 
@@ -109,6 +113,8 @@ class Layout:
         window.splitDockWidget(docks["task"], docks["hardware"], Qt.Orientation.Vertical)
         side = [docks["model"], docks["task"], docks["hardware"]]
         live, result = (LIVE_LOW, RESULT_LOW) if low else (LIVE, RESULT)
+        if window.height() < LOWEST:
+            live, result = LIVE_LOWEST, RESULT_LOWEST
         # The task has the most to fill in; the model has said all it has to say in five lines.
         window.resizeDocks(side, [152, 288, 218], Qt.Orientation.Vertical)
         window.resizeDocks(side, [SIDE] * 3, Qt.Orientation.Horizontal)
@@ -143,6 +149,8 @@ class Layout:
         if not window.restoreGeometry(self._data("window")):
             screen = window.screen().availableGeometry()
             window.resize(min(1440, screen.width() - 40), min(900, screen.height() - 60))
+            if screen.height() < LOW:
+                window.setWindowState(Qt.WindowState.WindowMaximized)  # every row counts
         self.place()
         if self._settings.data("docks"):
             self._set_corner(low=bool(self._settings.json("low", default=False)))  # saveState leaves corners out

@@ -56,7 +56,7 @@ class MainWindow(QMainWindow):
         self.setObjectName("main")
         self.setWindowTitle(self.tr("Heddle"))
         self.setAcceptDrops(True)
-        self.setMinimumSize(QSize(880, 540))
+        self.setMinimumSize(QSize(880, 500))
         self.actions_ = Actions(self, theme)
         self.model_panel = ModelPanel(session, theme)
         self.task_panel = TaskPanel(session)
@@ -201,6 +201,7 @@ class MainWindow(QMainWindow):
             title = self.tr("{percent} – Heddle").format(percent=words.percent(share))
         if self.windowTitle() != title:
             self.setWindowTitle(title)
+        self.task_panel.show_obstacle(progress.mismatch(session, self.task_panel.task))
         self.rehearsal.look()
         self.awake.hold(any(job.at_work for job in session.jobs.values()))
         self.refresh_actions()

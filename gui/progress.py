@@ -90,6 +90,11 @@ def obstacle(session: Session, task: str) -> str:
         return _tr("No document of this pile can be read.")
     if session.model.status not in ("ready", "loading"):
         return _tr("Open a model to begin.")
+    return mismatch(session, task)
+
+
+def mismatch(session: Session, task: str) -> str:
+    """Return why the model that is open cannot do the task, "" when it can or when nothing is known of it."""
     if session.facts is not None and session.facts.tasks and task and task not in session.facts.tasks:
         return _tr("This model cannot do this task; choose another model or task.")
     return ""

@@ -33,6 +33,7 @@ QStatusBar::item {{ border: none; }}
 QLabel[look="muted"] {{ color: {muted}; }}
 QLabel[look="strong"] {{ font-weight: 600; }}
 QLabel[look="problem"] {{ color: {error}; }}
+QLabel[look="warning"] {{ color: {warning}; }}
 QLabel[look="heading"] {{ font-weight: 600; color: {muted}; letter-spacing: 1px; }}
 
 QMainWindow::separator {{ background: transparent; width: 6px; height: 6px; }}

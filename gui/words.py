@@ -66,6 +66,40 @@ def choice(name: str) -> str:
     }.get(name) or engine_text(name)
 
 
+def tip(word: str) -> str:
+    """Return what a word of the hardware panel means, as rich text: Qt wraps no other tooltip."""
+    said = {
+        "lanes": _tr(
+            "A lane takes documents and runs the model on them; several lanes work side by side on one copy of the model. "
+            "Auto takes what suits this machine."
+        ),
+        "threads": _tr(
+            "How many processor cores one lane uses for its calculations. Lanes times threads should not be more than the "
+            "machine has cores."
+        ),
+        "slots": _tr(
+            "How many answers one lane writes at the same time. More slots finish a pile sooner and take more memory."
+        ),
+        "formats": _tr(
+            "How exactly the model's numbers are kept: fewer bits take less memory and can be faster, and change answers a "
+            "little. Auto takes what this machine is fastest with."
+        ),
+    }[word]
+    return f"<span>{said}</span>"
+
+
+def number_format(name: str) -> str:
+    """Return what a number format means, in a sentence; nothing for one without."""
+    return {
+        "auto": _tr("What this machine is fastest with."),
+        "float32": _tr("Exact, and takes the most memory."),
+        "bf16": _tr("Half the memory, nearly the same answers."),
+        "float16": _tr("Half the memory, nearly the same answers."),
+        "int8": _tr("A quarter of the memory, answers change a little."),
+        "int4": _tr("The least memory, answers change more; slow for many texts at once."),
+    }.get(name, "")
+
+
 def number(value: int) -> str:
     """Return a whole number with the separators of the user's locale."""
     return QLocale().toString(value)
@@ -106,7 +140,7 @@ def seconds(value: float) -> str:
 
 def rate(value: float) -> str:
     """Return a rate a second with three meaningful digits."""
-    return decimals(value, 2 if value < 1 else 1 if value < 100 else 0)
+    return decimals(value, 0 if value == 0 else 2 if value < 1 else 1 if value < 100 else 0)
 
 
 def data_size(value: int) -> str:

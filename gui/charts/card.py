@@ -144,11 +144,12 @@ class ChartCard(QWidget):
         self.body.addLayout(head)
         self.setMinimumWidth(120)
 
-    def set_title(self, title: str, unit: str) -> None:
-        """Say what is measured, and in which unit over which window of time."""
+    def set_title(self, title: str, unit: str, about: str) -> None:
+        """Say what is measured, in which unit over which window of time, and ``about`` it what a newcomer asks."""
         self._title.setText(title)
         self._unit.setText(unit)
-        self._unit.setToolTip(unit)
+        for label in (self._title, self._unit):
+            label.setToolTip(f"<span>{about}</span>")  # rich, so that it wraps
         self.setAccessibleName(title)
         self._describe(unit)
 

@@ -34,7 +34,14 @@ class LaneTimeline(ChartCard):
     def __init__(self, parent: QWidget | None = None) -> None:
         """Make an empty chart."""
         super().__init__(parent)
-        self.set_title(self.tr("Lanes"), self.tr("what each one does, last 60 s"))
+        self.set_title(
+            self.tr("Lanes"),
+            self.tr("last 60 s"),
+            self.tr(
+                "What each lane does. Encode: computing with the model. Prefill: reading a prompt. Decode: writing an "
+                "answer. Reading: taking in a document. Waiting: nothing is ready yet. Idle: nothing is left to do."
+            ),
+        )
         self._words = {
             "encode": self.tr("encode"),
             "prefill": self.tr("prefill"),

@@ -20,7 +20,11 @@ class Memory(CurvesCard):
     def __init__(self, parent: QWidget | None = None) -> None:
         """Make an empty chart."""
         super().__init__(parent)
-        self.set_title(self.tr("Memory"), self.tr("resident bytes, last 60 s"))
+        self.set_title(
+            self.tr("Memory"),
+            self.tr("last 60 s"),
+            self.tr("How much memory engine and window hold (resident bytes), and how much the machine has left."),
+        )
         self._total = self._kept = 0
         self.build(
             Lines(("engine", "window"), 1e8, compact_size, now_axis=False, lines=3),

@@ -21,7 +21,14 @@ class QueueDepth(CurvesCard):
     def __init__(self, parent: QWidget | None = None) -> None:
         """Make an empty chart."""
         super().__init__(parent)
-        self.set_title(self.tr("Queue"), self.tr("items and documents, last 60 s"))
+        self.set_title(
+            self.tr("Queue"),
+            self.tr("last 60 s"),
+            self.tr(
+                "Above, what has been read and waits for a lane; below, documents that are still to be read. "
+                "When nothing is ready while documents wait, reading is too slow for the lanes."
+            ),
+        )
         self.build(
             Lines(("ready",), 10.0, compact, now_axis=False),
             Lines(("waiting",), 10.0, compact, now_axis=True),

@@ -33,7 +33,14 @@ class ThreadHeat(ChartCard):
     def __init__(self, parent: QWidget | None = None) -> None:
         """Make an empty chart."""
         super().__init__(parent)
-        self.set_title(self.tr("Threads"), self.tr("CPU time of each, % of a core, last 60 s"))
+        self.set_title(
+            self.tr("Threads"),
+            self.tr("% of a core, last 60 s"),
+            self.tr(
+                "How much of a processor core each thread of a lane used, as the system measured it. All other threads of "
+                "engine and window share the row at the bottom."
+            ),
+        )
         self._caption = Caption()
         self._strip = Strip(widest=percentage(1.0))
         self._strip.set_times(self.tr("60 s"), self.tr("30 s"), self.tr("now"))

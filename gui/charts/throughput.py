@@ -24,7 +24,14 @@ class Throughput(CurvesCard):
     def __init__(self, parent: QWidget | None = None) -> None:
         """Make an empty chart."""
         super().__init__(parent)
-        self.set_title(self.tr("Throughput"), self.tr("mean of 5 s, last 60 s"))
+        self.set_title(
+            self.tr("Throughput"),
+            self.tr("last 60 s"),
+            self.tr(
+                "How fast it goes, as the mean of five seconds. A token is a word or a part of one. Prefill is reading "
+                "prompts, decode is writing answers."
+            ),
+        )
         self.build(
             Lines(("documents",), 1.0, compact, now_axis=False),
             Lines(("tokens", "decode"), 10.0, compact, now_axis=True, lines=2),

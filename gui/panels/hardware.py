@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
@@ -27,22 +27,27 @@ class HardwarePanel(QWidget):
         self.device.setAccessibleName(self.tr("Device"))
         self.device.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.device.setMinimumContentsLength(8)
-        self.lanes = self._spin(self.tr("Lanes"), self.tr("Worker threads that each run batches of their own"))
-        self.threads = self._spin(self.tr("Threads per lane"), self.tr("Cores that one lane's matrix products share"))
-        self.slots = self._spin(self.tr("Slots per lane"), self.tr("Texts that one lane writes at once"))
+        self.lanes = self._spin(self.tr("Lanes"), words.tip("lanes"))
+        self.threads = self._spin(self.tr("Threads per lane"), words.tip("threads"))
+        self.slots = self._spin(self.tr("Slots per lane"), words.tip("slots"))
         self.slots.setRange(0, 4096)
         self.dtype = QComboBox()
         self.dtype.setAccessibleName(self.tr("Number format"))
-        self.dtype.setToolTip(self.tr("Number format of the weights; auto takes what this machine is fastest with"))
-        for name in DTYPES:
+        self.dtype.setToolTip(words.tip("formats"))
+        self.dtype.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        for row, name in enumerate(DTYPES):
             self.dtype.addItem(words.engine_text(name) if name == "auto" else name, name)
+            self.dtype.setItemData(row, words.number_format(name), Qt.ItemDataRole.ToolTipRole)
         self._line = wrapped(look="muted")
+        self.warning = wrapped(look="warning")
+        self.warning.hide()
         self.memory = wrapped(look="muted")
         self._tokens = TOKENS
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.setHorizontalSpacing(12)
         form.setVerticalSpacing(6)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         form.addRow(self.tr("&Device"), self.device)
         times = QLabel(self.tr("×"))
         times.setProperty("look", "muted")
@@ -53,15 +58,19 @@ class HardwarePanel(QWidget):
         both.addWidget(self.threads, 1)
         lanes = QLabel(self.tr("&Lanes × threads"))
         lanes.setBuddy(self.lanes)
+        lanes.setToolTip(words.tip("lanes"))
         form.addRow(lanes, both)
         form.addRow(self.tr("&Slots per lane"), self.slots)
         form.addRow(self.tr("&Numbers"), self.dtype)
+        for field in (self.slots, self.dtype):
+            form.labelForField(field).setToolTip(field.toolTip())
         self._form = form
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 2, 8, 8)
         layout.setSpacing(8)
         layout.addLayout(form)
         layout.addWidget(self._line)
+        layout.addWidget(self.warning)
         layout.addWidget(self.memory)
         layout.addStretch(1)
         # Holding an arrow of a spin box changes the plan once, at the end: lanes are real threads.
@@ -75,7 +84,9 @@ class HardwarePanel(QWidget):
         for spin in (self.lanes, self.threads, self.slots):
             spin.valueChanged.connect(lambda _value: self._delay.start())
             spin.valueChanged.connect(lambda _value: self._weigh())
+            spin.valueChanged.connect(lambda _value: self._warn())
         self.device.currentIndexChanged.connect(lambda _row: self._offer_formats())
+        self.device.currentIndexChanged.connect(lambda _row: self._warn())
         self.dtype.currentIndexChanged.connect(lambda _row: self._weigh())
         session.hello.connect(self._offer)
         session.model_changed.connect(self.apply)
@@ -142,7 +153,23 @@ class HardwarePanel(QWidget):
             elif not on_cpu:
                 why = self.tr("This format runs on the CPU only.")
             item.setEnabled(not why)
-            item.setToolTip(why)
+            item.setToolTip(why or words.number_format(self.dtype.itemData(row)))
+
+    def _warn(self) -> None:
+        """Say so when lanes and threads ask for more cores than there are: they would wait for each other."""
+        hello, chosen, used = self._session.machine_hello, self._chosen(), self._session.plan_in_use
+        if hello is None or chosen.device != "cpu":
+            self.warning.hide()
+            return
+        cores, default = hello.machine.cores, hello.machine.default_plan
+        lanes = chosen.lanes or used.lanes or default.lanes
+        # Threads that are left to the engine are as many as the lanes leave cores for.
+        wanted = lanes * max(1, chosen.threads)
+        self.warning.setVisible(wanted > cores and bool(chosen.lanes or chosen.threads))
+        text = self.tr(
+            "This asks for {wanted} cores, and the machine has {cores}: they will take turns, which is slower."
+        )
+        self.warning.setText(text.format(wanted=words.number(wanted), cores=words.number(cores)))
 
     def set_tokens(self, tokens: int) -> None:
         """Say how many tokens prompt and answer of one text may come to, for the estimate; 0 when unknown."""
@@ -210,6 +237,7 @@ class HardwarePanel(QWidget):
         self._show_slots()
         self._offer_formats()
         self._weigh()
+        self._warn()
         used = self._session.plan_in_use
         hello = self._session.machine_hello
         default = hello.machine.default_plan if hello is not None else Plan()
@@ -237,7 +265,9 @@ class HardwarePanel(QWidget):
         text = text.format(lanes=lanes, threads=threads, cores=cores, dtype=used.dtype)
         if self._session.writes:
             text += ", " + self.tr("%Ln slots each", "", used.slots or SLOTS)
-        self._line.setText(text)
+        self._line.setText(
+            self.tr("In use: {plan}. {format}").format(plan=text, format=words.number_format(used.dtype))
+        )
         self._line.setToolTip(
             self.tr("Processor instructions: {name}").format(name=hello.machine.instruction_set)
             if hello.machine.instruction_set

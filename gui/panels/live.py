@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import QFrame, QScrollArea, QSplitter, QSplitterHandle, QVBoxLayout, QWidget
 
+from engine.machine import core_count
 from engine.metrics.history import Rate
 from engine.metrics.threads import ThreadMeter
 from gui.charts.cpu_rows import ENGINE, WINDOW
@@ -30,13 +30,6 @@ _OWN = 0.2  # seconds between two looks at the window's own threads, one column 
 _CURVE = 0.2  # seconds between two points of a curve
 _WORDS = 1.0  # seconds between two changes of text
 _SILENCE = 1.0  # seconds without a snapshot after which curves have a gap
-
-
-def cores() -> int:
-    """Return the number of CPU cores that this machine lets programs use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _Handle(QSplitterHandle):
@@ -73,7 +66,7 @@ class LivePanel(QWidget):
         self._clock = clock
         self._meter = meter or ThreadMeter()
         self._process = psutil.Process()
-        self._cores = cores()
+        self._cores = core_count()
         self._active = True
         self.lanes = LaneTimeline()
         self.threads = ThreadHeat()
@@ -94,7 +87,7 @@ class LivePanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(scroll)
-        self.setMinimumHeight(120)
+        self.setMinimumHeight(112)
         self.setAccessibleName(self.tr("Live charts"))
         self._reset()
 

@@ -38,6 +38,9 @@ _WIDTHS = {
     Column.LANE: 64,
 }
 
+_RESULT = 160
+"""Logical pixels that the result has at least, in the first layout."""
+
 
 class PilePanel(QWidget):
     """Shows the current pile. ``document_chosen`` tells the id under the cursor, -1 for none."""
@@ -138,7 +141,15 @@ class PilePanel(QWidget):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)
             if column in _WIDTHS:
                 header.resizeSection(column, _WIDTHS[column])
-        header.resizeSection(Column.NAME, min(300, max(220, round((self.window().width() - 300) * 0.25))))
+        room = self.window().width() - 300
+        name = min(300, max(220, round(room * 0.25)))
+        header.resizeSection(Column.NAME, name)
+        # What a document is and what came out is worth more than how long it took; the header's menu has the rest.
+        left = room - name - sum(_WIDTHS[c] for c in (Column.STATE, Column.TOKENS, Column.PROGRESS, Column.SECONDS))
+        for column in (Column.SECONDS, Column.PROGRESS):
+            if left < _RESULT:
+                header.setSectionHidden(column, True)
+                left += _WIDTHS[column]
         header.setSectionResizeMode(Column.RESULT, QHeaderView.ResizeMode.Stretch)
 
     def set_row_actions(self, actions: list[QAction]) -> None:
@@ -151,6 +162,9 @@ class PilePanel(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Give the search box what the filters leave."""
         super().resizeEvent(event)
+        self._fit_search()
+
+    def _fit_search(self) -> None:
         left = self.width() - self.chips.sizeHint().width() - 32
         self.search.setFixedWidth(min(240, max(130, left)))
 
@@ -187,6 +201,7 @@ class PilePanel(QWidget):
         """Show the counts of the current pile."""
         job = self._session.job
         self.chips.set_counts(job.state.counts if job is not None else {})
+        self._fit_search()
 
     def _show_page(self) -> None:
         job = self._session.job

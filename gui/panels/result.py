@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QSplitter,
     QStackedWidget,
     QTabWidget,
@@ -108,6 +109,9 @@ class ResultPanel(QWidget):
         self.trial = TrialView(rehearsal, theme)
         self.tabs.addTab(self.prompt, self.tr("Prompt"))
         self.tabs.addTab(self.trial, self.tr("Trial"))
+        for content in (scroll, self.raw, self.prompt, self.trial):
+            content.setMinimumHeight(0)  # what is low scrolls; the window must fit on a small screen
+            content.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.setChildrenCollapsible(False)
         self.splitter.setHandleWidth(8)

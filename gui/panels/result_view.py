@@ -159,7 +159,7 @@ def _value(value: Any) -> str:
     if isinstance(value, int):
         return words.number(value)
     if isinstance(value, float):
-        return words.decimals(value, 4)
+        return words.decimals(value, 3)
     if isinstance(value, list):
         first = "  ".join(_value(item) for item in value[:_FIRST])
         return f"{first} …" if len(value) > _FIRST else first

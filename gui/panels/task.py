@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidg
 from gui import words
 from gui.panels.task_form import TaskForm
 from gui.session import Session
-from gui.widgets.labels import ElidedLabel, wrapped
+from gui.widgets.labels import wrapped
 
 
 class TaskPanel(QWidget):
@@ -33,18 +33,21 @@ class TaskPanel(QWidget):
         self.choice.setPlaceholderText(self.tr("Waiting for the engine"))
         self.choice.setEnabled(False)
         self.choice.currentIndexChanged.connect(self._choose)
-        self._help = ElidedLabel()
-        self._help.setProperty("look", "muted")
+        self._help = wrapped(look="muted")
+        self.obstacle = wrapped(look="warning")
+        self.obstacle.hide()
         self._scroll = QScrollArea()
         self._scroll.setWidgetResizable(True)
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._scroll.setMinimumHeight(56)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 2, 8, 8)
         layout.setSpacing(8)
         layout.addWidget(self.choice)
         layout.addWidget(self._help)
+        layout.addWidget(self.obstacle)
         layout.addWidget(self._scroll, 1)
         self.counts = wrapped(look="muted")
         self.counts.hide()
@@ -72,6 +75,12 @@ class TaskPanel(QWidget):
             if wrong is not None:
                 wrong.editor.setFocus()
                 self._scroll.ensureWidgetVisible(wrong)
+
+    def show_obstacle(self, text: str) -> None:
+        """Say why the task cannot start with the model that is open; nothing when it can."""
+        if text != self.obstacle.text():
+            self.obstacle.setText(text)
+        self.obstacle.setVisible(bool(text))
 
     def show_counts(self, counts: dict[str, Any]) -> None:
         """Say how many tokens the pile has and what becomes of documents that are too long; nothing when unknown."""
@@ -137,7 +146,6 @@ class TaskPanel(QWidget):
         if spec is None:
             return
         self._help.setText(words.engine_text(spec.help))
-        self._help.setToolTip(words.engine_text(spec.help))
         self.choice.setToolTip(words.engine_text(spec.help))
         self.form = TaskForm(spec, self._session.settings.json(f"tasks/{spec.name}", {}))
         self.form.changed.connect(self._remember)

@@ -9,7 +9,7 @@ from gui import words
 from gui.theme import Theme
 from gui.widgets.flow import FlowLayout
 
-ALWAYS = ("waiting", "running", "done", "failed", "skipped")
+ALWAYS = ("waiting", "running", "done")
 """States whose button is there even when no document is in them; the others come and go."""
 
 

@@ -7,6 +7,9 @@ from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 from gui.widgets.long_lines import pieces
 
+_LEAST = 40
+"""Logical pixels that a viewer is high at least: two lines."""
+
 
 class Viewer(QPlainTextEdit):
     """A read-only text field that Tab leaves and on which nothing is dropped.
@@ -25,6 +28,7 @@ class Viewer(QPlainTextEdit):
         self.setAcceptDrops(False)  # files are for the window
         self.viewport().setAcceptDrops(False)
         self.setAccessibleName(name)
+        self.setMinimumHeight(_LEAST)
 
     def setPlainText(self, text: str) -> None:
         """Show ``text``."""

@@ -219,7 +219,7 @@ def test_an_unsure_label_is_called_so(qtbot, theme):
         ROW, {"label": "billing", "unsure": True, "scores": {"billing": 0.2, "x": 0.19}, "margin": 0.01}, ""
     )
     assert view._title.text() == "Unsure, closest to billing"
-    assert ("Lead over the second", "0.0100") in view.facts.lines
+    assert ("Lead over the second", "0.010") in view.facts.lines
 
 
 def test_a_vector_shows_its_facts_and_first_values(qtbot, theme):
@@ -228,7 +228,7 @@ def test_a_vector_shows_its_facts_and_first_values(qtbot, theme):
     view.show_result(ROW, {"dimension": 384, "norm": 1.0, "windows": 2, "vector": [0.5] * 16}, "")
     facts = dict(view.facts.lines)
     assert facts["Dimensions"] == "384"
-    assert facts["First values"].count("0.5000") == 8
+    assert facts["First values"].count("0.500") == 8
     assert facts["First values"].endswith("…")
     assert view.bars.isHidden()
 

@@ -1,0 +1,82 @@
+"""A panel that floats is a window with a frame, a title and a way back; the whole fits on small screens."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel
+from window_helpers import wait_for
+
+DOCKS = ("model", "task", "hardware", "result", "live")
+
+
+@pytest.mark.parametrize("name", DOCKS)
+def test_a_panel_that_floats_has_the_frame_and_the_title_of_a_window(qtbot, make_window, name):
+    window = make_window()
+    window.show()
+    dock = window.arrangement.docks[name]
+    dock.setFloating(True)
+    wait_for(qtbot, dock.back.isVisible)
+    flags = dock.windowFlags()
+    assert not flags & Qt.WindowType.FramelessWindowHint
+    assert flags & Qt.WindowType.WindowTitleHint
+    assert dock.windowTitle()
+    assert dock.isVisible()
+    dock.back.click()
+    assert not dock.isFloating()
+    assert not dock.back.isVisible()
+    titles = [label.text() for label in dock.titleBarWidget().findChildren(QLabel)]
+    assert titles == [dock.windowTitle().upper()]
+    assert dock.titleBarWidget().isVisible()
+
+
+def test_the_layout_that_is_put_back_has_no_floating_panels(qtbot, make_window):
+    window = make_window()
+    window.show()
+    for dock in window.arrangement.docks.values():
+        dock.setFloating(True)
+    wait_for(qtbot, lambda: all(dock.back.isVisible() for dock in window.arrangement.docks.values()))
+    window.actions_.reset_layout.trigger()
+    assert not any(dock.isFloating() for dock in window.arrangement.docks.values())
+    assert all(dock.titleBarWidget().isVisible() for dock in window.arrangement.docks.values())
+
+
+@pytest.mark.parametrize(("width", "height"), [(960, 520), (1000, 600), (1366, 768)])
+def test_the_drop_zone_shows_its_words_whole_and_nothing_lies_over_anything(qtbot, make_window, width, height):
+    window = make_window()
+    window.show()
+    window.make_live()
+    window.resize(width, height)
+    window.arrangement.place()
+    welcome = window.welcome
+
+    def wanted(widget):
+        return widget.heightForWidth(widget.width()) if widget.hasHeightForWidth() else widget.sizeHint().height()
+
+    def settled():
+        shown = [label for label in welcome.findChildren(QLabel) if label.isVisible()] + welcome.buttons
+        assert any("Drop files" in label.text() for label in shown)
+        return all(welcome.rect().contains(w.geometry()) and w.height() >= wanted(w) for w in shown) and not any(
+            one.geometry().intersects(other.geometry()) for one, other in itertools.combinations(shown, 2)
+        )
+
+    wait_for(qtbot, lambda: welcome.isVisible() and settled())
+    assert window.height() <= height
+
+
+def test_a_task_that_the_model_cannot_do_says_so_where_it_is_chosen(qtbot, make_window):
+    window = make_window()
+    window.show()
+    panel = window.task_panel
+    wait_for(qtbot, lambda: window.session.facts is not None)
+    tasks = window.session.facts.tasks
+    other = next(
+        panel.choice.itemData(row) for row in range(panel.choice.count()) if panel.choice.itemData(row) not in tasks
+    )
+    panel.choice.setCurrentIndex(panel.choice.findData(other))
+    wait_for(qtbot, panel.obstacle.isVisible)
+    assert "cannot do this task" in panel.obstacle.text()
+    panel.choice.setCurrentIndex(panel.choice.findData(tasks[0]))
+    wait_for(qtbot, lambda: not panel.obstacle.isVisible())
