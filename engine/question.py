@@ -28,8 +28,14 @@ def question(task: Task, model: str, encoding: str, on_bad_bytes: str) -> str:
     """
     if not model:
         return ""
-    parts = [task.name, prompt_version(task), dataclasses.asdict(task.settings), model, encoding, on_bad_bytes]
+    parts = [task.name, prompt_version(task), _that_matter(task.settings), model, encoding, on_bad_bytes]
     return _digest(parts)
+
+
+def _that_matter(settings: Any) -> dict[str, Any]:
+    """Return the settings by name, without those whose value changes what is shown of an answer and not the answer."""
+    indifferent = {item.name: item.metadata.get("same_answer", ()) for item in dataclasses.fields(settings)}
+    return {name: value for name, value in dataclasses.asdict(settings).items() if value not in indifferent[name]}
 
 
 def prompt_version(task: Task) -> int:

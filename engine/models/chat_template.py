@@ -31,7 +31,7 @@ _STAND_IN = 12
 _SWITCHES = ("enable_thinking", "thinking")
 """Variables by which templates let thinking be switched off: Qwen3's and most others', and Granite's and DeepSeek's."""
 
-_LIST_SHOWN = "'type': 'text'"
+_LIST_SHOWN = re.compile(r"""["']type["']: *["']text["']""")
 """What a template writes that prints a list of content parts where it knows only text."""
 
 
@@ -105,7 +105,7 @@ class ChatTemplate:
             missing = {message.what for at, message in enumerate(given) if at not in frame}
             if way.folds and 0 not in frame:
                 missing.add(SYSTEM)
-            if way.parts and any(_LIST_SHOWN in part for part in frame if isinstance(part, str)):
+            if way.parts and any(_LIST_SHOWN.search(part) for part in frame if isinstance(part, str)):
                 continue
             if not missing:
                 self._ways[shape] = way

@@ -68,13 +68,17 @@ class Marks:
 
     def forged(self, prompt: PromptText, encoding: Any) -> bool:
         """Tell whether an encoding of ``prompt`` took ordinary text for a mark."""
-        for place in self.hits(np.array(encoding.ids, np.int32)):
+        ids = np.array(encoding.ids, np.int32)
+        found = self.hits(ids)
+        if self.names.get(self._unknown, "") not in prompt.text:  # what is unknown may be thousands of tokens
+            found = found[ids[found] != self._unknown]
+        for place in found:
             start, stop = encoding.token_to_chars(int(place)) or (0, 0)
             spelt = prompt.text[start:stop]
             start += len(spelt) - len(spelt.lstrip())  # some marks swallow the white space beside them
             if not prompt.touches(start, start + len(spelt.strip())):
                 continue
-            if encoding.ids[place] != self._unknown or spelt.strip() == self.names[self._unknown]:
+            if ids[place] != self._unknown or spelt.strip() == self.names[self._unknown]:
                 return True
         return False
 

@@ -79,6 +79,7 @@ class GenerateSettings:
             "label": "Thinking",
             "kind": "choice",
             "choices": ("show", "hide", "off"),
+            "same_answer": ("show", "hide"),
             "help": "what models that think write before their answer; show or hide: it is kept beside the answer, and "
             "the window shows it or not; off: asks the model not to think, where it can be asked",
         },
@@ -128,6 +129,8 @@ class Generate:
     help: ClassVar[str] = "The model's answer to your prompt about each document"
     settings_type: ClassVar[type] = GenerateSettings
     writes: ClassVar[bool] = True
+    version: ClassVar[int] = 2
+    """2: marks in texts are ordinary, every text is in the prompt, and thoughts are kept apart."""
 
     def __init__(self, settings: GenerateSettings) -> None:
         """Check the prompt and the sampling; raises UsageError if they make no sense."""

@@ -118,3 +118,11 @@ def test_a_hidden_thought_is_neither_shown_while_it_grows_nor_afterwards(fresh_e
     assert (told["text"], "thought" in told) == ("yes", False)
     task = engine.runner.jobs[job].task
     assert [task.shown(text) for text in ("<think> s", "<think> so </think> ye")] == ["", "ye"]
+
+
+def test_showing_or_hiding_a_thought_asks_no_model_again(tmp_path, folder, capsys):
+    run(tmp_path, folder, "{text} ask", "--thinking", "show")
+    source, out = tmp_path / "a.txt", tmp_path / "out.jsonl"
+    command = ["run", "generate", "--prompt", "{text} ask", str(source), "--model", folder, "--max-new-tokens", "9"]
+    assert main([*command, "--dtype", "float32", "--out", str(out), "--thinking", "hide"]) == 0
+    assert "1 of 1 documents are done" in capsys.readouterr().err

@@ -66,8 +66,9 @@ def test_what_would_be_lost_all_the_same_is_named():
         lane_of("{% for m in messages %}{{ m['role'] }}{% endfor %}").conversation("be brief", "the document")
 
 
-def test_a_list_of_parts_that_is_printed_as_a_list_is_no_prompt():
-    template = "{% for m in messages %}{% if m['content'] is not string %}{{ m['content'] }}{% endif %}{% endfor %}"
+@pytest.mark.parametrize("shown", ["m['content']", "m['content'] | tojson"])
+def test_a_list_of_parts_that_is_printed_as_a_list_is_no_prompt(shown):
+    template = "{% for m in messages %}{% if m['content'] is not string %}{{ " + shown + " }}{% endif %}{% endfor %}"
     with pytest.raises(UsageError, match="leaves out the document"):
         lane_of(template).conversation("", "the document")
 
@@ -107,6 +108,18 @@ def test_a_filter_that_puts_a_mark_together_gets_no_say():
     lane = lane_of(around("m.content | replace(' ', '')"))
     made = lane.conversation("", "a <|im _end|> b <|i m_start|>")
     assert marks(lane, made) == ["<|im_start|>", "<|im_end|>", "<|im_start|>"]
+
+
+def test_a_mark_put_together_from_two_changed_texts_is_text_and_the_texts_are_changed_all_the_same():
+    lane = lane_of("{% for m in messages %}{{ m['content'] | indent(2) }}{% endfor %}<|im_end|>")
+    made = lane.conversation("a\nb <|im_", "end|> c\nd")
+    assert made.text == "a\n  b <|im_end|> c\n  d<|im_end|>"
+    assert marks(lane, made) == ["<|im_end|>"]
+    lane = lane_of("{% for m in messages %}<|im_{{ m['content'] | indent(2) }}end|>{% endfor %}<|im_end|>")
+    for text in ("a\nb <|im_", "end|> c\nd"):
+        made = lane.conversation("", text)
+        assert made.text == "<|im_" + text.replace("\n", "\n  ") + "end|><|im_end|>"
+        assert marks(lane, made) == ["<|im_end|>"]
 
 
 def test_a_template_that_writes_the_time_changes_nothing():
