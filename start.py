@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Heddle on a fresh machine: this file, Python 3.11 or newer and a package index are all it takes.
 
-    python3 start.py                    install what is missing, then open the window
+    python3 start.py [PATHS...]         install what is missing, then open the window, with files and folders on its pile;
+                                        --data-dir FOLDER keeps settings, jobs and logs there; --sample opens the sample
     python3 start.py test [ARGS...]     run every check and test; with ARGS, only pytest with these arguments
     python3 start.py heddle [ARGS...]   the command line, e.g.  heddle run embed FOLDER --out rows.jsonl
     python3 start.py python [ARGS...]   the Python of the environment

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import importlib.util
 import os
+import re
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,13 +68,29 @@ def test_the_supported_pythons_are_taken(minor: int) -> None:
         (["heddle", "run", "--accelerator", "x", ""], Request("heddle", ("run", "--accelerator", "x", ""))),
         (["python", "-c", "print('a  b')", "--help"], Request("python", ("-c", "print('a  b')", "--help"))),
         (["--help"], Request("help")),
+        (["--data-dir", "a b"], Request("window", ("--data-dir", "a b"))),
+        (["--data-dir", "help", "--sample"], Request("window", ("--data-dir", "help", "--sample"))),
+        (["--data-dir=x", "--accelerator", "cpu"], Request("window", ("--data-dir=x",), "cpu")),
+        (["--version"], Request("window", ("--version",))),
+        ([str(ROOT)], Request("window", (str(ROOT),))),
+        (["--sample", "--", "-odd"], Request("window", ("--sample", "--", "-odd"))),
     ],
 )
 def test_what_follows_the_command_is_left_alone(argv: list[str], request_made: Request) -> None:
     assert arguments.parse(argv) == request_made
 
 
-@pytest.mark.parametrize("argv", [["hedle"], ["--accelerator"], ["--accelerator", "gpu"], ["--accelerator=", "test"]])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["hedle"],
+        ["--accelerator"],
+        ["--accelerator", "gpu"],
+        ["--accelerator=", "test"],
+        ["--data-dir"],
+        ["--dta-dir", "x"],
+    ],
+)
 def test_arguments_that_make_no_sense_end_with_exit_code_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.main("nowhere", argv, "the help") == 2
     assert "the help" in capsys.readouterr().err
@@ -124,6 +142,27 @@ def test_without_a_display_the_sample_pile_runs(
 def test_with_a_display_the_window_opens(env: Environment, handed: list[tuple[list[str], dict[str, str]]]) -> None:
     commands._run(env, Request("window"), {"QT_QPA_PLATFORM": "offscreen"})
     assert handed[0][0] == [env.python, "-m", "gui"]
+
+
+def test_the_windows_own_arguments_reach_it_and_all_of_them_are_known(
+    env: Environment, handed: list[tuple[list[str], dict[str, str]]]
+) -> None:
+    given = ("--data-dir", "/a b", "--sample")
+    commands._run(env, arguments.parse(list(given)), {"QT_QPA_PLATFORM": "offscreen"})
+    assert handed[0][0] == [env.python, "-m", "gui", *given]
+    window = subprocess.run(
+        [sys.executable, "-m", "gui", "--help"], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
+    assert set(re.findall(r"--[a-z-]+", window)) - {"--help"} == set(arguments.WINDOW_OPTIONS)
+
+
+def test_without_a_display_documents_for_the_window_are_refused(
+    env: Environment, handed: list[tuple[list[str], dict[str, str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(SetupError, match="heddle run"):
+        commands._run(env, Request("window", (str(ROOT),)), {})
+    assert handed == []
 
 
 def test_missing_libraries_stop_the_window_and_name_the_packages(

@@ -74,6 +74,7 @@ class ExportDialog(QDialog):
         self.path.setAccessibleName(self.tr("File"))
         self.path.textEdited.connect(self._path_edited)
         browse = QPushButton(self.tr("&Browse…"))
+        browse.setAutoDefault(False)  # else Enter opens it
         browse.clicked.connect(self._browse)
         row = QHBoxLayout()
         row.setSpacing(8)
@@ -88,10 +89,11 @@ class ExportDialog(QDialog):
         self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.write = self._buttons.addButton(self.tr("&Export"), QDialogButtonBox.ButtonRole.AcceptRole)
         self.write.setProperty("look", "primary")
-        self.write.setDefault(True)
         self._buttons.accepted.connect(self._write)
         self._buttons.rejected.connect(self.reject)
         column.addWidget(self._buttons)
+        self.write.setDefault(True)  # a button has a dialog to be the default of only once it lies in it
+        self.path.setFocus()
         last = session.settings.text("export_format", "csv")
         wanted = last if last in self.formats and not self.formats[last].isHidden() else "csv"
         self.formats[wanted].setChecked(True)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 Accelerator = Literal["cpu", "cuda"]
 Command = Literal["window", "test", "heddle", "python", "help"]
+
+
+WINDOW_OPTIONS = {"--data-dir": True, "--sample": False, "--version": False}
+"""The options of the window (gui.app.options), and whether a value follows."""
 
 
 class UsageError(Exception):
@@ -19,7 +24,7 @@ class Request:
 
     command: Command
     rest: tuple[str, ...] = ()
-    """Arguments of the command, exactly as given."""
+    """Arguments of the command or of the window, exactly as given."""
     accelerator: Accelerator | None = None
     """The build of PyTorch asked for in this call, or None to keep what was chosen before."""
 
@@ -36,6 +41,7 @@ def accelerator_named(name: str) -> Accelerator:
 def parse(argv: list[str]) -> Request:
     """Return the request that ``argv`` (without the program's name) makes, or raise UsageError."""
     accelerator: Accelerator | None = None
+    window: list[str] = []
     position = 0
     while position < len(argv):
         word = argv[position]
@@ -49,10 +55,23 @@ def parse(argv: list[str]) -> Request:
         elif word.startswith("--accelerator="):
             accelerator = accelerator_named(word.partition("=")[2])
             position += 1
-        elif word in {"test", "heddle", "python"}:
+        elif word.partition("=")[0] in WINDOW_OPTIONS:
+            words = 2 if WINDOW_OPTIONS[word.partition("=")[0]] and "=" not in word else 1
+            if position + words > len(argv):
+                message = f"{word} takes a value"
+                raise UsageError(message)
+            window += argv[position : position + words]
+            position += words
+        elif word == "--":
+            window += argv[position:]
+            position = len(argv)
+        elif word in {"test", "heddle", "python"} and not window:
             command: Command = "test" if word == "test" else "heddle" if word == "heddle" else "python"
             return Request(command, tuple(argv[position + 1 :]), accelerator)
+        elif os.path.exists(word):  # documents for the window
+            window.append(word)
+            position += 1
         else:
             message = f"start.py does not know {word!r}"
             raise UsageError(message)
-    return Request("window", accelerator=accelerator)
+    return Request("window", tuple(window), accelerator=accelerator)

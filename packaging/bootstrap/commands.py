@@ -73,13 +73,16 @@ def _run(environment: Environment, request: arguments.Request, environ: dict[str
             os.chdir(root)
             return _hand_over([python, "-m", "pytest", *request.rest], environ)
         return checks.run_all(python, root, environ)
-    return _window(environment, ours)
+    return _window(environment, request.rest, ours)
 
 
-def _window(environment: Environment, environ: dict[str, str]) -> int:
-    """Open the window, or run the sample pile where there is no display to open it on."""
+def _window(environment: Environment, rest: Sequence[str], environ: dict[str, str]) -> int:
+    """Open the window with its own arguments ``rest``, or run the sample pile where there is no display for it."""
     display = find_display(environ, sys.platform)
     if not display.platforms:
+        if set(rest) - {"--sample"}:
+            message = f"No display here for a window: {display.reason}. Without one, documents are worked on with:"
+            raise SetupError(f"{message}\n    python3 start.py heddle run --help")
         _require(environment, "core")
         print(f"No display here: {display.reason}. Running the sample pile without a window.\n", flush=True)
         return _hand_over([environment.python, "-m", "engine.cli", "sample"], environ)
@@ -91,7 +94,7 @@ def _window(environment: Environment, environ: dict[str, str]) -> int:
         raise SetupError(message)
     if usable[0] != display.platforms[0]:  # Qt would try the other one first and complain
         environ = {**environ, "QT_QPA_PLATFORM": usable[0]}
-    return _hand_over([environment.python, "-m", "gui"], environ)
+    return _hand_over([environment.python, "-m", "gui", *rest], environ)
 
 
 def _missing(environment: Environment, part: Part | None) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtWidgets import QDialog
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDialog, QFileDialog
 from window_helpers import wait_for
 
 
@@ -110,3 +111,16 @@ def test_only_json_lines_can_grow_and_the_wish_reaches_the_engine(qtbot, finishe
     wait_for(qtbot, lambda: "export" not in window.dialogs.shown)
     assert [one["grow"] for one in asked if "grow" in one] == [True]
     assert any("the others follow" in text for text in window.messages.texts)
+
+
+@pytest.mark.parametrize("where", ["path", "format", "just opened"])
+def test_enter_exports(qtbot, finished, tmp_path, where):
+    window, dialog = finished()
+    target = tmp_path / "out.csv"
+    dialog.path.setText(str(target))
+    wait_for(qtbot, dialog.isActiveWindow)
+    {"path": dialog.path.setFocus, "format": dialog.formats["csv"].setFocus}.get(where, lambda: None)()
+    qtbot.keyClick(dialog.focusWidget(), Qt.Key.Key_Return)
+    assert window.findChild(QFileDialog) is None
+    wait_for(qtbot, lambda: "export" not in window.dialogs.shown)
+    assert target.exists()
