@@ -97,7 +97,7 @@ class Document:
             progress=self.progress,
             seconds=record.seconds,
             lane=record.lane,
-            coverage=record.coverage,
+            coverage=record.used,
             unknown_share=record.unknown_share,
             summary=self.summary,
         )

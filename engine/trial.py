@@ -107,7 +107,7 @@ class Trials:
             "result": None if result is None else visible(result.value, settings),
             "summary": document.summary,
             "seconds": document.record.seconds,
-            "coverage": document.record.coverage,
+            "coverage": document.record.used,
         }
 
     def _wait(self, job: Job, closing: Callable[[], bool]) -> None:

@@ -28,6 +28,7 @@ from engine.protocol import (
 )
 from gui.engine_process import Patience, cause_of_death, environment
 from gui.inbox import Inbox
+from gui.last_words import LastWords
 
 OnReply = Callable[[Reply], None]
 
@@ -80,6 +81,7 @@ class EngineClient(QObject):
         self._process: QProcess | None = None
         self._inbox = Inbox(self._take, self._broken, self)
         self._log: deque[str] = deque(maxlen=LOG_LINES)
+        self._last_words = LastWords()
         self._half_line = ""
         self.state = EngineState.STOPPED
         self._request = 0
@@ -170,6 +172,7 @@ class EngineClient(QObject):
         self._greeted = False
         self._verdict = ""
         self._inbox.clear()
+        self._last_words.begin()
         self._half_line = ""
         self._documents_before = None
         self._started_at = self._looked_at = time.monotonic()
@@ -198,6 +201,7 @@ class EngineClient(QObject):
         self._read()
         self._inbox.finish()
         self._read_log()
+        self._last_words.hear(self._half_line)
         if not self._verdict:
             self._verdict = cause_of_death(code, crashed=status == QProcess.ExitStatus.CrashExit)
         self._bury()
@@ -277,6 +281,7 @@ class EngineClient(QObject):
         for line in lines:
             line = line.rstrip("\r")
             self._log.append(line)
+            self._last_words.hear(line)
             _engine_log.info("%s", line)
 
     def _take(self, message: Any) -> None:
@@ -386,7 +391,7 @@ class EngineClient(QObject):
 
     def _obituary(self, wait: float) -> str:
         words = [self._verdict]
-        last = next((line.strip() for line in reversed(self._log) if line.strip()), "")
+        last = self._last_words.said()
         if last:
             words.append(self.tr("Its last words: {line}").format(line=last[:300]))
         if wait < 0:

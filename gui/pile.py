@@ -10,6 +10,12 @@ from typing import Any
 from engine.metrics.snapshot import DocumentRow, JobRows
 from gui.escape import shown
 
+COMPARED = 200
+"""Characters of a result that sorting looks at."""
+
+_NUMBER = re.compile(r"((?:(?<!\S)[-+])?\d{1,300}(?:\.\d{1,300})?(?:e[-+]?\d{1,2})?)", re.ASCII)
+"""A number in a result; a sign belongs to it only where nothing stands before."""
+
 _DIGITS = re.compile(r"(\d{1,15})", re.ASCII)
 
 
@@ -32,6 +38,13 @@ def natural(name: str) -> tuple[Any, ...]:
     return tuple(parts)
 
 
+def in_order(result: str) -> tuple[Any, ...]:
+    """Return a key that sorts results: numbers by value, before texts, and texts by the numbers in them (``0.9 < 0.12e2``)."""
+    parts: list[Any] = _NUMBER.split(result.casefold().strip())
+    parts[1::2] = [float(number) for number in parts[1::2]]
+    return (not (len(parts) == 3 and not parts[0] and not parts[2].strip(" %")), *parts)
+
+
 class Pile:
     """Records by id and in pile order."""
 
@@ -41,6 +54,7 @@ class Pile:
         self.order: list[int] = []
         self._haystacks: dict[int, str] = {}
         self._names: dict[int, tuple[Any, ...]] = {}
+        self._results: dict[int, tuple[Any, ...]] = {}
         self._unprepared: list[int] = []
 
     def __len__(self) -> int:
@@ -54,6 +68,7 @@ class Pile:
             self.order = []
             self._haystacks.clear()
             self._names.clear()
+            self._results.clear()
             self._unprepared.clear()
             change.updated.clear()
             change.added.clear()
@@ -64,6 +79,7 @@ class Pile:
             for number in gone:
                 self._haystacks.pop(number, None)
                 self._names.pop(number, None)
+                self._results.pop(number, None)
             change.updated -= gone
             change.added = [number for number in change.added if number not in gone]
             change.rebuilt |= bool(gone)
@@ -74,6 +90,7 @@ class Pile:
             if number in records:
                 change.updated.add(number)
                 self._haystacks.pop(number, None)
+                self._results.pop(number, None)
             else:
                 in_order &= row.position > last
                 last = row.position
@@ -96,11 +113,12 @@ class Pile:
         return list(found) if found is self.order else found
 
     def prepare_search(self, most: int) -> None:
-        """Make at most ``most`` documents ready for a search, so that the first one need not do all at once."""
+        """Make at most ``most`` documents ready for a search and for sorting, so that the first one need not do all at once."""
         for _ in range(min(most, len(self._unprepared))):
             number = self._unprepared.pop()
             if number in self.records:
                 self._haystack(number)
+                self._result(number)
 
     def sorted(self, numbers: list[int], key: Callable[[DocumentRow], Any], *, descending: bool) -> list[int]:
         """Return ``numbers`` sorted by ``key`` of their records; equal ones stay in pile order."""
@@ -110,6 +128,19 @@ class Pile:
     def sorted_by_name(self, numbers: list[int], *, descending: bool) -> list[int]:
         """Return ``numbers`` sorted by name, "mail 2" before "mail 10"; equal ones stay in pile order."""
         return sorted(numbers, key=self._names.__getitem__, reverse=descending)
+
+    def sorted_by_result(self, numbers: list[int], *, descending: bool) -> list[int]:
+        """Return ``numbers`` sorted by result, those without one last whichever way, in pile order."""
+        records = self.records
+        has = {n for n in numbers if records[n].state == "done" and records[n].summary}
+        found, rest = [n for n in numbers if n in has], [n for n in numbers if n not in has]
+        return sorted(found, key=self._result, reverse=descending) + rest
+
+    def _result(self, number: int) -> tuple[Any, ...]:
+        key = self._results.get(number)
+        if key is None:
+            key = self._results[number] = in_order(self.records[number].summary[:COMPARED])
+        return key
 
     def _haystack(self, number: int) -> str:
         text = self._haystacks.get(number)

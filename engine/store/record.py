@@ -69,6 +69,11 @@ class Record:
     lane: int = -1
     deaths: int = 0
 
+    @property
+    def used(self) -> float:
+        """Share of the text that a result was made of: ``coverage`` of what is done, nothing of what is not."""
+        return self.coverage if self.state == State.DONE else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Result:

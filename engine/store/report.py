@@ -53,7 +53,7 @@ def write_markdown(file: BinaryIO, job: JobRecord, rows: Callable[[], Rows]) -> 
         said = _said(record, result)
         cut = said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
         tokens = "" if record.tokens < 0 else f"{record.tokens:,}"
-        line(f"| {_plain(_name(record))} | {record.state} | {_plain(cut)} | {tokens} | {share_text(record.coverage)} |")
+        line(f"| {_plain(_name(record))} | {record.state} | {_plain(cut)} | {tokens} | {share_text(record.used)} |")
     for record, result in rows():
         said = _said(record, result)
         if len(said) > _LONGEST or "\n" in said:

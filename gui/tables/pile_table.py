@@ -59,6 +59,9 @@ _STATE_ORDER = {
         ("quarantined", "failed", "offline", "running", "waiting", "done", "skipped", "cancelled")
     )
 }
+ENDED = ("done", "failed", "skipped", "quarantined")
+"""States of documents of whose text is known how much was used."""
+
 _RIGHT = (Column.TOKENS, Column.SECONDS, Column.SIZE, Column.COVERAGE, Column.UNKNOWN, Column.LANE)
 
 
@@ -93,13 +96,12 @@ class PileTable(QAbstractTableModel):
             Column.UNKNOWN: self.tr("Unknown"),
             Column.LANE: self.tr("Lane"),
         }
+        # Names and results have keys of their own in the pile.
         self._keys: dict[int, Callable[[DocumentRow], Any]] = {
             Column.STATE: lambda row: _STATE_ORDER.get(row.state, len(_STATE_ORDER)),
-            Column.NAME: lambda row: row.name,
             Column.TOKENS: lambda row: row.tokens,
             Column.PROGRESS: lambda row: row.progress,
             Column.SECONDS: lambda row: row.seconds,
-            Column.RESULT: lambda row: row.summary or row.reason,
             Column.SIZE: lambda row: row.size,
             Column.ENCODING: lambda row: row.encoding,
             Column.COVERAGE: lambda row: row.coverage,
@@ -129,7 +131,8 @@ class PileTable(QAbstractTableModel):
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
         """Sort by a column; -1 gives back the order of the pile."""
-        self._sort = (column, order == Qt.SortOrder.DescendingOrder) if column in self._keys else None
+        known = column in (*self._keys, Column.NAME, Column.RESULT)
+        self._sort = (column, order == Qt.SortOrder.DescendingOrder) if known else None
         self._rebuild()
 
     @property
@@ -183,6 +186,8 @@ class PileTable(QAbstractTableModel):
         column, descending = self._sort
         if column == Column.NAME:
             return self._pile.sorted_by_name(numbers, descending=descending)
+        if column == Column.RESULT:
+            return self._pile.sorted_by_result(numbers, descending=descending)
         return self._pile.sorted(numbers, self._keys[column], descending=descending)
 
     def _take(self, order: list[int]) -> None:
@@ -303,7 +308,7 @@ class PileTable(QAbstractTableModel):
                 sure = row.confidence >= 1 or not row.encoding
                 return row.encoding if sure else f"{row.encoding} ? {words.percent(row.confidence)}"
             case Column.COVERAGE:
-                return words.share(row.coverage) if row.tokens >= 0 else ""
+                return words.share(row.coverage) if row.state in ENDED else ""
             case Column.UNKNOWN:
                 return words.percent(row.unknown_share) if row.tokens >= 0 else ""
             case _:

@@ -106,3 +106,36 @@ def test_any_series_of_changes_gives_the_engines_pile(steps):
         pile.apply(JobRows("a", tuple(model[n] for n in rows), tuple(removed), reset), Change())
         assert pile.order == sorted(model)
         assert pile.records == model
+
+
+def test_results_are_sorted_as_numbers_where_they_are_numbers_and_reasons_come_last():
+    pile = Pile()
+    results = ["10", "9", "-3.5", "0.25", "praise 0.9", "praise 0.12", "billing 0.5"]
+    rows = [row(n, "done", summary=text) for n, text in enumerate(results, 1)]
+    rows += [row(8, "failed", reason="a file that is missing"), row(9, "skipped", reason="empty")]
+    rows += [row(10, "running", summary="an answer in the making"), row(11, "waiting")]
+    pile.apply(JobRows("a", tuple(rows)), Change())
+
+    def sorted_(*, descending: bool) -> list[str]:
+        return [pile.records[n].summary for n in pile.sorted_by_result(pile.order, descending=descending)[:7]]
+
+    expected = ["-3.5", "0.25", "9", "10", "billing 0.5", "praise 0.12", "praise 0.9"]
+    assert sorted_(descending=False) == expected
+    assert sorted_(descending=True) == expected[::-1]
+    for descending in (False, True):
+        assert pile.sorted_by_result(pile.order, descending=descending)[7:] == [8, 9, 10, 11]
+
+
+def test_a_result_that_changes_changes_its_place():
+    pile = Pile()
+    pile.apply(JobRows("a", (row(1, "done", summary="5"), row(2, "done", summary="7"))), Change())
+    assert pile.sorted_by_result(pile.order, descending=False) == [1, 2]
+    pile.apply(JobRows("a", (row(1, "done", summary="8"),)), Change())
+    assert pile.sorted_by_result(pile.order, descending=False) == [2, 1]
+
+
+@given(st.lists(st.text(max_size=12)))
+def test_any_results_can_be_sorted(texts):
+    pile = Pile()
+    pile.apply(JobRows("a", tuple(row(n, "done", summary=text) for n, text in enumerate(texts))), Change())
+    assert sorted(pile.sorted_by_result(pile.order, descending=True)) == pile.order

@@ -10,12 +10,14 @@ import json
 import os
 import struct
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.documents.document import State
 from engine.errors import ExportError, UsageError
 from engine.store import replacement
 from engine.store.export import export, jsonl_line, jsonl_row
@@ -100,7 +102,7 @@ def test_csv_has_every_document_in_pile_order(journal, tmp_path):
     assert rows[1] == [
         *("/pile/2.txt", "2.txt", "failed", "failed: because"),
         *("", "", "", "", "", ""),
-        *("", "0.0", "1.0", "0.0", "", "utf-8", "1.0", sha[1]),
+        *("", "0.0", "0.0", "0.0", "", "utf-8", "1.0", sha[1]),
     ]
 
 
@@ -505,3 +507,10 @@ def test_csv_output_is_read_by_the_csv_module_of_strict_rules(journal, tmp_path)
     text = path.read_bytes().decode("utf-8-sig")
     rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     assert rows[1][4] == 'a"b,c\\r\\nd'
+
+
+@pytest.mark.parametrize("state", [state for state in State if state != State.DONE])
+def test_nothing_was_used_of_the_text_of_a_document_that_is_not_done(state):
+    record = Record(1, "job", 0, "/pile/a.txt", state=str(state))
+    assert jsonl_row(record, None, "embed")["coverage"] == 0
+    assert jsonl_row(replace(record, state="done"), Result(1, {}), "embed")["coverage"] == 1
