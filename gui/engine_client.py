@@ -89,6 +89,8 @@ class EngineClient(QObject):
         self._held: list[Command] = []
         self._greeted = self._closing = False
         self._verdict = ""
+        self.epitaph = ""
+        """Why the last engine that died did so, in a sentence or two."""
         self._attempts = 0
         self._started_at = self._looked_at = self._silence = 0.0
         self._documents_before: int | None = None
@@ -394,6 +396,7 @@ class EngineClient(QObject):
         last = self._last_words.said()
         if last:
             words.append(self.tr("Its last words: {line}").format(line=last[:300]))
+        self.epitaph = " ".join(words)
         if wait < 0:
             words.append(self.tr("It is not started again by itself. Use Job > Start engine again."))
         else:

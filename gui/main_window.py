@@ -27,6 +27,7 @@ from gui.rehearsal import Rehearsal
 from gui.session import Session
 from gui.settings import Settings
 from gui.shelf import Shelf
+from gui.stale import Stale
 from gui.starting import Starter
 from gui.status_line import StatusLine
 from gui.tab_order import lead_tabs
@@ -87,6 +88,7 @@ class MainWindow(QMainWindow):
         self.adder = Adder(session, self.task_panel, self)
         self.awake = Awake(self)
         self.notifier = Notifier(self)
+        self.stale = Stale(session, self)
         self.closing = Closing(session, self)
         self.shelf = Shelf(session, self)
         self.commands = JobCommands(self.shelf, session, self.task_panel, self)
@@ -163,6 +165,7 @@ class MainWindow(QMainWindow):
         session.current_changed.connect(self.refresh)
         session.model_changed.connect(self.refresh_actions)
         session.noticed.connect(self.messages.add)
+        session.stale.connect(self.messages.withdraw)
         session.finished.connect(self._finished)
         session.ticked.connect(self._apply)
         self.closing.begun.connect(self._put_away)

@@ -36,6 +36,7 @@ from engine.protocol import (
 )
 from engine.protocol_jobs import JobFacts, RunFirst, ShowJob
 from gui import words
+from gui.banner import Banner
 from gui.engine_client import EngineClient, EngineState
 from gui.escape import shown
 from gui.inbox import Snapshots
@@ -59,6 +60,7 @@ class Session(QObject):
     rows_changed = Signal(str, object)
     finished = Signal(str)
     noticed = Signal(object)
+    stale = Signal(str)
     ticked = Signal(object)
 
     def __init__(self, client: EngineClient, settings: Settings, parent: QObject | None = None) -> None:
@@ -82,11 +84,13 @@ class Session(QObject):
         self._cancelling = False
         self._preferred = ""
         self._resumed: set[str] = set()
+        self.resumed: list[str] = []
+        """Jobs of which a line has just said that they go on."""
         self._away: set[str] = set()
         client.hello.connect(self._welcome)
         client.snapshot.connect(self._waiting.append)
         client.state_changed.connect(self._engine_state)
-        client.died.connect(lambda text: self.notice("error", text))
+        client.died.connect(lambda text: self.notice("error", text, "engine"))
 
     # ----------------------------------------------------------------------------------------------------------- hearing
     def _welcome(self, hello: Hello) -> None:
@@ -151,7 +155,7 @@ class Session(QObject):
             self._announce_finished()
             self._announce_resumed()
             if notices:
-                self.noticed.emit(notices)
+                self.noticed.emit([Banner(notice.level, notice.text) for notice in notices])
         if self.newest is not None:
             self.ticked.emit(self.newest)
 
@@ -204,23 +208,26 @@ class Session(QObject):
     def _announce_resumed(self) -> None:
         """Say in a line what goes on that an engine before this one had begun."""
         resumed, self._resumed = self._resumed, set()
-        said = [
-            self.tr("Resumed '{name}': {done} of {all} done.").format(
-                name=shown(job.name), done=words.number(job.count("done")), all=words.number(job.count())
-            )
-            for job in self.jobs.values()
-            if job.id in resumed and job.busy
-        ]
-        if said:
-            self.notice("info", " ".join(said))
+        for job in self.jobs.values():
+            if job.id in resumed and job.busy:
+                text = self.tr("Resumed '{name}': {done} of {all} done.").format(
+                    name=shown(job.name), done=words.number(job.count("done")), all=words.number(job.count())
+                )
+                self.notice("info", text, f"resumed:{job.id}")
+                self.resumed.append(job.id)
 
-    def notice(self, level: str, text: str) -> None:
-        """Show a sentence of the window's own beside the engine's notices."""
-        self.noticed.emit([Notice(level, text)])
+    def notice(
+        self, level: str, text: str, topic: str = "", offer: tuple[str, Callable[[], object]] | None = None
+    ) -> None:
+        """Show a sentence of the window's own beside the engine's notices, as Banner says."""
+        self.noticed.emit([Banner(level, text, topic, offer)])
 
-    def _tell_failure(self, reply: Reply) -> None:
-        if not reply.ok and reply.error:
-            self.notice("error", reply.error)
+    def _tell_failure(self, reply: Reply, topic: str = "") -> None:
+        """Say that a command failed; one about the same ``topic`` that succeeds takes that back."""
+        if reply.ok:
+            self.stale.emit(topic)
+        elif reply.error:
+            self.notice("error", reply.error, topic)
 
     # ------------------------------------------------------------------------------------------------------------- model
     def open_model(self, folder: str) -> None:
@@ -230,6 +237,7 @@ class Session(QObject):
         )
         self.facts = None
         self._cancelling = False
+        self.stale.emit("model")
         self.model_changed.emit()
 
         def answered(reply: Reply) -> None:
@@ -240,7 +248,7 @@ class Session(QObject):
                     self.settings.remember_first("recent_models", folder)
                 self.refresh_models()
             elif not self._cancelling and self.client.alive:
-                self._tell_failure(reply)
+                self._tell_failure(reply, "model")
 
         self.client.send(OpenModel, answered, folder=folder, dtype="auto")
 
@@ -252,7 +260,7 @@ class Session(QObject):
     def close_model(self) -> None:
         """Unload the model."""
         self.facts = None
-        self.client.send(CloseModel, self._tell_failure)
+        self.client.send(CloseModel, lambda reply: self._tell_failure(reply, "model"))
 
     def refresh_models(self) -> None:
         """Look for models again."""
@@ -289,7 +297,7 @@ class Session(QObject):
                 self.model_changed.emit()
             elif reply.ok and self.model.status == "failed" and plan.dtype != before.dtype:
                 self.open_model(self.model.folder)  # it may have been the format that it did not take
-            self._tell_failure(reply)
+            self._tell_failure(reply, "plan")
 
         self.client.send(SetPlan, answered, plan=plan)
 
@@ -382,6 +390,7 @@ class Session(QObject):
         # Rows may lag behind the counts; the engine leaves alone what waits or runs.
         done = [n for n, row in job.pile.records.items() if row.state != "skipped"] if again else []
         job.submitted = (task, settings)
+        self.stale.emit("restarted")
         self._ask(job, Submit, task=task, settings=settings, again=anyway, rest=True)
         if done:
             self._ask(job, Retry, documents=tuple(done))
@@ -413,7 +422,7 @@ class Session(QObject):
     def _tell(self, job: Job | None, kind: Callable[..., Any]) -> None:
         """Give a command that does no harm given twice; its answer may take as long as what is under way."""
         if job is not None:
-            self.client.send(kind, self._tell_failure, job=job.id)
+            self.client.send(kind, lambda reply: self._tell_failure(reply, f"job:{job.id}"), job=job.id)
 
     def _ask(self, job: Job | None, kind: Callable[..., Any], **fields: Any) -> None:
         if job is None:
@@ -422,7 +431,7 @@ class Session(QObject):
 
         def answered(reply: Reply) -> None:
             job.asked -= 1
-            self._tell_failure(reply)
+            self._tell_failure(reply, f"job:{job.id}")
             self.jobs_changed.emit()
 
         self.client.send(kind, answered, job=job.id, **fields)

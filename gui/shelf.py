@@ -88,7 +88,8 @@ class Shelf(QObject):
 
     def _welcome(self) -> None:
         """After the start, show what was shown last; after each start of the engine, watch folders again."""
-        if self._first:
+        first = self._first
+        if first:
             self._first = False
             last = self._session.settings.text(LAST)
             if last and not self._session.current:
@@ -97,7 +98,7 @@ class Shelf(QObject):
         else:
             self.deleted.clear()  # the engine removes them for good when it starts
         for job, folder in list(self._watches.items()):
-            self._show_and_watch(job, folder)
+            self._show_and_watch(job, folder, tell=first)
         self.refresh()
 
     def _remember(self) -> None:
@@ -107,9 +108,11 @@ class Shelf(QObject):
     def _ask(self, kind: Callable[..., Any], then: Callable[[Reply], None] | None = None, **fields: Any) -> None:
         def answered(reply: Reply) -> None:
             if not reply.ok:
-                self._session.notice("error", reply.error)
-            elif then is not None:
-                then(reply)
+                self._session.notice("error", reply.error, "shelf")
+            else:
+                self._session.stale.emit("shelf")
+                if then is not None:
+                    then(reply)
             self.refresh()
 
         self._session.client.send(kind, answered, **fields)
@@ -130,7 +133,7 @@ class Shelf(QObject):
                 if not quietly:
                     self.shown_again.emit(facts)
             elif not quietly:
-                self._session.notice("error", reply.error)
+                self._session.notice("error", reply.error, "shelf")
 
         self._session.client.send(ShowJob, answered, job=job)
 
@@ -211,13 +214,15 @@ class Shelf(QObject):
             del self._watches[job]
         self._session.settings.set_json(WATCHES, self._watches)
         if folder:
-            self._show_and_watch(job, folder)
-        elif job in self._session.jobs:
+            self._show_and_watch(job, folder, tell=True)
+        else:
+            self._session.stale.emit(f"watch:{job}")
+        if not folder and job in self._session.jobs:
             self._session.client.send(WatchFolder, None, job=job, folder="")
         self.changed.emit()
 
-    def _show_and_watch(self, job: str, folder: str) -> None:
-        """Watch for a job, which has to be in memory for that."""
+    def _show_and_watch(self, job: str, folder: str, *, tell: bool) -> None:
+        """Watch for a job, which has to be in memory for that; ``tell`` says so in a line."""
 
         def ready(reply: Reply) -> None:
             if reply.ok:
@@ -225,8 +230,11 @@ class Shelf(QObject):
                 if job not in self._session.jobs:
                     self._session.adopt(facts, select=False)
                 self._ask(WatchFolder, job=job, folder=folder)
-                text = self.tr("New files in {folder} are added to '{name}'.")
-                self._session.notice("info", text.format(folder=shown(folder), name=shown(facts.name)))
+                if tell:
+                    text = self.tr("New files in {folder} are added to '{name}'.")
+                    self._session.notice(
+                        "info", text.format(folder=shown(folder), name=shown(facts.name)), f"watch:{job}"
+                    )
             elif self._session.client.alive and job not in self._session.jobs:
                 self._watches.pop(job, None)  # the job is gone
                 self._session.settings.set_json(WATCHES, self._watches)

@@ -221,7 +221,7 @@ class ModelPanel(QWidget):
                 self._session.open_model(facts.folder)
                 return
             problems = list(facts.problems) if facts is not None else [reply.error]
-            self._session.notice("warning", " ".join(map(words.engine_text, problems)))
+            self._session.notice("warning", " ".join(map(words.engine_text, problems)), "model")
             self._session.settings.remember_first("model_folders", folder)
             self._session.refresh_models()
 

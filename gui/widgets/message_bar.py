@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from engine.metrics.snapshot import Notice
 from gui import words
+from gui.banner import Banner
 from gui.escape import shown
 from gui.theme import Theme
 from gui.widgets.long_lines import for_label
@@ -29,7 +31,7 @@ class MessageBar(QFrame):
         """Start hidden, with nothing to say."""
         super().__init__(parent)
         self._theme = theme
-        self._notices: deque[tuple[Notice, int]] = deque(maxlen=KEPT)
+        self._notices: deque[tuple[Banner, int]] = deque(maxlen=KEPT)
         self._open = False
         self.setProperty("look", "notice")
         self.setAccessibleName(self.tr("Messages"))
@@ -58,14 +60,23 @@ class MessageBar(QFrame):
         """The sentences, newest first."""
         return [notice.text for notice, _ in self._notices]
 
-    def add(self, notices: list[Notice]) -> None:
+    def add(self, notices: Sequence[Banner | Notice]) -> None:
         """Take further sentences; one that is there already is counted instead of repeated."""
-        for notice in notices:
+        for told in notices:
+            notice = told if isinstance(told, Banner) else Banner(told.level, told.text)
             known = next((entry for entry in self._notices if entry[0] == notice), None)
             if known is not None:
                 self._notices.remove(known)
             self._notices.appendleft((notice, 1 + (known[1] if known else 0)))
         if notices:
+            self._show()
+
+    def withdraw(self, topic: str) -> None:
+        """Take back what was said about ``topic``; what has no topic stays."""
+        left = [entry for entry in self._notices if not topic or entry[0].topic != topic]
+        if len(left) < len(self._notices):
+            self._notices = deque(left, maxlen=KEPT)
+            self._open &= len(left) > 1
             self._show()
 
     def dismiss(self) -> None:
@@ -92,7 +103,7 @@ class MessageBar(QFrame):
         self._dismiss.setIcon(self._theme.icon("close", "muted"))
         self.setVisible(bool(self._notices))
 
-    def _line(self, notice: Notice, times: int) -> QWidget:
+    def _line(self, notice: Banner, times: int) -> QWidget:
         line = QWidget()
         row = QHBoxLayout(line)
         row.setContentsMargins(0, 0, 0, 0)
@@ -115,4 +126,19 @@ class MessageBar(QFrame):
         text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         row.addWidget(icon, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(text, 1)
+        if notice.offer is not None:
+            row.addWidget(self._button(notice, *notice.offer), 0, Qt.AlignmentFlag.AlignTop)
         return line
+
+    def _button(self, notice: Banner, text: str, does: Callable[[], object]) -> QToolButton:
+        button = QToolButton()
+        button.setObjectName("offer")
+        button.setText(text)
+
+        def press() -> None:
+            self._notices = deque((entry for entry in self._notices if entry[0] != notice), maxlen=KEPT)
+            self._show()
+            does()
+
+        button.clicked.connect(lambda _checked=False: press())
+        return button

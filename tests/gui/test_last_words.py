@@ -42,11 +42,18 @@ def test_an_error_of_long_ago_is_not():
 
 
 def test_the_exception_of_a_traceback_is():
-    assert said(INFO, "Traceback (most recent call last):", '  File "x"', "MemoryError: no room") == "MemoryError: no room"
+    assert (
+        said(INFO, "Traceback (most recent call last):", '  File "x"', "MemoryError: no room") == "MemoryError: no room"
+    )
 
 
 def test_of_a_fault_in_native_code_its_first_line_is():
-    dump = ("Fatal Python error: Segmentation fault", "Current thread 0x1:", '  File "x", line 1', "Extension modules: y")
+    dump = (
+        "Fatal Python error: Segmentation fault",
+        "Current thread 0x1:",
+        '  File "x", line 1',
+        "Extension modules: y",
+    )
     assert said(INFO, *dump) == dump[0]
 
 
