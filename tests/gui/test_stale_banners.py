@@ -23,7 +23,7 @@ def test_that_the_engine_will_start_again_is_taken_back_once_it_has_and_that_it_
     wait_for(qtbot, lambda: said(window, "It was started again."))
     assert not said(window, "It starts again in")
     assert said(window, "SIGKILL")
-    wait_for(qtbot, lambda: window.actions_.start.isEnabled())
+    wait_for(qtbot, window.actions_.start.isEnabled)
     window.start()
     wait_for(qtbot, lambda: window.session.job.state.status == "finished")
     assert window.messages.texts == []
