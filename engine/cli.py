@@ -236,7 +236,7 @@ def _run(options: argparse.Namespace, task: str, settings: dict[str, Any], paths
 
 def _models(options: argparse.Namespace) -> int:
     from engine.models.catalog import list_models
-    from engine.models.folder import look
+    from engine.models.check import check
     from engine.models.place import model_place
 
     if options.look == "check" and options.quality:
@@ -247,7 +247,7 @@ def _models(options: argparse.Namespace) -> int:
         print(quality.report(place, found, as_json=options.json))
         return 0
     if options.look == "check":
-        facts = look(model_place(options.folder))
+        facts = check(model_place(options.folder))
         if options.json:
             print(json.dumps(plain(facts), indent=2))
         else:

@@ -31,7 +31,7 @@ from engine.loom import Loom
 from engine.metrics.snapshot import Snapshot
 from engine.metrics.threads import name_this_thread
 from engine.models.catalog import list_models
-from engine.models.folder import look
+from engine.models.check import check
 from engine.models.place import model_place
 from engine.painter import Painter
 from engine.recovery import recover
@@ -132,8 +132,8 @@ class Engine:
         return self._answers.submit(lambda: list_models(folders, recent, cancelled=self._closing.is_set))
 
     def check_model(self, folder: str) -> Future[ModelFacts]:
-        """Look into one folder without loading."""
-        return self._answers.submit(lambda: look(model_place(folder)))
+        """Look into one folder and try its tokenizer and template, without loading."""
+        return self._answers.submit(lambda: check(model_place(folder)))
 
     # ---------------------------------------------------------------------------------------------------------------- jobs
     def create_job(self, job: str, name: str = "", command: str = "") -> None:

@@ -22,8 +22,8 @@ from engine.errors import HeddleError, UsageError
 from engine.job import LIVE
 from engine.lanes.plan import Plan
 from engine.metrics.snapshot import DocumentRow, JobState, Snapshot
+from engine.models.check import require_tried
 from engine.models.fingerprint import fingerprint
-from engine.models.folder import require
 from engine.models.place import model_place
 from engine.question import command, model_key, question
 from engine.run_report import report, save
@@ -101,7 +101,9 @@ def run(order: Order, *, output: TextIO | None = None, errors: TextIO | None = N
     _check_folders(order)
     began = time.monotonic()
     task = tasks.make(order.task, order.settings)
-    require(model_place(order.model))  # refused with what is wrong before anything of it is read for the fingerprint
+    require_tried(
+        model_place(order.model)
+    )  # refused with what is wrong before anything of it is read for the fingerprint
     model = model_key(fingerprint(order.model), order.plan.dtype)
     asked = question(task, model or f"{order.model}/{order.plan.dtype}", order.encoding, order.on_bad_bytes)
     with _main_thread_collection(), _interrupts() as interrupted:

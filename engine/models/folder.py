@@ -22,6 +22,7 @@ from engine.models.pipeline import EmbeddingPipeline, read_pipeline, transformer
 from engine.models.place import model_place
 from engine.models.sizes import check_against_weights, check_output_layer, check_sizes, hidden_size, text_config
 from engine.models.starter import NAME, is_starter
+from engine.models.tokenizer_files import check_generation_config, check_tokenizer_files, look_at_template
 from engine.models.vocabulary import look_at_tokenizer
 from engine.models.weights import Weights, find_weights
 from engine.protocol import ModelFacts
@@ -294,6 +295,10 @@ def _look_at_weights(found: _Findings, weights: Weights, place: str, shown: str)
     if found.kind in GENERATING:
         check_output_layer(found.config, weights)
     words = look_at_tokenizer(place, shown)
+    marks = check_tokenizer_files(place, shown)
+    if found.kind in GENERATING:
+        look_at_template(place, shown, marks)
+        check_generation_config(place, shown, found.config)
     table = weights.embedding()
     rows = table.shape[0] if table is not None else text_config(found.config).get("vocab_size", 0)
     if not isinstance(rows, int) or rows <= 0:

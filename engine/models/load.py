@@ -13,7 +13,7 @@ import numpy as np
 
 from engine import machine
 from engine.errors import Cancelled, ModelError
-from engine.models.folder import require
+from engine.models.check import require_tried
 from engine.models.number_format import PROBLEMS, DoesNotRunError, in_one_that_runs
 from engine.models.pipeline import EmbeddingPipeline, read_pipeline
 from engine.models.pretrained import read_tokenizer, read_weights
@@ -113,7 +113,7 @@ def _load(folder: str, resolved: str, device: str, progress: Progress, cancelled
         progress(name, share)
 
     stage("looking at the folder", 0.0)
-    facts = require(folder)
+    facts = require_tried(folder)
     if "embed" not in facts.tasks:
         raise ModelError(f"{facts.name} makes no text vectors ({facts.kind}); choose an embedding model.")
     pipeline = read_pipeline(folder)

@@ -12,7 +12,7 @@ from engine import machine
 from engine.errors import Cancelled, ModelError
 from engine.generation.ends import Ends
 from engine.lanes.plan import QUANTISED
-from engine.models.folder import require
+from engine.models.check import require_tried
 from engine.models.linears.packed import best_time
 from engine.models.load import Progress, check_memory
 from engine.models.number_format import PROBLEMS, DoesNotRunError, in_one_that_runs
@@ -100,7 +100,7 @@ def _load(folder: str, resolved: str, device: str, progress: Progress, cancelled
         progress(name, share)
 
     stage("looking at the folder", 0.0)
-    facts = require(folder)
+    facts = require_tried(folder)
     if "generate" not in facts.tasks:
         raise ModelError(f"{facts.name} writes no text ({facts.kind}); choose a text generator.")
     check_memory(facts, resolved, device)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ModelError
+from engine.models.clean_view import without_marks
 from engine.models.formats.gguf import source as gguf
 from engine.models.formats.gguf.parts import is_gguf
 from engine.models.tokenizer import LaneTokenizer
@@ -24,7 +26,10 @@ def read_tokenizer(facts: ModelFacts, folder: str, *, lower: bool = False) -> La
     if is_gguf(folder):
         return LaneTokenizer(gguf.tokenizer_of(folder), lower=lower)
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with without_marks(folder) as place:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                place, local_files_only=True, trust_remote_code=False
+            )
         return LaneTokenizer(tokenizer, lower=lower)
     except Exception as error:
         raise ModelError(
@@ -53,7 +58,8 @@ def read_weights(
     import transformers
 
     try:
-        model = _read(transformers, folder, dtype, choose, progress, linears)
+        with contextlib.nullcontext(folder) if is_gguf(folder) else without_marks(folder) as place:
+            model = _read(transformers, place, dtype, choose, progress, linears)
         return model.to(device).eval().requires_grad_(False)
     except MemoryError as error:
         raise _out_of_memory(facts) from error

@@ -156,7 +156,7 @@ def main(arguments: list[str]) -> int:
     from engine import headless
 
     engine.engine.Loom = StubLoom
-    headless.require = lambda _folder: None
+    headless.require_tried = lambda _folder: None
     headless.fingerprint = lambda _folder: "stub"
     headless.model_key = lambda _fingerprint, _dtype: "stub/float32"
     if arguments[:1] == ["host"]:

@@ -155,6 +155,31 @@ def tensor(shape, end=0):
     return {"dtype": "F32", "shape": shape, "data_offsets": [0, end]}
 
 
+def tokenizer_config(**values):
+    """Set values in the tokenizer's config, of a folder without a template's file."""
+    return lambda folder: change_json(folder, "tokenizer_config.json", **values)
+
+
+def tokenizer(**values):
+    return lambda folder: change_json(folder, "tokenizer.json", **values)
+
+
+def split(pattern, kind="Split"):
+    found = {"type": kind, "pattern": {"Regex": pattern}}
+    return found | {"behavior": "Isolated", "invert": False} if kind == "Split" else found
+
+
+def template(text):
+    return touch("chat_template.jinja", text.encode())
+
+
+ENDLESS = (
+    "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}"
+    "{% endfor %}{% endfor %}{% endfor %}"
+)
+ENDLESS_NUMBER = "{{ (messages|length + 8) ** (9 ** 9) }}"
+"""Computed in one step, in which no Python is run."""
+
 REFUSALS = {
     "an output layer that is not there": (untied, "tie_word_embeddings false, but the weights have no output layer"),
     "an output layer that the family has": (
@@ -216,6 +241,61 @@ REFUSALS = {
     "a header of many values": (
         header(b'{"a":[' + b"{}," * 2_000_000 + b"{}]}"),
         "has a header with more entries than any model has tensors",
+    ),
+    "marks of the model as a list": (
+        tokenizer_config(model_specific_special_tokens=["<a>"]),
+        "model_specific_special_tokens is not an object of names and tokens",
+    ),
+    "marks that are numbers": (
+        tokenizer_config(extra_special_tokens=[3]),
+        "extra_special_tokens is not a list of tokens",
+    ),
+    "an end that is a number": (tokenizer_config(eos_token=3), "eos_token is not a token's text"),
+    "added tokens as a list": (tokenizer_config(added_tokens_decoder=["x"]), "added_tokens_decoder is not an object"),
+    "a damaged tokenizer config": (touch("tokenizer_config.json", b"{"), "tokenizer_config.json is not valid JSON"),
+    "a damaged map of marks": (touch("special_tokens_map.json", b"[]"), "special_tokens_map.json holds a list"),
+    "a damaged generation config": (touch("generation_config.json", b"{"), "generation_config.json is not valid JSON"),
+    "an end that is a text": (
+        lambda f: change_json(f, "generation_config.json", eos_token_id="5"),
+        "generation_config.json: eos_token_id is not a token's number",
+    ),
+    "an open block": (
+        template("{% for message in messages %}{{ message.content }}"),
+        "chat_template.jinja: the chat template is damaged (line 1: Unexpected end of template",
+    ),
+    "an open block in the config": (
+        tokenizer_config(chat_template="{% if messages %}"),
+        "tokenizer_config.json: the chat template is damaged",
+    ),
+    "a template too long": (template("x" * 200_001), "and no more than 200,000 are taken"),
+    "templates without a default": (
+        tokenizer_config(chat_template=[{"name": "rag", "template": "x"}]),
+        "has several chat templates (rag), and none is called default",
+    ),
+    "template files without a default": (
+        touch("additional_chat_templates/rag.jinja"),
+        "additional_chat_templates has several chat templates (none), and none is called default",
+    ),
+    "a template that is a number": (tokenizer_config(chat_template=3), "chat_template is not a text"),
+    "an endless template": (template(ENDLESS), "chat_template.jinja: the chat template does not come to an end"),
+    "a template that calls itself": (
+        template("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"),
+        "chat_template.jinja: the chat template calls itself without end",
+    ),
+    "a template that doubles a text": (
+        template("{% set n = namespace(x='a') %}{% for i in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}"),
+        "chat_template.jinja: the chat template takes more memory",
+    ),
+    "a template with an unknown filter": (template("{{ messages|wild }}"), "does not work (No filter named 'wild'"),
+    "a template that refuses": (template("{{ raise_exception('not me') }}"), "does not work (not me)"),
+    "a pattern that looks for ever": (
+        tokenizer(pre_tokenizer=split("(a|aa)+$")),
+        "tokenizer.json: the tokenizer does not work (Onig: Regex search error",
+    ),
+    "a damaged pattern": (tokenizer(pre_tokenizer=split("(a")), "tokenizer.json: the tokenizer does not work"),
+    "a tokenizer that grows its text": (
+        tokenizer(normalizer={"type": "Sequence", "normalizers": [split("a", "Replace") | {"content": "a" * 30}] * 9}),
+        "tokenizer.json: the tokenizer ended the process that tried it",
     ),
     "a header too long": (header(b'{"a": "' + b"x" * (40 << 20) + b'"}'), "and at most 33,554,432 are allowed"),
     "a config of many values": (
@@ -323,3 +403,28 @@ def test_a_bomb_of_a_header_takes_little_memory_and_time(folder):
     assert done.returncode == 1, done.stderr
     assert "dimensions" in done.stdout
     assert int(done.stderr) < 500_000
+
+
+def test_what_only_a_trial_finds_is_found_by_the_check_alone(folder, capsys):
+    """Neither a template nor a pattern: nothing that could hang, so a load does without the trial."""
+    change_json(folder, "tokenizer.json", pre_tokenizer={"type": "Unknown"})
+    assert "tokenizer.json: the tokenizer does not work" in checked(folder, capsys)
+
+
+@pytest.mark.parametrize("change", [template(ENDLESS_NUMBER), template("{{ 'x' * 400000000 }}")])
+def test_a_trial_ends_within_seconds_and_bounds(change, folder):
+    change(folder)
+    code = (
+        "import json, resource, sys\n"
+        "from engine.models.check import check\n"
+        f"problems = check({folder!r}).problems\n"
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
+        "print(json.dumps([problems, used.ru_utime + used.ru_stime, used.ru_maxrss]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=100, check=True
+    )
+    problems, seconds, memory = json.loads(done.stdout)
+    assert "chat_template.jinja" in problems[0]
+    assert seconds < 5
+    assert memory < 500_000
