@@ -85,20 +85,21 @@ def _template(asked: dict[str, Any]) -> None:
     system = {"role": "system", "content": "A system text."}
     refusals = []
     for form in (lambda text: text, lambda text: [{"type": "text", "text": text}]):
-        for turns, writes in (
-            ([question], True),
-            ([system, question], True),
-            ([question, answer], False),
-            ([question, answer, question], True),
+        for turns, more in (
+            ([question], {}),
+            ([question], {"enable_thinking": False, "thinking": False}),
+            ([system, question], {}),
+            ([question, answer], {"add_generation_prompt": False}),
+            ([question, answer, question], {}),
         ):
             messages = [message | {"content": form(message["content"])} for message in turns]
-            given = {"tools": None, "documents": None, "add_generation_prompt": writes, **asked["marks"]}
+            given = {"tools": None, "documents": None, "add_generation_prompt": True, **asked["marks"], **more}
             try:
                 template.render(messages=messages, **given)
             except Exception as error:
                 if isinstance(error, (MemoryError, RecursionError)):
                     raise
-                if len(turns) == 1:
+                if len(turns) == 1 and not more:
                     refusals.append(error)
     if len(refusals) == 2:
         raise refusals[0]
