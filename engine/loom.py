@@ -82,7 +82,7 @@ class Loom:
             self._unload()
             facts = require(place)  # before anything of it is read for the fingerprint
             self.runner.use_model(model_key(fingerprint(place), self._plan.dtype if dtype == "auto" else dtype))
-            self.model = ModelState(status="loading", folder=place, name=place.replace("\\", "/").rsplit("/", 1)[-1])
+            self.model = ModelState(status="loading", folder=place, name=facts.name)
             wanted = self._plan.dtype if dtype == "auto" else dtype
             _check_format(wanted, self._plan.device, writes="generate" in facts.tasks)
             loaded = _load(place, dtype=wanted, device=self._plan.device, progress=progress, cancelled=cancelled)

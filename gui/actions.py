@@ -83,7 +83,7 @@ class Actions(QObject):
         self.export = make(_Entry("export", t("&Export…"), "Ctrl+E", "export", t("Write the results to a file")))
         self.close = make(_Entry("close", t("&Close"), "Ctrl+Q", "power", t("Close Heddle")))
 
-        self.start = make(_Entry("start", t("&Start"), "F5", "start", t("Start the task on the pile")), "on_accent")
+        self.start = make(_Entry("start", t("&Start"), "F5", "start", t("Start the task on the pile")))
         self.run_again = make(
             _Entry("run_again", t("Run all a&gain…"), "Ctrl+F5", "retry", t("Run what is done again as well"))
         )

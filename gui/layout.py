@@ -17,7 +17,7 @@ VERSION = 1
 
 SIDE = 300
 LIVE, LIVE_LOW, LIVE_LOWEST = 188, 160, 130
-RESULT, RESULT_LOW, RESULT_LOWEST = 250, 170, 120
+RESULT, RESULT_LOW, RESULT_LOWEST = 250, 200, 120
 """First widths and heights, in logical pixels, of the side panels, the live panel and the result."""
 
 LOW, LOWEST = 800, 640

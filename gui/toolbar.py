@@ -47,7 +47,9 @@ class Toolbar(QToolBar):
                 button = self.widgetForAction(action)
                 button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
                 button.setAccessibleName(action.text().replace("&", "").rstrip("…"))
-        self.widgetForAction(actions.start).setProperty("look", "primary")
+        self._start = self.widgetForAction(actions.start)
+        self._start.setProperty("look", "primary")
+        actions.start.changed.connect(self._dress_start)  # the button has just taken the action's icon
         for action in (actions.add_files, actions.add_folder, actions.export):
             action.setIconText(action.text().replace("&", "").rstrip("…"))
         spacer = QWidget()
@@ -71,9 +73,15 @@ class Toolbar(QToolBar):
         session.model_changed.connect(self.show_model)
         session.jobs_changed.connect(self.show_piles)
         session.current_changed.connect(self.show_piles)
-        self.show_model()
+        self._dress()
+
+    def _dress_start(self) -> None:
+        """Give Start, whose button is filled, an icon that is seen on it; the menu's is in the colour of the text."""
+        if isinstance(self._start, QToolButton):
+            self._start.setIcon(self._theme.icon("start", "on_accent"))
 
     def _dress(self) -> None:
+        self._dress_start()
         self._model_look = ()
         self.show_model()
 

@@ -32,6 +32,11 @@ def short_size(value: float) -> str:
     return QLocale().formattedDataSize(round(value), digits, QLocale.DataSizeFormat.DataSizeSIFormat)
 
 
+def part(share: float) -> str:
+    """Return a share of a whole as a rounded percentage; what is there is never called 0 %."""
+    return QCoreApplication.translate("charts", "<1 %") if 0.0 < share < 0.005 else percentage(share)
+
+
 def percentage(share: float) -> str:
     """Return a share as a rounded percentage: ``0.5`` is ``50 %``, and two busy cores are ``200 %``."""
     return QCoreApplication.translate("charts", "{number} %").format(number=number(round(100.0 * share)))

@@ -11,7 +11,7 @@ from PySide6.QtGui import QBrush, QColor
 from gui.charts.bands import Band
 from gui.charts.card import Caption, ChartCard, Entry
 from gui.charts.columns import Columns, pick_columns
-from gui.charts.labels import percentage
+from gui.charts.labels import part
 from gui.charts.strip import Strip
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class LaneTimeline(ChartCard):
             return
         self._caption.set_entries(
             *(
-                Entry(f"{self._words[name]} {percentage(share)}", QBrush(QColor(self.colours.activities[name])))
+                Entry(f"{self._words[name]} {part(share)}", QBrush(QColor(self.colours.activities[name])))
                 for name, share in shares.items()
             )
         )

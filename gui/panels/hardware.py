@@ -69,8 +69,8 @@ class HardwarePanel(QWidget):
         layout.setContentsMargins(8, 2, 8, 8)
         layout.setSpacing(8)
         layout.addLayout(form)
-        layout.addWidget(self._line)
         layout.addWidget(self.warning)
+        layout.addWidget(self._line)
         layout.addWidget(self.memory)
         layout.addStretch(1)
         # Holding an arrow of a spin box changes the plan once, at the end: lanes are real threads.

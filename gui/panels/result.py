@@ -227,7 +227,7 @@ class ResultPanel(QWidget):
         self._name.setToolTip("")
         facts = [words.engine_text(row.state), words.data_size(row.size)]
         if row.tokens >= 0:
-            facts.append(self.tr("{n} tokens").format(n=words.number(row.tokens)))
+            facts.append(self.tr("%Ln tokens", "", row.tokens))
         if row.encoding:
             facts.append(row.encoding)
         self._about.setText("  ·  ".join(facts))

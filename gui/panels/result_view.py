@@ -69,7 +69,7 @@ class ResultView(QWidget):
             self._icon.setPixmap(self._theme.icon(icon, role).pixmap(QSize(20, 20), self.devicePixelRatio()))
         self._title.setText(shown(title))
         self._title.setVisible(bool(title))
-        self._reason.setText(shown(reason))
+        self._reason.setText(shown(words.sentence(reason)))
         self._reason.setVisible(bool(reason))
         self.facts.set_lines(self._lines(row, result))
 

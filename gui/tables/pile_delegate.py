@@ -31,6 +31,8 @@ class ProgressDelegate(QStyledItemDelegate):
         if not found:
             return
         share, state = found
+        if state == "skipped":
+            return  # nothing was begun, and nothing will be
         cell = QRectF(option.rect)  # type: ignore[attr-defined]
         track = QRectF(cell.x() + _MARGIN, cell.center().y() - _HEIGHT / 2 + 0.5, cell.width() - 2 * _MARGIN, _HEIGHT)
         painter.save()

@@ -80,3 +80,19 @@ def test_a_task_that_the_model_cannot_do_says_so_where_it_is_chosen(qtbot, make_
     assert "cannot do this task" in panel.obstacle.text()
     panel.choice.setCurrentIndex(panel.choice.findData(tasks[0]))
     wait_for(qtbot, lambda: not panel.obstacle.isVisible())
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_the_icon_of_start_is_seen_on_its_button_and_in_its_menu(make_window, mode):
+    window = make_window()
+    start, theme = window.actions_.start, window._theme
+    before = theme.mode
+    theme.set_mode(mode)
+    button = window.toolbar.widgetForAction(start)
+    for _ in range(2):
+        start.setEnabled(not start.isEnabled())  # a button takes over what its action has with every change
+        on_button = button.icon().pixmap(16, 16).toImage()
+        in_menu = start.icon().pixmap(16, 16).toImage()
+        assert on_button == theme.icon("start", "on_accent").pixmap(16, 16).toImage()
+        assert in_menu == theme.icon("start", "text").pixmap(16, 16).toImage()
+    theme.set_mode(before)
