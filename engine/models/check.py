@@ -7,9 +7,10 @@ import os
 
 from engine.errors import ModelError
 from engine.models.folder import GENERATING, look, require
-from engine.models.formats.gguf.parts import is_gguf
+from engine.models.formats.gguf.parts import is_gguf, read_files
 from engine.models.pipeline import transformer_place
 from engine.models.probe import needed, probe
+from engine.models.templates import Template, check_template
 from engine.models.tokenizer_files import check_tokenizer_files, look_at_template, mark_texts
 from engine.protocol import ModelFacts
 
@@ -40,7 +41,10 @@ def require_tried(folder: str) -> ModelFacts:
 
 
 def _try(facts: ModelFacts, *, everything: bool) -> None:
-    if facts.source == "starter" or is_gguf(facts.folder):
+    if facts.source == "starter":
+        return
+    if is_gguf(facts.folder):
+        _try_gguf(facts.folder)
         return
     sub = transformer_place(facts.folder)
     shown = f"{sub}/" if sub else ""
@@ -51,3 +55,20 @@ def _try(facts: ModelFacts, *, everything: bool) -> None:
     tokenizer = path if os.path.isfile(path) else ""
     if (everything and tokenizer) or needed(tokenizer, template):
         probe(shown, tokenizer, template, mark_texts(place, config))
+
+
+def _try_gguf(path: str) -> None:
+    """Try the template in a GGUF file, and a tokenizer.json beside it, which takes the place of the file's own."""
+    header = read_files(path).first
+    text = header.text("tokenizer.chat_template")
+    template = Template(text, header.shown) if text else None
+    if template is not None:
+        check_template(template)
+    beside = os.path.join(os.path.dirname(path), "tokenizer.json")
+    tokenizer = beside if os.path.isfile(beside) and needed(beside, None) else ""
+    if not tokenizer and template is None:
+        return
+    tokens = header.strings("tokenizer.ggml.tokens")
+    marks = {name: header.values.get(f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos")}
+    given = {f"{name}_token": tokens[n] for name, n in marks.items() if type(n) is int and 0 <= n < len(tokens)}
+    probe("", tokenizer, template, given)

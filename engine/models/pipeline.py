@@ -186,6 +186,11 @@ def _modules(folder: str) -> tuple[_Module, ...]:
 
 
 def _unsupported(kind: str) -> NoReturn:
+    if kind == "StaticEmbedding":
+        raise ModelError(
+            "modules.json: this model has static embeddings, a table of word vectors without a transformer, which Heddle "
+            "does not run. Choose a model whose first module is a Transformer."
+        )
     raise ModelError(
         f"modules.json uses the module {kind}, which Heddle does not run "
         "(it runs Transformer, Pooling, Dense and Normalize, in this order). Choose another model."

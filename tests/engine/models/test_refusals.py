@@ -10,9 +10,10 @@ import struct
 import subprocess
 import sys
 
+import gguf_files
 import pytest
 from host_process import ROOT
-from model_folders import change_json, make_cache, make_folder, read_json, write_json
+from model_folders import change_json, make_cache, make_folder, make_vocabulary, read_json, write_json
 
 from engine.cli import main
 from engine.models.fingerprint import fingerprint
@@ -177,6 +178,7 @@ ENDLESS = (
     "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}"
     "{% endfor %}{% endfor %}{% endfor %}"
 )
+DOUBLING = "{% set n = namespace(x='a') %}{% for i in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}"
 ENDLESS_NUMBER = "{{ (messages|length + 8) ** (9 ** 9) }}"
 """Computed in one step, in which no Python is run."""
 
@@ -283,7 +285,7 @@ REFUSALS = {
         "chat_template.jinja: the chat template calls itself without end",
     ),
     "a template that doubles a text": (
-        template("{% set n = namespace(x='a') %}{% for i in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}"),
+        template(DOUBLING),
         "chat_template.jinja: the chat template takes more memory",
     ),
     "a template with an unknown filter": (template("{{ messages|wild }}"), "does not work (No filter named 'wild'"),
@@ -428,3 +430,35 @@ def test_a_trial_ends_within_seconds_and_bounds(change, folder):
     assert "chat_template.jinja" in problems[0]
     assert seconds < 5
     assert memory < 500_000
+
+
+GGUF_TEMPLATES = {
+    "open": ("{% if messages %}", "tiny.gguf: the chat template is damaged"),
+    "refusing": ("{{ raise_exception('not me') }}", "tiny.gguf: the chat template does not work (not me)"),
+    "doubling": (DOUBLING, "tiny.gguf: the chat template takes more memory"),
+}
+
+
+@pytest.mark.parametrize("kind", GGUF_TEMPLATES)
+def test_the_template_in_a_gguf_file_is_tried_too(kind, tmp_path, text, capsys):
+    written, phrase = GGUF_TEMPLATES[kind]
+    model = gguf_files.tiny_model("llama")
+    values = gguf_files.metadata(model, "llama") | {"tokenizer.chat_template": written}
+    place = str(gguf_files.write(tmp_path / "tiny.gguf", values, gguf_files.tensors(model, "llama")))
+    assert phrase in checked(place, capsys)
+    assert phrase in ran(place, text, tmp_path, capsys)
+
+
+def test_a_pattern_beside_a_gguf_file_is_tried_too(tmp_path, capsys):
+    gguf_files.model_file(tmp_path / "tiny.gguf", "llama")
+    write_json(tmp_path, "tokenizer.json", {"pre_tokenizer": split("(a"), "model": {}})
+    assert "tokenizer.json: the tokenizer does not work" in checked(str(tmp_path / "tiny.gguf"), capsys)
+
+
+def test_static_embeddings_are_called_so(tmp_path, capsys):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+    made = SentenceTransformer(modules=[StaticEmbedding(make_vocabulary("bert").tokenizer, embedding_dim=8)])
+    made.save(str(tmp_path / "static"))
+    assert "this model has static embeddings" in checked(str(tmp_path / "static"), capsys)
