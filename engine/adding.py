@@ -7,10 +7,11 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from engine.aside import DEAF
 from engine.documents.blank import is_blank
 from engine.documents.document import Skipped, Source, State
 from engine.documents.read import NotADocument, read
@@ -48,7 +49,7 @@ def add_paths(
     ``watched`` says that nobody named the paths: a watch found them.
     """
     counts = {"added": 0, "skipped": 0}
-    held: list[Document] = []
+    held = job.held
     flushed = time.monotonic()
     settled = False  # the disk is waited for once: what is answered while files are added is this pile's own
     own = Own(runner.journal.path, leave_out, () if watched else paths)
@@ -57,7 +58,7 @@ def add_paths(
         if job.seen is None:
             job.seen = Walk()
         before: dict[str, int] | None = None
-        for found in job.seen.walk(paths, cancelled=closing):
+        for found in _walk(runner, job, paths, closing):
             if own.has(found):
                 if own.recognised:
                     counts["own"] = own.recognised
@@ -77,17 +78,50 @@ def add_paths(
                     continue
             document = _document(runner, job, found)
             counts["added" if document.record.state == State.WAITING else "skipped"] += 1
-            held.append(document)
+            with runner.lock:
+                held.append(document)
             if time.monotonic() - flushed > FLUSH_SECONDS:
-                runner.add(job, held, settled=settled)
-                held, settled = [], True
+                hand_over(runner, job, settled=settled)
+                settled = True
                 flushed = time.monotonic()
     finally:
         try:
-            runner.add(job, held, settled=settled)
+            hand_over(runner, job, settled=settled)
         finally:
             runner.added(job)
     return counts
+
+
+def hand_over(runner: Runner, job: Job, *, settled: bool = False) -> None:
+    """Put what was read and is held back on the pile; also when the thread that read it does not come back."""
+    with runner.lock:
+        held = list(job.held)
+        job.held.clear()
+    runner.add(job, held, settled=settled)
+
+
+def _walk(runner: Runner, job: Job, paths: Sequence[str], closing: Callable[[], bool]) -> Iterator[Source | Skipped]:
+    """Walk ``paths``, noting on the board which place the system is asked about."""
+    assert job.seen is not None
+    at = paths[0] if paths else ""
+
+    def looking(path: str) -> str:
+        nonlocal at
+        at = path
+        if path in runner.deaf:  # once: whoever adds it again wants to know whether it answers now
+            runner.deaf.discard(path)
+            return DEAF
+        runner.board.move(path)
+        return ""
+
+    walk = job.seen.walk(paths, cancelled=closing, looking=looking)
+    while True:
+        # The rows are made outside of this block: what is read then is not the folder's fault.
+        with runner.board.doing("folder", at, "list", job=job.id):
+            found = next(walk, None)
+        if found is None:
+            return
+        yield found
 
 
 def _known(runner: Runner, job: Job, *, real: bool) -> dict[str, deque[int]]:
@@ -144,7 +178,10 @@ def _document(runner: Runner, job: Job, found: Source | Skipped) -> Document:
     record = Record(number, job.id, number, found.path, found.size, found.mtime_ns)
     state, reason = State.WAITING, ""
     try:
-        text = read(found, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes)
+        with runner.board.doing(
+            "document", found.path, "read", job=job.id, document=number, size=found.size, mtime_ns=found.mtime_ns
+        ):
+            text = read(found, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes)
     except NotADocument as error:
         state, reason = State.SKIPPED, str(error)
     except DocumentError as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from engine.activity import Board
 from engine.documents.document import State
 from engine.errors import HeddleError
 from engine.job import LIVE, Document, Job, Stop
@@ -43,6 +44,10 @@ class Booking:
         """Book into ``journal``."""
         self.journal = journal
         journal.changed, journal.stopped = self._journal_changed, self._journal_stopped
+        self.board = Board()
+        """What helpers and lanes are doing."""
+        self.deaf: set[str] = set()
+        """Folders that the engine before did not come back from; the next adding leaves them out."""
         self.lock = threading.RLock()
         self.work = threading.Condition(self.lock)
         self.settled = threading.Condition(self.lock)

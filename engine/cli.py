@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from engine import __version__, tasks
@@ -14,6 +16,7 @@ from engine.errors import Cancelled, HeddleError
 from engine.lanes.plan import DTYPES, Plan
 from engine.protocol import Setting, plain
 from engine.store.cells import shown
+from engine.streams import drop_output, secure
 from engine.tasks.base import specification
 from engine.terminal import plain_output
 
@@ -129,16 +132,40 @@ def _add_run_options(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--retry-quarantined", action="store_true", help="try documents again with which the engine ended twice"
     )
+    one.add_argument(
+        "--patience",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="give up what does not go on for so long: a document is set aside and the command goes on; 0 waits for ever",
+    )
     one.add_argument("--quiet", action="store_true", help="no progress, no closing line")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted."""
+    if arguments is not None:
+        with plain_output():
+            return _main(arguments, None)
+    secure()
     with plain_output():
-        return _main(arguments)
+        code = _main(sys.argv[1:], _start_again)
+    engines = sys.modules.get("engine.engine")
+    if engines is not None and engines.Engine.abandoned:  # Python would wait for its threads
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(code)
+    return code
 
 
-def _main(arguments: list[str] | None) -> int:
+def _start_again() -> None:
+    """Start the same command in this process' place."""
+    if sys.platform != "win32":  # where the new process would not be the one that is waited for
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - no shell is wanted
+
+
+def _main(arguments: list[str], again: Callable[[], object] | None) -> int:
     options = parser().parse_args(arguments)
     prepare_process()
     logging.basicConfig(
@@ -149,7 +176,7 @@ def _main(arguments: list[str] | None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
     try:
-        return _dispatch(options)
+        return _dispatch(options, again)
     except Cancelled:
         sys.stderr.write("Interrupted.\n")
         return 130
@@ -159,7 +186,7 @@ def _main(arguments: list[str] | None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return 0
 
 
@@ -170,15 +197,15 @@ def prepare_process() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-def _dispatch(options: argparse.Namespace) -> int:
+def _dispatch(options: argparse.Namespace, again: Callable[[], object] | None) -> int:
     if options.command == "run":
         settings = {s.name: getattr(options, s.name) for s in specification(tasks.TASKS[options.task]).settings}
-        return _run(options, options.task, settings, options.paths)
+        return _run(options, options.task, settings, options.paths, again)
     if options.command == "sample":
         from engine.sample import sample_order
 
         task, settings, paths = sample_order()
-        return _run(options, task, settings, paths)
+        return _run(options, task, settings, paths, again)
     if options.command == "models":
         return _models(options)
     if options.command == "bench":
@@ -212,7 +239,13 @@ def _bench(options: argparse.Namespace) -> int:
     return bench_generate(order, as_json=options.json)
 
 
-def _run(options: argparse.Namespace, task: str, settings: dict[str, Any], paths: list[str]) -> int:
+def _run(
+    options: argparse.Namespace,
+    task: str,
+    settings: dict[str, Any],
+    paths: list[str],
+    again: Callable[[], object] | None,
+) -> int:
     from engine.headless import Order, run
 
     return run(
@@ -230,7 +263,9 @@ def _run(options: argparse.Namespace, task: str, settings: dict[str, Any], paths
             quiet=options.quiet,
             again=options.again,
             retry_quarantined=options.retry_quarantined,
-        )
+            patience=options.patience,
+        ),
+        again=again,
     )
 
 

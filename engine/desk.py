@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from engine.documents.document import State
@@ -23,15 +25,29 @@ if TYPE_CHECKING:
     from engine.tasks.base import Task
 
 
+PATIENCE = 5.0
+"""Seconds that one question waits for the one before."""
+
+
 class Desk:
     """Previews prompts and sums up counts. Its methods may be called from any thread, and wait for each other."""
 
     def __init__(self, runner: Runner, loom: Loom) -> None:
         """Answer about the piles of ``runner`` with the model of ``loom``."""
         self.runner, self.loom = runner, loom
-        self._lock = threading.Lock()
+        self._gate = threading.Lock()
         self._of: LoadedModel | LoadedDecoder | None = None
         self._tokenizer: LaneTokenizer | None = None
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Have the desk's tokenizer for a block; raises UsageError while another block does not come back with it."""
+        if not self._gate.acquire(timeout=PATIENCE):
+            raise UsageError("An earlier look at a prompt has not ended yet. Try again later, or open another model.")
+        try:
+            yield
+        finally:
+            self._gate.release()
 
     def need_model(self) -> LoadedModel | LoadedDecoder:
         """Return the model; raises UsageError without one."""
@@ -66,9 +82,10 @@ class Desk:
         if problem:
             raise DocumentError(problem)
         document = Document(number, text, record.path, record.sha256)
-        with self._lock:
-            writer = self._writer(loaded, task)
-            found = writer.write(document)
+        with self._lock():
+            with self.runner.board.doing("document", record.path, "tokens", job=job.id):
+                writer = self._writer(loaded, task)
+                found = writer.write(document)
             template = self._own(loaded).has_template
             prompt = found.texts[0] if found.texts else writer.text(document, text).text
         head, rest, hidden = shortened(prompt, limit)
@@ -115,7 +132,7 @@ class Desk:
     def _space(self, task: Task | None, path: str) -> tuple[int, int]:
         """Return the tokens of a text that one part holds, and up to which a text is not cut at all."""
         loaded = self.need_model() if task is None else self._check(task)
-        with self._lock:
+        with self._lock():
             if task is not None and writes(task):
                 writer = self._writer(loaded, task)
                 some = Document(0, "", path, "")

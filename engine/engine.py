@@ -12,24 +12,27 @@ import gc
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from engine import machine, tasks
-from engine.adding import add_paths, add_texts
+from engine.activity import Activity, Board
+from engine.adding import add_paths, add_texts, hand_over
 from engine.answers import look_up
+from engine.aside import Stuck, blamed, culprits, sentence, set_aside, set_aside_in, suspicion
 from engine.desk import Desk
 from engine.documents import encodings
 from engine.documents.read import POLICIES
 from engine.documents.watch import Watcher
 from engine.errors import HeddleError, UsageError
 from engine.following import Following
+from engine.helpers import Helpers, InTurn
 from engine.inspection import inspect
 from engine.job import LIVE, Job, Stop
 from engine.lanes.plan import Plan
 from engine.loom import Loom
 from engine.metrics.snapshot import Snapshot
-from engine.metrics.threads import name_this_thread
 from engine.models.catalog import list_models
 from engine.models.check import check
 from engine.models.place import model_place
@@ -49,22 +52,52 @@ if TYPE_CHECKING:
     from engine.protocol_jobs import JobFacts
 
 
+LOOK_UPS = 32
+"""Look-ups under way at once. What does not come back is one less until its engine is replaced."""
+
+STUCK_SECONDS = 5.0
+"""Seconds after which a step of work that was not told to go on counts as one that does not end, when all has to end."""
+
+READERS = 16
+"""Piles that files are added to at once."""
+
+WAITS = 32
+"""Commands that wait for lanes at once."""
+
+
 class Engine:
     """Jobs, one model, lanes, a journal. All methods may be called from any thread."""
 
     alive: ClassVar[set[Engine]] = set()
     """Engines that were not closed yet; what is left of them at the end of the program is closed then."""
+    abandoned: ClassVar[bool] = False
+    """Whether a closed engine left a thread behind that does not end, and for which the end of Python would wait."""
 
-    def __init__(self, session: str | None = None, command: str | None = None, *, shelve: bool = False) -> None:
+    def __init__(
+        self,
+        session: str | None = None,
+        command: str | None = None,
+        *,
+        shelve: bool = False,
+        stuck: Stuck | None = None,
+    ) -> None:
         """Start with no model; ``session`` is the file that outlives the process, None keeps results in memory.
 
         All jobs of the file come back; with ``command`` (question.command) only the job of that command, with ``shelve``
-        only those that are meant to go on: the others wait in the file for ``show_job``. Raises HeddleError when the
+        only those that are meant to go on: the others wait in the file for ``show_job``. ``stuck`` says that the engine
+        before was ended because it did not come back. Raises HeddleError when the
         session file cannot be used.
         """
         machine.tune_allocator()
         self.journal = Journal(session)
+        self.board = Board(self.journal.path)
+        found = () if stuck is None else culprits(self.board, stuck)
+        self.set_aside = found if stuck is not None and (len(found) == 1 or not stuck.silent) else ()
+        """What the engine before did not come back from; its documents are quarantined."""
+        set_aside_in(self.journal, self.set_aside)
         self.runner = Runner(self.journal)
+        self.runner.board = self.board
+        self.runner.deaf = {one.subject for one in self.set_aside if one.kind == "folder"}
         self.shelf = Shelf(self.runner)
         if shelve:
             self.shelf.sweep()
@@ -73,14 +106,19 @@ class Engine:
         self.trials = Trials(self.runner)
         self._desk = Desk(self.runner, self.loom)
         self._painter = Painter(self.runner, self.loom, self.trials)
+        for note in map(sentence if self.set_aside else suspicion, found):
+            self._tell("warning", note)
         self._closing = threading.Event()
         self._watcher = Watcher(self._take_new)
-        # Adding walks files, and answers must not wait for that.
-        self._adder = ThreadPoolExecutor(1, "reader", initializer=name_this_thread, initargs=("reader",))
-        # Threads that wait for lanes; answers must not queue up behind them.
-        self._waits = ThreadPoolExecutor(8, "waits", initializer=name_this_thread, initargs=("waits",))
-        self._answers = ThreadPoolExecutor(2, "answers", initializer=name_this_thread, initargs=("answers",))
-        self._following = Following(self.journal, self._answers, self._tell)
+        # A thread for each call: one that never returns (a dead disk, an endless template) holds up no other.
+        self._readers = Helpers("reader", READERS)
+        self._adder = InTurn(self._readers)
+        self._waits = Helpers("waits", WAITS)
+        self._answers = Helpers("answers", LOOK_UPS)
+        """Answers that need the journal only."""
+        self._looks = Helpers("answers", LOOK_UPS)
+        """Answers that need files of others: models, documents, exports."""
+        self._following = Following(self.journal, self._looks, self._tell)
         Engine.alive.add(self)
 
     def __enter__(self) -> Self:
@@ -129,11 +167,16 @@ class Engine:
 
     def list_models(self, folders: Sequence[str] = (), recent: Sequence[str] = ()) -> Future[tuple[ModelFacts, ...]]:
         """Look for models: the starter, ``recent`` ones, ``folders``, the Hugging Face cache."""
-        return self._answers.submit(lambda: list_models(folders, recent, cancelled=self._closing.is_set))
+        return self._looks.submit(lambda: list_models(folders, recent, cancelled=self._closing.is_set))
 
     def check_model(self, folder: str) -> Future[ModelFacts]:
         """Look into one folder and try its tokenizer and template, without loading."""
-        return self._answers.submit(lambda: check(model_place(folder)))
+
+        def look_into() -> ModelFacts:
+            with self.board.doing("model", folder, "check"):
+                return check(model_place(folder))
+
+        return self._looks.submit(look_into)
 
     # ---------------------------------------------------------------------------------------------------------------- jobs
     def create_job(self, job: str, name: str = "", command: str = "") -> None:
@@ -170,14 +213,14 @@ class Engine:
             found.adding += 1
             found.encoding, found.on_bad_bytes, found.question = encoding, on_bad_bytes, ""
             self.journal.update_job(job, encoding=encoding, on_bad_bytes=on_bad_bytes)
-        return self._adder.submit(add_paths, self.runner, found, wanted, self._closing.is_set, tuple(leave_out))
+        return self._adder.submit(job, add_paths, self.runner, found, wanted, self._closing.is_set, tuple(leave_out))
 
     def add_texts(self, job: str, texts: Iterable[tuple[str, str]]) -> Future[dict[str, int]]:
         """Put texts that are in memory on the pile, as (name, text); the future gives ``{"added": n, "skipped": n}``."""
         found = self._job(job)
         with self.runner.lock:
             found.adding += 1
-        return self._adder.submit(add_texts, self.runner, found, list(texts))
+        return self._adder.submit(job, add_texts, self.runner, found, list(texts))
 
     def submit(
         self,
@@ -277,7 +320,7 @@ class Engine:
 
     def duplicate_job(self, job: str, copy: str, name: str = "") -> Future[JobFacts]:
         """Make the job ``copy`` with the same documents, none of them done, and the same task."""
-        return self._adder.submit(self.shelf.duplicate, job, copy, name)
+        return self._adder.submit(job, self.shelf.duplicate, job, copy, name)
 
     def run_first(self, job: str, documents: Iterable[int]) -> int:
         """Let waiting documents run before the others of their pile; returns how many of them still waited."""
@@ -304,19 +347,19 @@ class Engine:
             found.adding += 1
             if found.status == "finished" and found.task is not None:
                 self.runner.start(found)
-        self._adder.submit(add_paths, self.runner, found, paths, self._closing.is_set, watched=True)
+        self._adder.submit(job, partial(add_paths, watched=True), self.runner, found, paths, self._closing.is_set)
 
     def inspect(self, job: str, document: int, limit: int = 100_000) -> Future[dict[str, Any]]:
         """Give text and result of one document, as protocol.Inspect tells."""
         found = self._job(job)
-        return self._answers.submit(inspect, self.runner, found, document, limit)
+        return self._looks.submit(inspect, self.runner, found, document, limit)
 
     def preview(
         self, job: str, document: int, task: str, settings: dict[str, Any], limit: int = 20_000
     ) -> Future[dict[str, Any]]:
         """Give the exact prompt about one document, as protocol.Preview tells; UsageError for settings without sense."""
         found, made = self._job(job), tasks.make(task, settings)
-        return self._answers.submit(self._desk.preview, found, document, made, limit)
+        return self._looks.submit(self._desk.preview, found, document, made, limit)
 
     def try_on(self, job: str, document: int, task: str, settings: dict[str, Any]) -> Future[dict[str, Any]]:
         """Run a task on one document and leave its row alone, as protocol.Trial tells."""
@@ -352,16 +395,22 @@ class Engine:
     def export(self, job: str, path: str, format: str) -> Future[int]:  # noqa: A002 - the protocol's word
         """Write the job's rows to ``path`` (csv, jsonl, npy, md, txt); the future gives their number or raises ExportError."""
         self._job(job)
-        return self._answers.submit(export, self.journal, job, path, format)
 
-    def grow(self, job: str, path: str) -> Future[int]:
+        def write() -> int:
+            with self.board.doing("export", path, "write", job=job):
+                return export(self.journal, job, path, format)
+
+        return self._looks.submit(write)
+
+    def grow(self, job: str, path: str, *, resume: bool = False) -> Future[int]:
         """Write the rows of what has ended to the JSONL file ``path``, and append one for each document that ends.
 
         The future gives the rows that are in it at first, or raises ExportError. A file that cannot be written later is
-        told in a notice. Rows are appended as snapshots are taken, until ``end_growing`` or the end of the engine.
+        told in a notice. With ``resume`` the file is one that an earlier engine wrote, and only what it lacks is appended.
+        Rows are appended as snapshots are taken, until ``end_growing`` or the end of the engine.
         """
         self._job(job)
-        return self._following.start(job, path)
+        return self._following.start(job, path, resume=resume)
 
     def end_growing(self, job: str) -> Future[int]:
         """Append what is still lacking and let go of the job's growing files; the future gives their rows."""
@@ -406,8 +455,28 @@ class Engine:
                 return
 
     # ----------------------------------------------------------------------------------------------------------------- ending
+    def stuck(self, seconds: float) -> tuple[Activity, ...]:
+        """Return the documents, folders, models and exports that threads are at for so long without going on."""
+        return blamed(self.board.now(seconds))
+
+    def give_up(self, activities: Sequence[Activity]) -> int:
+        """Quarantine the documents among ``activities`` and return how many; their threads are left to themselves."""
+        return set_aside(self.runner, activities)
+
+    def end_adding(self, job: str) -> None:
+        """Wait no longer for what is being added to a job; what a thread still finds is taken when it comes."""
+        with self.runner.lock:
+            found = self.runner.jobs.get(job)
+        if found is not None:
+            hand_over(self.runner, found)
+        while found is not None and found.adding > 0:
+            self.runner.added(found)
+
     def close(self, seconds: float = 2.0) -> bool:
-        """Stop taking work, drop what is in flight, end within about ``seconds``; False if a thread did not end."""
+        """Stop taking work, drop what is in flight, end within about ``seconds``; False if a thread did not end.
+
+        Documents that such a thread has not come back from for ``STUCK_SECONDS`` are quarantined.
+        """
         begin = time.monotonic()
         Engine.alive.discard(self)
         self._closing.set()
@@ -415,11 +484,17 @@ class Engine:
         self.loom.begin_closing()
         self.runner.close()
         clean = self.loom.close(max(0.1, seconds - (time.monotonic() - begin)))
-        for executor in (self._adder, self._waits, self._answers):
+        if stuck := self.stuck(STUCK_SECONDS):
+            clean = False
+            with contextlib.suppress(HeddleError):
+                self.give_up(stuck)
+        for executor in (self._readers, self._waits, self._answers, self._looks):
             executor.shutdown(wait=False, cancel_futures=True)
         left = max(0.2, seconds - (time.monotonic() - begin))
         with contextlib.suppress(HeddleError):
             clean &= self.journal.close(left) == 0
+        self.board.close()
+        Engine.abandoned |= not clean
         return clean
 
 

@@ -22,6 +22,8 @@ class _File:
         self.export: GrowingExport | None = None
         self.lacks: set[int] = set()
         self.order = threading.Lock()
+        self.due = False
+        """Whether a thread will write what is lacking; a file that hangs takes one thread, not one a row."""
 
 
 class Following:
@@ -33,8 +35,11 @@ class Following:
         self._lock = threading.Lock()
         self._files: dict[str, dict[str, _File]] = {}
 
-    def start(self, job: str, path: str) -> Future[int]:
-        """Let a file follow a job from now on; the future gives the rows that are in it now, or raises ExportError."""
+    def start(self, job: str, path: str, *, resume: bool = False) -> Future[int]:
+        """Let a file follow a job from now on; the future gives the rows that are in it now, or raises ExportError.
+
+        With ``resume`` the file is one that an earlier engine wrote.
+        """
         file = _File()
         with self._lock:  # known from here on, so that no document ends unseen while the first rows are written
             self._files.setdefault(job, {})[path] = file
@@ -42,7 +47,7 @@ class Following:
         def write() -> int:
             try:
                 with file.order:
-                    file.export = GrowingExport(self._journal, job, path)
+                    file.export = GrowingExport(self._journal, job, path, resume=resume)
                     return file.export.rows
             except BaseException:
                 self._forget(job, path)
@@ -56,11 +61,12 @@ class Following:
             with self._lock:
                 files = list(self._files.get(rows.job, {}).items())
                 ended = {row.id for row in rows.rows if row.state in ENDED} if files else set()
+                begin = [(path, file) for path, file in files if ended and not file.due]
                 for _, file in files:
                     file.lacks |= ended
-            if ended:
-                for path, file in files:
-                    self._workers.submit(self._append, rows.job, path, file)
+                    file.due |= bool(ended)
+            for path, file in begin:
+                self._workers.submit(self._append, rows.job, path, file)
 
     def end(self, job: str) -> Future[int]:
         """Write what is lacking and let go of the job's files; the future gives the number of their rows."""
@@ -78,7 +84,7 @@ class Following:
     def _append(self, job: str, path: str, file: _File) -> None:
         with file.order:
             with self._lock:
-                lacks, file.lacks = file.lacks, set()
+                lacks, file.lacks, file.due = file.lacks, set(), False
             if not lacks or file.export is None:
                 return
             try:

@@ -6,19 +6,22 @@ import contextlib
 import gc
 import os
 import shutil
-import signal
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TextIO
 
 from engine import tasks
+from engine.activity import Activity
+from engine.aside import sentence
 from engine.documents.document import State
 from engine.engine import Engine
-from engine.errors import HeddleError, UsageError
+from engine.errors import Cancelled, HeddleError, UsageError
+from engine.interrupts import LAST_RESORT, DidNotEnd, Interrupts
 from engine.job import LIVE
 from engine.lanes.plan import Plan
 from engine.metrics.snapshot import DocumentRow, JobState, Snapshot
@@ -30,9 +33,13 @@ from engine.run_report import report, save
 from engine.store.cells import escape, shown
 from engine.store.export import check_target
 from engine.store.texts import check_folder
+from engine.streams import drop_output
 
 ALL_DONE, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes of ``heddle run``."""
+
+PATIENCE = 600.0
+"""Seconds without progress after which something is given up, unless the user says otherwise."""
 
 _SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
 
@@ -62,6 +69,8 @@ class Order:
     again: bool = False
     """Run documents whose answer is known, too."""
     retry_quarantined: bool = False
+    patience: float = PATIENCE
+    """Seconds after which work that does not go on is given up; 0 waits for ever."""
 
 
 def journal_path(out: str) -> str | None:
@@ -84,12 +93,24 @@ def out_format(path: str) -> str:
     return found
 
 
-def run(order: Order, *, output: TextIO | None = None, errors: TextIO | None = None) -> int:
+def run(
+    order: Order,
+    *,
+    output: TextIO | None = None,
+    errors: TextIO | None = None,
+    again: Callable[[], object] | None = None,
+) -> int:
     """Run one job to its end and return the exit code; rows go to ``order.out`` or, as a table, to ``output``.
 
-    Raises HeddleError for what stops the job before it starts: wrong settings, a model that cannot be used.
+    Where a document does not come back within ``order.patience``, it is set aside, and ``again`` is called to start the
+    command anew in this process' place; without one, the command ends there. Raises HeddleError for what stops the job
+    before it starts: wrong settings, a model that cannot be used.
     """
-    rows_to: TextIO = output or sys.stdout
+    rows_to: TextIO | None = output or sys.stdout
+    if rows_to is None and not order.out:
+        raise UsageError("Standard output is closed, so that no row could be printed. Give a file with --out.")
+    if not 0 <= order.patience < float("inf"):
+        raise UsageError("--patience takes a number of seconds, or 0 to wait for ever.")
     words_to: TextIO = errors or sys.stderr
     if order.out:
         out_format(order.out)
@@ -106,16 +127,82 @@ def run(order: Order, *, output: TextIO | None = None, errors: TextIO | None = N
     )  # refused with what is wrong before anything of it is read for the fingerprint
     model = model_key(fingerprint(order.model), order.plan.dtype)
     asked = question(task, model or f"{order.model}/{order.plan.dtype}", order.encoding, order.on_bad_bytes)
-    with _main_thread_collection(), _interrupts() as interrupted:
+    engines: list[Engine] = []
+    interrupts = Interrupts(INTERRUPTED, partial(_force, engines, order, words_to), partial(_writes, engines))
+    with _main_thread_collection(), interrupts:
         engine = Engine(journal_path(order.out), command(asked, order.paths))
+        engines.append(engine)
+        overdue = _Overdue(engine, order.patience, words_to)
+        aside = 0
         try:
             notes = _Notes(engine, words_to)
             notes.tell()
             engine.runner.use_model(model)
-            job, adding = _take_up(engine, order, command(asked, order.paths), words_to)
-            return _run(engine, job, adding, order, interrupted, began, rows_to, words_to, notes)
+            job, adding = _take_up(engine, order, command(asked, order.paths), words_to, interrupts, overdue)
+            return _run(engine, job, adding, order, interrupts, overdue, began, rows_to, words_to, notes)
+        except Cancelled:
+            late = engine.stuck(LAST_RESORT / 2)
+            engine.give_up(late)
+            words_to.writelines(f"{sentence(one)}\n" for one in late)
+            raise
+        except DidNotEnd as late:
+            words_to.writelines(f"{sentence(one)}\n" for one in late.activities)
+            aside = engine.give_up(late.activities)
+            if not (aside and order.out and again):
+                return _give_up(engine, order, rows_to, words_to, notes)
         finally:
-            engine.close(5.0)
+            engine.close(1.5 if interrupts.seen or aside else 5.0)
+    assert again is not None
+    words_to.write("The command goes on with the rest.\n")
+    words_to.flush()
+    again()
+    return SOME_FAILED
+
+
+class _Overdue:
+    """Looks whether something has not gone on for longer than the user is patient."""
+
+    def __init__(self, engine: Engine, patience: float, errors: TextIO) -> None:
+        self._engine, self._patience, self._errors = engine, patience, errors
+        self.given_up: set[Activity] = set()
+        """Folders that adding was ended for."""
+
+    def __call__(self) -> bool:
+        """Tell whether adding was ended because a folder does not answer; raises DidNotEnd for anything else."""
+        if self._patience <= 0:
+            return False
+        late = [one for one in self._engine.board.now(self._patience) if replace(one, seconds=0) not in self.given_up]
+        if others := [one for one in late if one.kind != "folder"]:
+            raise DidNotEnd(tuple(others))
+        for one in late:  # the documents that were found go on
+            self.given_up.add(replace(one, seconds=0))
+            self._errors.write(f"{sentence(one)}\n")
+            self._engine.end_adding(one.job)
+        return bool(self.given_up)
+
+
+def _give_up(engine: Engine, order: Order, output: TextIO | None, errors: TextIO, notes: _Notes) -> int:
+    """Write the rows of what has ended, after something that does not end; returns the exit code."""
+    watch = _Watch(engine, errors, notes, quiet=order.quiet)
+    watch.look(final=True)
+    jobs = [job.id for job in engine.runner.jobs.values() if job.scratch is None]
+    if jobs:
+        _write(engine, jobs[0], order, watch.rows, output, errors)
+    return SOME_FAILED
+
+
+def _writes(engines: Sequence[Engine]) -> bool:
+    """Tell whether an export is under way and goes on."""
+    return any(one.kind == "export" and one.seconds < 1.0 for engine in engines for one in engine.board.now())
+
+
+def _force(engines: Sequence[Engine], order: Order, errors: TextIO) -> None:
+    """Close what must be closed when an interrupted command does not end by itself."""
+    for engine in engines:
+        errors.writelines(f"{sentence(one)}\n" for one in engine.stuck(LAST_RESORT / 2))
+        engine.close(0.4)
+    errors.write("Interrupted. The same command goes on.\n" if order.out else "Interrupted.\n")
+    errors.flush()
 
 
 def _check_folders(order: Order) -> None:
@@ -133,7 +220,9 @@ def _check_folders(order: Order) -> None:
         )
 
 
-def _take_up(engine: Engine, order: Order, asked: str, errors: TextIO) -> tuple[str, Future[dict[str, int]]]:
+def _take_up(
+    engine: Engine, order: Order, asked: str, errors: TextIO, interrupts: Interrupts, overdue: _Overdue
+) -> tuple[str, Future[dict[str, int]]]:
     """Return the command's job, as the journal has it or new, submitted, and the future of its files' being added.
 
     A different command on the same journal is a new job in it: nothing of the old one is lost, and the old command goes
@@ -161,7 +250,7 @@ def _take_up(engine: Engine, order: Order, asked: str, errors: TextIO) -> tuple[
         return job, adding
     (job,) = engine.recovered[:1]
     adding = engine.add_paths(job, order.paths, **options)
-    adding.result()  # files that changed are met before a lane reads them
+    interrupts.wait(adding, overdue)  # files that changed are met before a lane reads them
     with engine.runner.lock:
         counts = dict(engine.runner.jobs[job].counts)
     if not order.quiet:
@@ -198,9 +287,10 @@ def _run(
     job: str,
     adding: Future[dict[str, int]],
     order: Order,
-    interrupted: list[int],
+    interrupts: Interrupts,
+    overdue: _Overdue,
     began: float,
-    output: TextIO,
+    output: TextIO | None,
     errors: TextIO,
     notes: _Notes,
 ) -> int:
@@ -209,20 +299,21 @@ def _run(
     watch = _Watch(engine, errors, notes, quiet=order.quiet)
     trouble = ""
     while not ((opening is None or opening.done()) and engine.wait(job, 0.0)):
-        if interrupted:
+        if interrupts.seen:
             engine.cancel_open()
             engine.cancel(job)
             break
         if order.live and live is None and adding.done() and adding.exception() is None:
             live = engine.grow(job, order.live)  # not before all of the pile is known: it may be a document
-            live.result()
+            interrupts.result(live, overdue)
         if opening is None and _needs_lanes(engine, job):
-            engine.set_plan(order.plan).result()
+            interrupts.result(engine.set_plan(order.plan), overdue)
             opening = engine.open_model(order.model)
         if adding.done() and adding.exception() is not None:
             adding.result()
         if opening is not None and opening.done() and opening.exception() is not None:
             opening.result()
+        overdue()
         state = watch.look()
         if engine.journal.problem != trouble:
             trouble = engine.journal.problem
@@ -234,8 +325,10 @@ def _run(
             break
         engine.wait(job, 0.1)
         engine.collect_garbage()
-    if interrupted:
-        engine.wait(job, 5.0)
+    if interrupts.seen and not engine.wait(job, 2.0):
+        late = engine.stuck(2.0)
+        engine.give_up(late)
+        errors.writelines(f"{sentence(one)}\n" for one in late)
     state = watch.look(final=True)
     assert state is not None
     if adding.done() and adding.exception() is not None:
@@ -243,9 +336,9 @@ def _run(
     own = adding.result().get("own", 0) if adding.done() else 0
     if own and not order.quiet:
         errors.write(f"{own:,} files that Heddle wrote were left out.\n")
-    if state.adding:  # a very slow disk: the rows that are there are written
+    if state.adding or overdue.given_up:  # a very slow disk: the rows that are there are written
         errors.write("Not all files were looked at.\n")
-    with contextlib.suppress(HeddleError) if interrupted else contextlib.nullcontext():
+    with contextlib.suppress(HeddleError) if interrupts.seen else contextlib.nullcontext():
         if order.live:
             if live is None:
                 engine.grow(job, order.live).result()
@@ -255,7 +348,7 @@ def _run(
     if order.report:
         check_target(engine.journal, job, order.report)
         save(order.report, report(watch.last, state, order.settings, engine, time.monotonic() - began))
-    if interrupted:
+    if interrupts.seen:
         errors.write("Interrupted. The same command goes on.\n" if order.out else "Interrupted.\n")
         return INTERRUPTED
     if state.counts["offline"]:
@@ -269,17 +362,19 @@ def _run(
         return SOME_FAILED
     if state.counts["quarantined"]:
         errors.write(
-            f"{state.counts['quarantined']:,} documents are quarantined: the engine ended twice with them in work. "
+            f"{state.counts['quarantined']:,} documents are quarantined: the engine ended twice with them in work, or "
+            "they did not end. "
             "--retry-quarantined tries them again.\n"
         )
     if not sum(state.counts.values()):
         errors.write("No documents were found in what was given.\n")
         return WRONG_USAGE
-    return SOME_FAILED if state.counts["failed"] or state.counts["quarantined"] else ALL_DONE
+    some = state.counts["failed"] or state.counts["quarantined"] or overdue.given_up
+    return SOME_FAILED if some else ALL_DONE
 
 
 def _write(
-    engine: Engine, job: str, order: Order, rows: dict[int, DocumentRow], output: TextIO, errors: TextIO
+    engine: Engine, job: str, order: Order, rows: dict[int, DocumentRow], output: TextIO | None, errors: TextIO
 ) -> None:
     with engine.runner.lock:
         answered = engine.runner.jobs[job].answered
@@ -290,7 +385,12 @@ def _write(
         if not order.quiet:
             errors.write(f"{count:,} rows written to {shown(order.out)}\n")
         return
-    table(rows.values(), output)
+    if output is not None:
+        try:
+            table(rows.values(), output)
+            output.flush()
+        except BrokenPipeError:  # the reader has seen enough
+            drop_output()
 
 
 def table(rows: Iterator[DocumentRow] | Any, output: TextIO) -> None:
@@ -384,25 +484,3 @@ def _main_thread_collection() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
-
-
-@contextlib.contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM into a list instead of raising; the second one of a kind acts as usual."""
-    seen: list[int] = []
-    before: dict[int, Any] = {}
-
-    def note(number: int, _frame: object) -> None:
-        seen.append(number)
-        signal.signal(number, before[number])
-
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, note)
-    except ValueError:  # not on the main thread: whoever hosts us handles signals
-        pass
-    try:
-        yield seen
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from engine import __version__, protocol
 from engine import protocol_jobs as jobs
+from engine.aside import Stuck
 from engine.errors import Cancelled, HeddleError, UsageError
 from engine.metrics.threads import name_this_thread
 from engine.protocol import Command, Event, Frames, Reply, encode
@@ -93,13 +94,11 @@ class Host:
         """Serve ``engine``; answers go to ``outbox``."""
         self.engine = engine
         self.outbox = outbox
-        self.ending = threading.Event()
+        self.ending = False
+        """Set by ``end``, which signal handlers call: no lock is taken there that the thread below may hold."""
         self.grace = 2.0
         """Seconds that the end may take."""
         self.reason = ""
-        self.signalled = ""
-        """Set by a signal's handler, which may take no lock: it runs between any two steps of the main thread, which may
-        hold that very lock. ``serve`` looks at it."""
         self._handlers: dict[type, Callable[[Any], Any]] = {
             protocol.OpenModel: lambda c: self.engine.open_model(c.folder, c.dtype),
             protocol.CancelOpen: lambda _: self.engine.cancel_open(),
@@ -143,7 +142,7 @@ class Host:
             return self.engine.export(command.job, command.path, command.format)
         if command.format != "jsonl":
             raise UsageError("Only JSON Lines can grow while the job runs; choose that format.")
-        return self.engine.grow(command.job, command.path)
+        return self.engine.grow(command.job, command.path, resume=command.resume)
 
     def _pause(self, command: protocol.Pause) -> None:
         self.engine.pause(command.job)  # long answers are finished first, and the snapshots tell how many are left
@@ -183,16 +182,14 @@ class Host:
 
     def end(self, reason: str, seconds: float = 2.0) -> None:
         """Begin the orderly end; the first reason counts."""
-        if not self.ending.is_set():
+        if not self.ending:
             self.reason, self.grace = reason, seconds
-            self.ending.set()
+            self.ending = True
 
     def serve(self) -> None:
         """Send a snapshot ten times a second until the end begins; runs on the main thread."""
-        while not self.ending.wait(PERIOD):
-            if self.signalled:
-                self.end(self.signalled)
-                break
+        while not self.ending:
+            time.sleep(PERIOD)
             if self.outbox.broken.is_set():
                 self.end("the window is gone")
                 break
@@ -262,8 +259,8 @@ def _watch_parent(parent: int, host: Host) -> None:
     name_this_thread("parent")
     try:
         process = psutil.Process(parent)
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE and not host.ending.wait(1.0):
-            pass
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE and not host.ending:
+            time.sleep(1.0)
     except psutil.NoSuchProcess:
         pass
     host.end("the window is gone")
@@ -283,6 +280,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--shelve", action="store_true", help="leave finished jobs in the file until somebody asks for them"
     )
+    parser.add_argument(
+        "--stuck",
+        metavar="SECONDS:TIME[:silent]",
+        help="the engine before was ended at TIME of the monotonic clock because it had not come back for SECONDS, or "
+        "had said nothing for so long",
+    )
     parser.add_argument("--parent", type=int, help="process id after whose end the engine ends as well")
     options = parser.parse_args(arguments)
     _prepare_process()
@@ -296,15 +299,15 @@ def main(arguments: list[str] | None = None) -> int:
     from engine.tasks.base import specification
 
     try:
-        engine = Engine(options.session, shelve=options.shelve)
+        engine = Engine(options.session, shelve=options.shelve, stuck=_stuck(options.stuck))
     except HeddleError as error:
         log.error("%s", error)
         outbox.send(protocol.Bye(str(error)))
         outbox.drain(1.0)
         return 3
     host = Host(engine, outbox)
-    signal.signal(signal.SIGTERM, lambda *_: setattr(host, "signalled", "terminated"))
-    signal.signal(signal.SIGINT, lambda *_: setattr(host, "signalled", "interrupted"))
+    signal.signal(signal.SIGTERM, lambda *_: host.end("terminated"))
+    signal.signal(signal.SIGINT, lambda *_: host.end("interrupted"))
     outbox.send(
         protocol.Hello(
             protocol.VERSION,
@@ -313,14 +316,15 @@ def main(arguments: list[str] | None = None) -> int:
             machine.facts(),
             tuple(specification(task) for task in tasks.TASKS.values()),
             engine.recovered,
+            engine.set_aside,
         )
     )
     threading.Thread(target=_read_commands, args=(incoming, host), name="commands", daemon=True).start()
     if options.parent:
         threading.Thread(target=_watch_parent, args=(options.parent, host), name="parent", daemon=True).start()
+    # Whatever hangs (a load, a disk, this thread) must not keep the process that was told to end.
+    threading.Thread(target=_end_by_force, args=(host,), name="end", daemon=True).start()
     host.serve()
-    # Whatever hangs now (a load, a disk) must not keep the process: daemon threads and this timer end with it.
-    threading.Thread(target=_end_by_force, args=(host.grace + HARD_LIMIT,), daemon=True).start()
     begin = time.monotonic()
     clean = engine.close(host.grace)
     outbox.send(protocol.Bye(host.reason))
@@ -331,9 +335,22 @@ def main(arguments: list[str] | None = None) -> int:
     os._exit(0)  # a loader thread inside a C++ call cannot be joined; everything that matters is closed
 
 
-def _end_by_force(seconds: float) -> None:
-    time.sleep(seconds)
+def _end_by_force(host: Host) -> None:
+    """Wait for the end to be asked for, and end the process when the orderly way takes longer than was granted."""
+    name_this_thread("end")
+    while not host.ending:
+        time.sleep(PERIOD)
+    time.sleep(host.grace + HARD_LIMIT)
     os._exit(0)
+
+
+def _stuck(told: str | None) -> Stuck | None:
+    """Return what ``--stuck`` says; None where it says nothing."""
+    words = (told or "").split(":")
+    try:
+        return Stuck(float(words[0]), float(words[1]), silent=words[2:] == ["silent"])
+    except (ValueError, IndexError):
+        return None
 
 
 if __name__ == "__main__":

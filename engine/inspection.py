@@ -27,7 +27,8 @@ def text_of(runner: Runner, job: Job, number: int) -> tuple[Record, str, str]:
         return record, text, ""
     try:
         source = Source(record.path, record.size, record.mtime_ns)
-        return record, read(source, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes).text, ""
+        with runner.board.doing("document", record.path, "read", job=job.id, document=number):
+            return record, read(source, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes).text, ""
     except DocumentError as error:
         return record, "", str(error)
 

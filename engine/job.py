@@ -136,6 +136,8 @@ class Job:
     """The command of ``heddle run`` that the job belongs to (question.command)."""
     devices: dict[str, int] = field(default_factory=dict)
     """The file system that each folder was on when files in it were added."""
+    held: list[Document] = field(default_factory=list)
+    """What was read while adding and is put on the pile with more."""
     ready: BatchQueue = field(default_factory=BatchQueue)
     under_way: int = 0
     in_lanes: Counter[int] = field(default_factory=Counter)

@@ -6,18 +6,18 @@ import gc
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from engine import machine
 from engine.errors import Cancelled, HeddleError, UsageError
+from engine.helpers import Helpers
 from engine.job import LIVE
 from engine.lanes.footprint import KV_SHARE, SLOTS
 from engine.lanes.plan import QUANTISED, Plan
 from engine.metrics.snapshot import ModelState
-from engine.metrics.threads import name_this_thread
 from engine.models.fingerprint import fingerprint
 from engine.models.folder import look, require
 from engine.models.place import model_place
@@ -55,7 +55,7 @@ class Loom:
         self._cancel_load = threading.Event()
         self._closing = threading.Event()
         # One thread, so that there is one model at a time.
-        self._loader = ThreadPoolExecutor(1, "loader", initializer=name_this_thread, initargs=("loader",))
+        self._loader = Helpers("loader", 1)
 
     def open_model(self, folder: str, dtype: str = "auto") -> Future[ModelFacts]:
         """Load the model in ``folder`` (``starter``: the one that came with Heddle) and let lanes run on it.
@@ -69,7 +69,14 @@ class Loom:
         return self._loader.submit(self._open, folder, dtype, asked)
 
     def _open(self, folder: str, dtype: str, asked: threading.Event) -> ModelFacts:
+        with self.runner.board.doing("model", folder, "load"):
+            return self._open_noted(folder, dtype, asked)
+
+    def _open_noted(self, folder: str, dtype: str, asked: threading.Event) -> ModelFacts:
+        going_on = self.runner.board.toucher()
+
         def progress(stage: str, share: float) -> None:
+            going_on()
             self.model = replace(self.model, stage=stage, progress=share)
 
         def cancelled() -> bool:
@@ -297,5 +304,7 @@ def _load(
     from engine.models.load_decoder import load_decoder
 
     kind = load_decoder if "generate" in look(folder).tasks else load
-    with ThreadPoolExecutor(1, "loader", initializer=name_this_thread, initargs=("loader",)) as thread:
-        return thread.submit(kind, folder, dtype=dtype, device=device, progress=progress, cancelled=cancelled).result()
+    thread = Helpers("loader", 1)
+    done = thread.submit(kind, folder, dtype=dtype, device=device, progress=progress, cancelled=cancelled)
+    thread.shutdown(wait=True)
+    return done.result()

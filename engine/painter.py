@@ -21,6 +21,10 @@ ROWS_A_SNAPSHOT = 2_000
 """Changed rows in one snapshot; at ten a second a pile of 100,000 is told in five seconds without a long frame."""
 
 
+MOST_ACTIVITIES = 64
+"""Steps of work in one snapshot that have not ended for a second."""
+
+
 class Painter:
     """Paints the engine for one watcher, ten times a second."""
 
@@ -107,6 +111,7 @@ class Painter:
             ),
             notices=notices,
             trial=trial,
+            activities=self.runner.board.now(1.0)[:MOST_ACTIVITIES],
         )
 
     def _written(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from engine.activity import Activity
 from engine.lanes.plan import Plan
 from engine.metrics.snapshot import DocumentRow, Snapshot
 from engine.protocol_jobs import JobCommand
@@ -344,7 +345,8 @@ class StopCounting:
 class Export:
     """Write the job's rows to ``path``. ``format``: csv, jsonl, npy, md, txt. Reply: value {"path": str, "rows": n}.
 
-    With ``grow`` (jsonl only), rows of documents that end later are appended as they come.
+    With ``grow`` (jsonl only), rows of documents that end later are appended as they come; with ``resume`` as well, to
+    a file that an engine before wrote and that keeps the rows it has.
     """
 
     request: int
@@ -352,6 +354,7 @@ class Export:
     path: str
     format: str
     grow: bool = False
+    resume: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +404,8 @@ class Hello:
     machine: MachineFacts
     tasks: tuple[TaskSpec, ...]
     recovered: tuple[str, ...] = ()
+    set_aside: tuple[Activity, ...] = ()
+    """What the engine before did not come back from, if it was ended for that; not to be tried again by itself."""
 
 
 @dataclass(frozen=True, slots=True)

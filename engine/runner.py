@@ -86,7 +86,7 @@ class Runner(Dealing):
     def added(self, job: Job) -> None:
         """Close one call of adding; a running job that has nothing left ends now."""
         with self.lock:
-            job.adding -= 1
+            job.adding = max(0, job.adding - 1)  # adding that was given up may still come to its end
             if job.status in LIVE and self._drained(job):
                 self._end(job)
             self.settled.notify_all()

@@ -26,8 +26,9 @@ from engine.protocol import (
     Shutdown,
     encode,
 )
-from gui.engine_process import Patience, cause_of_death, environment
+from gui.engine_process import Patience, cause_of_death, environment, epitaph, outlook
 from gui.inbox import Inbox
+from gui.judgement import Judge, blames_model
 from gui.last_words import LastWords
 
 OnReply = Callable[[Reply], None]
@@ -98,6 +99,9 @@ class EngineClient(QObject):
         self._plan: SetPlan | None = None
         self._loading = False
         self._fatal_loads = 0
+        self._judge = Judge(self._patience)
+        self._stuck = ""
+        """Tells the next engine what this one was ended for."""
         self._cancel = (0, 0.0)
         """Request and time of the newest CancelOpen."""
         self._watch = QTimer(self)
@@ -181,7 +185,9 @@ class EngineClient(QObject):
         self._silence = 0.0
         process = QProcess(self)
         process.setProgram(self._program)
-        process.setArguments(self._arguments)
+        process.setArguments([*self._arguments, *(["--stuck", self._stuck] if self._stuck else [])])
+        self._stuck = ""
+        self._judge.begin()
         process.setProcessEnvironment(environment())
         process.readyReadStandardOutput.connect(self._read)
         process.readyReadStandardError.connect(self._read_log)
@@ -231,7 +237,7 @@ class EngineClient(QObject):
         if self._attempts >= len(self._patience.backoff):
             self._drop_held()
             self._set_state(EngineState.FAILED)
-            self.died.emit(self._obituary(wait=-1))
+            self.died.emit(self._obituary(-1))
             return
         wait = self._patience.backoff[self._attempts]
         self._attempts += 1
@@ -257,6 +263,7 @@ class EngineClient(QObject):
     def _write(self, command: Command) -> None:
         if self._process is not None:
             self._process.write(encode(command))
+            self._judge.sent(command)
 
     def _read(self) -> None:
         process = self._process
@@ -310,6 +317,8 @@ class EngineClient(QObject):
             self._kill()
             return
         self._greeted = True
+        if self._model is not None and any(blames_model(one, self._model.folder) for one in hello.set_aside):
+            self._model = None  # not opened again by itself
         for earlier in (self._plan, self._model):
             if earlier is not None and all(earlier.request != held.request for held in self._held):
                 self._write(earlier)
@@ -320,6 +329,7 @@ class EngineClient(QObject):
         self.hello.emit(hello)
 
     def _answer(self, reply: Reply) -> None:
+        self._judge.answered(reply.request)
         known = reply.request in self._pending
         callback = self._pending.pop(reply.request, None)
         if known:
@@ -336,7 +346,8 @@ class EngineClient(QObject):
     def _look(self) -> None:
         """Count the silence. A stalled or suspended window counts one look, so it never takes its own sleep for theirs."""
         now = time.monotonic()
-        self._silence += min(now - self._looked_at, 2 * self._patience.watch)
+        passed = min(now - self._looked_at, 2 * self._patience.watch)
+        self._silence += passed
         self._looked_at = now
         if not self._greeted:
             if self._silence >= self._patience.hello:
@@ -344,7 +355,11 @@ class EngineClient(QObject):
                     seconds=round(self._patience.hello)
                 )
                 self._kill()
+        elif (judgement := self._judge.look(passed, self._silence)) is not None:
+            self._verdict, self._stuck = judgement.sentence, judgement.stuck
+            self._kill()
         elif self._silence >= self._patience.kill:
+            self._stuck = self._judge.silent(self._silence)
             self._verdict = self.tr("The engine did not answer for {seconds} seconds and was ended.").format(
                 seconds=round(self._patience.kill)
             )
@@ -362,6 +377,7 @@ class EngineClient(QObject):
 
     def _note_progress(self, picture: Picture) -> None:
         """Forgive earlier deaths once a document is done: only deaths without progress are counted."""
+        self._judge.told(picture.snapshot.activities)
         self._loading = picture.snapshot.model.status == "loading"
         if picture.snapshot.model.status == "ready":
             self._fatal_loads = 0
@@ -392,16 +408,8 @@ class EngineClient(QObject):
         self._loading = False
 
     def _obituary(self, wait: float) -> str:
-        words = [self._verdict]
-        last = self._last_words.said()
-        if last:
-            words.append(self.tr("Its last words: {line}").format(line=last[:300]))
-        self.epitaph = " ".join(words)
-        if wait < 0:
-            words.append(self.tr("It is not started again by itself. Use Job > Start engine again."))
-        else:
-            words.append(self.tr("It starts again in {seconds} s; the piles go on.").format(seconds=f"{wait:g}"))
-        return " ".join(words)
+        self.epitaph = epitaph(self._verdict, self._last_words.said())
+        return f"{self.epitaph} {outlook(wait)}"
 
     def _ended_text(self) -> str:
         return self.tr("The engine ended before it could answer.")

@@ -19,7 +19,8 @@ class Patience:
     ``hello`` for the first word of a new process (a cold disk reads torch for long), ``quiet`` until a silent engine is
     called not answering, ``kill`` until it is ended, ``goodbye`` between Shutdown and the end by force, ``healthy``
     until an engine that stays up is forgiven earlier deaths, ``cancel`` until a load that was told to stop is ended with
-    its engine. ``backoff`` holds the waits before each restart.
+    its engine, ``answer`` until an engine that does not answer Start, Pause, Stop and their like is replaced, and
+    ``progress`` until one is that does not come back from some work (0: never). ``backoff`` holds the waits before each restart.
     """
 
     hello: float = 120.0
@@ -28,6 +29,8 @@ class Patience:
     goodbye: float = 1.6
     healthy: float = 60.0
     cancel: float = 5.0
+    answer: float = 5.0
+    progress: float = 600.0
     watch: float = 0.25
     backoff: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
 
@@ -54,24 +57,36 @@ def environment() -> QProcessEnvironment:
     return found
 
 
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("engine process", text)
+
+
+def epitaph(verdict: str, last: str) -> str:
+    """Return what to tell the user of an engine that ended: why, and its ``last`` words if there are any."""
+    return f"{verdict} {_tr('Its last words: {line}').format(line=last[:300])}" if last else verdict
+
+
+def outlook(wait: float) -> str:
+    """Return what comes after an engine: another one in ``wait`` seconds, or none where that is negative."""
+    if wait < 0:
+        return _tr("It is not started again by itself. Use Job > Start engine again.")
+    return _tr("It starts again in {seconds} s; the piles go on.").format(seconds=f"{wait:g}")
+
+
 def cause_of_death(code: int, *, crashed: bool) -> str:
     """Return as a sentence why the engine ended; ``code`` is its exit code, or the signal that ended it."""
-
-    def tr(text: str) -> str:
-        return QCoreApplication.translate("engine process", text)
-
     if not crashed:
-        return tr("The engine ended with exit code {code}.").format(code=code)
+        return _tr("The engine ended with exit code {code}.").format(code=code)
     try:
         name = signal.Signals(code).name
     except ValueError:  # Windows: an NTSTATUS
-        return tr("The engine crashed (code {code}).").format(code=f"{code & 0xFFFFFFFF:#x}")
+        return _tr("The engine crashed (code {code}).").format(code=f"{code & 0xFFFFFFFF:#x}")
     meaning = {
-        "SIGKILL": tr("it was killed, often because memory ran out"),
-        "SIGSEGV": tr("a fault in native code"),
-        "SIGBUS": tr("a file changed or vanished while it was read"),
-        "SIGABRT": tr("it stopped itself after a fault"),
+        "SIGKILL": _tr("it was killed, often because memory ran out"),
+        "SIGSEGV": _tr("a fault in native code"),
+        "SIGBUS": _tr("a file changed or vanished while it was read"),
+        "SIGABRT": _tr("it stopped itself after a fault"),
     }.get(name)
     if meaning is None:
-        return tr("The engine was ended by {signal}.").format(signal=name)
-    return tr("The engine was ended by {signal}: {meaning}.").format(signal=name, meaning=meaning)
+        return _tr("The engine was ended by {signal}.").format(signal=name)
+    return _tr("The engine was ended by {signal}: {meaning}.").format(signal=name, meaning=meaning)

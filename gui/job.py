@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,8 @@ class Job:
     """A pile that is open in the window.
 
     ``asked`` counts commands under way that a second click would give twice; ``interrupted`` are paths whose adding
-    the engine did not survive.
+    the engine did not survive, ``unanswered`` the commands that it did not answer before it ended; ``growing`` are the
+    files that get a row for each document that ends.
     """
 
     id: str
@@ -29,6 +31,8 @@ class Job:
     submitted: tuple[str, dict[str, Any]] | None = None
     """The task and settings that it was started with from here."""
     interrupted: list[tuple[str, ...]] = field(default_factory=list)
+    unanswered: list[tuple[Callable[..., Any], dict[str, Any]]] = field(default_factory=list)
+    growing: set[str] = field(default_factory=set)
 
     @property
     def busy(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
+from engine.activity import Activity
 from engine.lanes.plan import Plan
 from engine.metrics.snapshot import Meters, ModelState, Notice, Snapshot
 from engine.protocol import (
@@ -41,6 +42,7 @@ from gui.engine_client import EngineClient, EngineState
 from gui.escape import shown
 from gui.inbox import Snapshots
 from gui.job import Job, job_of, new_job
+from gui.judgement import blames_model
 from gui.pile import Change
 from gui.settings import Settings
 
@@ -95,6 +97,7 @@ class Session(QObject):
     # ----------------------------------------------------------------------------------------------------------- hearing
     def _welcome(self, hello: Hello) -> None:
         first = self.machine_hello is None
+        self._part_with(hello.set_aside)
         self.machine_hello = hello
         if first:
             if self.plan != Plan():
@@ -103,6 +106,12 @@ class Session(QObject):
         self._resumed = set(hello.recovered)
         self._restore_lost(self._resumed)
         self.hello.emit()
+
+    def _part_with(self, aside: Sequence[Activity]) -> None:
+        """Do not try again by itself what the engine before did not come back from."""
+        model = self.settings.text("model", STARTER) or STARTER
+        if any(blames_model(one, model) for one in aside):
+            self.settings.set_text("model", STARTER)
 
     def _restore_lost(self, recovered: set[str]) -> None:
         """Have a new engine open what is open here; piles and paths that the journal did not keep are told again."""
@@ -126,6 +135,21 @@ class Session(QObject):
         again, job.interrupted = job.interrupted, []
         for paths in again:
             self._add(job, paths)
+        unanswered, job.unanswered = job.unanswered, []
+        for kind, fields in unanswered:
+            self._ask(job, kind, repeated=True, **fields)
+        for path in sorted(job.growing):
+            self._follow(job, path)
+
+    def _follow(self, job: Job, path: str) -> None:
+        """Have a new engine go on with a file that gets rows as documents end."""
+
+        def answered(reply: Reply) -> None:
+            if not reply.ok and self.client.alive:
+                job.growing.discard(path)
+                self._tell_failure(reply)
+
+        self.client.send(Export, answered, job=job.id, path=path, format="jsonl", grow=True, resume=True)
 
     def _engine_state(self, state: str) -> None:
         if state == EngineState.RESTARTING:  # the model went with the engine; the next one opens it again
@@ -422,16 +446,25 @@ class Session(QObject):
     def _tell(self, job: Job | None, kind: Callable[..., Any]) -> None:
         """Give a command that does no harm given twice; its answer may take as long as what is under way."""
         if job is not None:
-            self.client.send(kind, lambda reply: self._tell_failure(reply, f"job:{job.id}"), job=job.id)
+            self.client.send(kind, lambda reply: self._heard(reply, job, kind, {}), job=job.id)
 
-    def _ask(self, job: Job | None, kind: Callable[..., Any], **fields: Any) -> None:
+    def _heard(
+        self, reply: Reply, job: Job, kind: Callable[..., Any], fields: dict[str, Any], *, repeated: bool = False
+    ) -> None:
+        """Tell why a command was not carried out; if the engine ended before it could be, its successor is asked once."""
+        if reply.ok or self.client.alive or repeated:
+            self._tell_failure(reply, f"job:{job.id}")
+        else:
+            job.unanswered.append((kind, fields))
+
+    def _ask(self, job: Job | None, kind: Callable[..., Any], *, repeated: bool = False, **fields: Any) -> None:
         if job is None:
             return
         job.asked += 1
 
         def answered(reply: Reply) -> None:
             job.asked -= 1
-            self._tell_failure(reply, f"job:{job.id}")
+            self._heard(reply, job, kind, fields, repeated=repeated)
             self.jobs_changed.emit()
 
         self.client.send(kind, answered, job=job.id, **fields)
@@ -453,4 +486,11 @@ class Session(QObject):
         job = self.job
         if job is None:
             return
-        self.client.send(Export, then, job=job.id, path=path, format=format, grow=grow)
+
+        def answered(reply: Reply) -> None:
+            if grow and reply.ok:
+                job.growing.add(path)
+            then(reply)
+
+        job.growing.discard(path)
+        self.client.send(Export, answered, job=job.id, path=path, format=format, grow=grow)

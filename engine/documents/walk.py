@@ -69,6 +69,10 @@ def _never() -> bool:
     return False
 
 
+def _unheard(_path: str) -> str:
+    return ""
+
+
 class Walk:
     """The way into one pile. It remembers the real files it found, so that each is taken once over all its walks."""
 
@@ -76,7 +80,13 @@ class Walk:
         """Start with an empty pile."""
         self._files = _Places()
 
-    def walk(self, paths: Iterable[str], *, cancelled: Callable[[], bool] = _never) -> Iterator[Source | Skipped]:
+    def walk(
+        self,
+        paths: Iterable[str],
+        *,
+        cancelled: Callable[[], bool] = _never,
+        looking: Callable[[str], str] = _unheard,
+    ) -> Iterator[Source | Skipped]:
         """Find the files at ``paths``, lazily, and say of every path that is not taken why not. Nothing is opened.
 
         A file is taken as it is named; a folder with all below it: its own files first, then folder by folder, names
@@ -85,10 +95,12 @@ class Walk:
         name where both are there, except to a folder that they lie in; each real folder is walked once, so loops
         end. Only regular files are taken.
 
-        The walk ends early when ``cancelled`` returns True. It raises nothing: what cannot be looked at is Skipped
+        The walk ends early when ``cancelled`` returns True. ``looking`` hears each path before the system is asked about
+        it, which can take for ever on a disk that does not answer; where it returns a reason, the path is Skipped. It
+        raises nothing: what cannot be looked at is Skipped
         with its reason.
         """
-        return _Run(self._files, cancelled).run(paths)
+        return _Run(self._files, cancelled, looking).run(paths)
 
     def forget(self, path: str) -> None:
         """Let the file that was found at ``path`` be found again, because it was taken off the pile."""
@@ -103,18 +115,20 @@ def walk(paths: Iterable[str], *, cancelled: Callable[[], bool] = _never) -> Ite
 class _Run:
     """The state of one walk: the real folders it has been in, and the links it will follow at its end."""
 
-    def __init__(self, files: _Places, cancelled: Callable[[], bool]) -> None:
+    def __init__(self, files: _Places, cancelled: Callable[[], bool], looking: Callable[[str], str]) -> None:
         self._files = files
         self._folders = _Places()
         self._links: deque[str] = deque()
-        self._cancelled = cancelled
+        self._cancelled, self._looking = cancelled, looking
 
     def run(self, paths: Iterable[str]) -> Iterator[Source | Skipped]:
         for path in paths:
             yield from self._take(path)
         while self._links:
             path = self._links.popleft()
-            if _leads_up(path):
+            if reason := self._looking(path):
+                yield Skipped(path, reason)
+            elif _leads_up(path):
                 yield Skipped(path, "a link to a folder above it")
             else:
                 yield from self._take(path)
@@ -122,6 +136,9 @@ class _Run:
     def _take(self, path: str) -> Iterator[Source | Skipped]:
         """A path that was named, or a link: whatever it leads to."""
         if self._cancelled():
+            return
+        if reason := self._looking(path):
+            yield Skipped(path, reason)
             return
         try:
             status = os.stat(path)
@@ -146,6 +163,9 @@ class _Run:
         stack = [root]
         while stack:
             folder = stack.pop()
+            if reason := self._looking(folder):
+                yield Skipped(folder, reason)
+                continue
             try:
                 first = self._folders.first(folder, os.stat(folder))
             except (OSError, ValueError) as error:

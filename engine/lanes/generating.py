@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import torch
 
+from engine.activity import touch
 from engine.encoding.batches import WorkItem
 from engine.errors import Cancelled, HeddleError, UsageError
 from engine.generation.fallback import BatchGenerator
@@ -19,7 +20,7 @@ from engine.generation.prefix import Prefix
 from engine.generation.sequence import CANCELLED, Event, Finished, Sequence
 from engine.lanes.lane import device_is_lost
 from engine.lanes.prompts import PromptWriter, prepare_document
-from engine.lanes.reading import Document, count_documents, let_exits_through, read_and_count, said
+from engine.lanes.reading import Document, count_documents, counting, let_exits_through, read_and_count, said
 from engine.lanes.work import Batch, Count, Prepare, Prepared
 from engine.metrics.threads import name_this_thread
 from engine.tasks.base import Answer, TextTask
@@ -154,7 +155,8 @@ class GeneratingLane:
         for document in documents:
             if work.stop():
                 raise Cancelled("cancelled")
-            found.append(prepare_document(writer, document))
+            with counting(self._runner, work.job, document):
+                found.append(prepare_document(writer, document))
         return found
 
     def _checked(self, work: Prepare, writer: PromptWriter) -> bool:
@@ -200,7 +202,8 @@ class GeneratingLane:
     def _step(self, generator: Generator | BatchGenerator) -> None:
         begin = time.perf_counter()
         try:
-            events = generator.step()
+            with self._runner.board.doing("work", self._loaded.facts.folder, "compute"):
+                events = generator.step()
         except Cancelled:
             events = [e for n in [n for n, o in self._open.items() if o.work.stop.asked] if (e := generator.cancel(n))]
         except BaseException as error:  # noqa: BLE001 - the document boundary: record it, go on (FAULTS 27, 30)
@@ -212,6 +215,7 @@ class GeneratingLane:
         self._hear(events)
 
     def _hear_batch(self, events: list[Event]) -> None:
+        touch()
         self._runner.decoding(self._index)
         self._hear(events)
 

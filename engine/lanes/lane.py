@@ -14,7 +14,16 @@ from engine.documents.split import Overflow, coverage, windows
 from engine.encoding.batches import WorkItem
 from engine.encoding.encoder import Encoder
 from engine.errors import Cancelled
-from engine.lanes.reading import NOTHING, Document, count_documents, let_exits_through, read_and_count, said, too_long
+from engine.lanes.reading import (
+    NOTHING,
+    Document,
+    count_documents,
+    counting,
+    let_exits_through,
+    read_and_count,
+    said,
+    too_long,
+)
 from engine.lanes.work import Anchors, Count, Prepare, Prepared
 from engine.metrics.threads import name_this_thread
 
@@ -90,7 +99,9 @@ class Lane:
         done: list[Prepared] = []
         # The prompt and the text are tokenized together where both fit, as a plain call would do; a long text gets the
         # prompt's tokens in front of every window.
-        for one, ids in zip(documents, tokenizer.ids([prompt + d.text for d in documents], ask, own=own), strict=True):
+        for one in documents:
+            with counting(self._runner, work.job, one):
+                ids = tokenizer.ids([prompt + one.text], ask, own=own)[0]
             skip = len(front) + len(tokenizer.prefix) if len(front) else 0
             body, room, lead = ids, size, np.zeros(0, np.int32)
             if len(ids) <= len(front) and not len(tokenizer.ids([one.text])[0]):
@@ -158,7 +169,8 @@ class Lane:
         """
         begin = time.perf_counter()
         try:
-            vectors = encoder.encode(items, stop)
+            with self._runner.board.doing("work", self._loaded.facts.folder, "compute", job=job.id):
+                vectors = encoder.encode(items, stop)
         except Cancelled:
             return 1
         except BaseException as error:

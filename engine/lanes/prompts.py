@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from engine.activity import narrow
 from engine.documents.split import Overflow, Window, coverage, windows
 from engine.encoding.batches import TokenIds, WorkItem
 from engine.errors import UsageError
@@ -72,7 +73,8 @@ class PromptWriter:
         question = self.task.question(text, name, document.path)
         examples = self.task.examples(name, document.path)
         think = getattr(self.task.settings, "thinking", "") != "off"
-        return self._tokenizer.conversation(self.task.settings.system, question, examples, think=think)
+        with narrow("model", self._tokenizer.name, "prompt"):
+            return self._tokenizer.conversation(self.task.settings.system, question, examples, think=think)
 
     def around(self, document: Document) -> int:
         """Return the tokens of a prompt without the document's text; the same for all unless the prompt names files."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from engine.lanes.work import Prepare
     from engine.models.tokenizer import LaneTokenizer
     from engine.runner import Runner
+    from engine.store.record import Record
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +51,13 @@ def count_documents(runner: Runner, lane: int, work: Count, tokenizer: LaneToken
             raise Cancelled("cancelled")
 
     def count(documents: Sequence[Document]) -> list[Prepared]:
-        rows = tokenizer.ids([one.text for one in documents], stopped)
         unknown = tokenizer.unknown_id
-        return [
-            Prepared(one.number, (), len(ids), float((ids == unknown).sum()) / max(1, len(ids)))
-            for one, ids in zip(documents, rows, strict=True)
-        ]
+        found: list[Prepared] = []
+        for one in documents:
+            with counting(runner, work.job, one):
+                ids = tokenizer.ids([one.text], stopped)[0]
+            found.append(Prepared(one.number, (), len(ids), float((ids == unknown).sum()) / max(1, len(ids))))
+        return found
 
     begin = time.perf_counter()
     found: list[Prepared] = []
@@ -62,6 +65,11 @@ def count_documents(runner: Runner, lane: int, work: Count, tokenizer: LaneToken
         read_and_count(runner, work, found, count)
     finally:
         runner.counted(lane, work, found, time.perf_counter() - begin)
+
+
+def counting(runner: Runner, job: Job, document: Document) -> contextlib.AbstractContextManager[None]:
+    """Note on the board, for the length of a block, that this document is turned into tokens."""
+    return runner.board.doing("document", document.path, "tokens", job=job.id, document=document.number)
 
 
 def read_and_count(runner: Runner, work: Prepare | Count, found: list[Prepared], count: Counter) -> None:
@@ -110,12 +118,19 @@ def _read(runner: Runner, job: Job, number: int, *, keep: bool) -> Document | No
         record, fresh = read_anew(runner, job, number, record)
         return Document(number, fresh.text, record.path, record.sha256)
     source = Source(record.path, record.size, record.mtime_ns)
-    if text is None or not (in_memory or _unchanged(source)):
+    if in_memory and text is not None:
+        return Document(number, text, record.path, record.sha256)
+    with runner.board.doing("document", record.path, "read", job=job.id, document=number):
+        return _read_file(job, record, source, text)
+
+
+def _read_file(job: Job, record: Record, source: Source, text: str | None) -> Document:
+    if text is None or not _unchanged(source):
         fresh = read(source, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes, device=job.device(record.path))
         if record.sha256 and fresh.sha256 != record.sha256:
             raise DocumentError("changed since it was added")
         text = fresh.text
-    return Document(number, text, record.path, record.sha256)
+    return Document(record.id, text, record.path, record.sha256)
 
 
 def _unchanged(source: Source) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from engine.activity import Activity
 from engine.lanes.plan import Plan
 
 
@@ -184,3 +185,5 @@ class Snapshot:
     meters: Meters = field(default_factory=Meters)
     notices: tuple[Notice, ...] = ()
     trial: TrialState | None = None
+    activities: tuple[Activity, ...] = ()
+    """What helpers and lanes have been at for longer than a second, the longest first."""

@@ -73,6 +73,8 @@ class LaneTokenizer:
         self.unknown_id = -1 if unknown is None else int(unknown)
         self.limit = getattr(tokenizer, "model_max_length", None)
         """Tokens that the tokenizer's files say the model takes, or None."""
+        self.name = str(getattr(tokenizer, "name_or_path", ""))
+        """The folder that it came from."""
         self.has_template = bool(getattr(tokenizer, "chat_template", None))
         """Whether the model expects a conversation in a format of its own."""
         self._marks = Marks(tokenizer, None if marks is None else marks.shared)

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from engine.activity import touch
 from engine.documents.document import State
 from engine.errors import ExportError, UsageError
 from engine.store.cells import cell, clean, is_utf8, json_escape, path_text, shown
@@ -116,11 +117,12 @@ def pile_rows(journal: Journal, job: str, *targets: str, folder: str = "", vecto
     """Walk the pile; raises ExportError when a target is the journal itself or a document of the pile."""
     place = Targets(*targets, folder=folder)
     if journal.path is not None:
-        for suffix in ("", "-wal", "-shm", ".lock"):
+        for suffix in ("", "-wal", "-shm", ".lock", ".doing"):
             if target := place.met_by(journal.path + suffix):
                 raise ExportError(f"{shown(target)} was not written: it is Heddle's own journal. Choose another name.")
     for record, result in journal.results(job, vectors=vectors):
         place.check(record)
+        touch()
         yield record, result
 
 

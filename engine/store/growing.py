@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterable
 
@@ -25,8 +26,12 @@ class GrowingExport:
     counts. The file is only ever behind the journal, never ahead: rows come from what was committed.
     """
 
-    def __init__(self, journal: Journal, job: str, path: str) -> None:
-        """Write what is there to ``path``, whole or not at all; raises as ``export`` does."""
+    def __init__(self, journal: Journal, job: str, path: str, *, resume: bool = False) -> None:
+        """Write what is there to ``path``, whole or not at all; raises as ``export`` does.
+
+        With ``resume``, ``path`` was written by an engine that ended: it keeps its rows, but for a last one that is not
+        whole, and gets those that it lacks.
+        """
         record = journal.job(job)
         if record is None:
             raise UsageError(f"There is no job {job!r} to export.")
@@ -35,6 +40,9 @@ class GrowingExport:
         """Rows written so far."""
         self._journal, self._job, self._task = journal, job, record.task
         self._told: dict[int, int] = {}  # what a row said of a document, so that nothing is said twice
+        if resume:
+            self._resume()
+            return
         with replacing(path) as (file,):
             for document, result in pile_rows(journal, job, path, vectors=True):
                 file.write(self._line(document, result))
@@ -48,6 +56,32 @@ class GrowingExport:
         self._told[document.id] = said
         self.rows += 1
         return jsonl_line(jsonl_row(document, result, self._task)).encode("utf-8")
+
+    def _resume(self) -> None:
+        """Take note of the rows that the file has, cut off what is not a whole one, and append what is lacking."""
+        try:
+            with open(self.path, "r+b") as file:
+                had: set[bytes] = set()
+                self._end = 0
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        file.truncate(self._end)
+                        break
+                    self._end += len(line)
+                    had.add(hashlib.sha256(line).digest())
+        except OSError as error:
+            raise ExportError(sentence(self.path, error)) from error
+        self.rows = len(had)
+        lacks: list[int] = []
+        for record, result in pile_rows(self._journal, self._job, self.path, vectors=True):
+            line = self._line(record, result)
+            if line and hashlib.sha256(line).digest() in had:
+                self.rows -= 1  # counted already
+            elif line:
+                self.rows -= 1
+                del self._told[record.id]
+                lacks.append(record.id)
+        self.append(lacks)
 
     def append(self, documents: Iterable[int]) -> None:
         """Append rows of those ``documents`` that have ended; raises ExportError, and cuts off what was written in part.

@@ -16,11 +16,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 STUB = str(ROOT / "tests/faults/stub_engine.py")
 
 
-def start(pile, out, *more: str, **options) -> subprocess.Popen:
+def start(pile, out, *more: str, environment: dict[str, str] | None = None, **options) -> subprocess.Popen:
     """Start ``heddle run embed`` with the stub's model."""
     return subprocess.Popen(
         [sys.executable, STUB, "run", "embed", str(pile), "--out", str(out), "--model", str(ROOT), *more],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,

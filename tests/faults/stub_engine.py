@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -22,10 +23,11 @@ import numpy as np
 
 from engine.encoding.batches import WorkItem
 from engine.lanes.plan import Plan
-from engine.lanes.reading import read_and_count
+from engine.lanes.reading import counting, read_and_count
 from engine.lanes.work import Anchors, Count, Prepare, Prepared
 from engine.loom import Loom
 from engine.metrics.snapshot import ModelState
+from engine.protocol import ModelFacts
 
 LANES = 2
 BUDGET = 256
@@ -35,6 +37,15 @@ DIMENSION = 4
 
 POISON = "KILLS-THE-ENGINE"
 """A document with this text in it takes the stub's process with it."""
+
+NEVER_READ = "never-read"
+"""A file or folder with this in its name is never read or listed to its end, as on a disk that does not answer."""
+NEVER_COUNTED = "NEVER-COUNTED"
+"""A document with this text in it is never made into tokens."""
+HOLDS = "HOLDS-THE-INTERPRETER"
+"""Nor is one with this, and nothing else in the process gets to run meanwhile."""
+HANGS = "HEDDLE_STUB_HANGS"
+"""Environment: these things happen where it is set."""
 
 PROTOCOL = "HEDDLE_STUB_RUNS"
 """Environment: a file that takes the name of every document that a lane has finished, one a line."""
@@ -46,6 +57,10 @@ def vector_of(text: str) -> np.ndarray:
 
 
 def _ids(text: str) -> np.ndarray:
+    if HANGS in os.environ and NEVER_COUNTED in text:
+        time.sleep(3600)
+    if HANGS in os.environ and HOLDS in text:
+        re.match(r"(a+)+$", "a" * 64 + "b")
     return np.array([sum(word.encode()) for word in text.split()], np.int32)
 
 
@@ -68,7 +83,10 @@ class StubLane:
 
                 def count(documents: Any) -> list[Prepared]:
                     texts.update({one.number: (one.text, one.path) for one in documents})
-                    rows = [(one.number, _ids(one.text)) for one in documents]
+                    rows = []
+                    for one in documents:
+                        with counting(self._runner, work.job, one):
+                            rows.append((one.number, _ids(one.text)))
                     return [Prepared(n, (WorkItem(n, 0, 1, ids, 0),), len(ids)) for n, ids in rows]
 
                 read_and_count(self._runner, work, found, count)
@@ -102,7 +120,11 @@ class StubLoom(Loom):
     def _open_stub(self, folder: str) -> Any:
         from engine.lanes.pool import LanePool
 
-        facts = SimpleNamespace(folder=folder, name="stub", tasks=("embed", "classify"))
+        facts = ModelFacts(folder, "stub", usable=True, tasks=("embed", "classify"))
+        self._stop_lanes()
+        with self.runner.lock:
+            for job in self.runner.jobs.values():
+                job.forget_tokens()
         self._loaded = SimpleNamespace(facts=facts, overhead=0.0, lane_limit=lambda: LANES, dtype="float32")
         self.runner.use_model("stub/float32")
         self.runner.stub_texts = {}
@@ -111,7 +133,7 @@ class StubLoom(Loom):
             [StubLane(i, generation, self.runner).run for i in range(LANES)], partial(self._lane_broke, generation)
         )
         self.model = ModelState(status="ready", folder=folder, name="stub")
-        return SimpleNamespace(**vars(facts))
+        return facts
 
     def set_plan(self, plan: Plan) -> Future[Plan]:
         self._plan = plan
@@ -148,8 +170,25 @@ def _real(arguments: list[str]) -> int:
     return cli.main(arguments)
 
 
+def _hang() -> None:
+    """Let what is asked of a disk that does not answer never return."""
+    import builtins
+
+    def hanging(call: Any) -> Any:
+        def asked(path: Any, *rest: Any, **options: Any) -> Any:
+            if NEVER_READ in str(path):
+                time.sleep(3600)
+            return call(path, *rest, **options)
+
+        return asked
+
+    builtins.open, os.open, os.scandir = hanging(open), hanging(os.open), hanging(os.scandir)
+
+
 def main(arguments: list[str]) -> int:
     """Run the command line or the host with the stub in this process."""
+    if HANGS in os.environ:
+        _hang()
     if arguments[:1] == ["real"]:
         return _real(arguments[1:])
     import engine.engine
@@ -168,7 +207,8 @@ def main(arguments: list[str]) -> int:
         return host.main(arguments[1:])
     from engine import cli
 
-    return cli.main(arguments)
+    sys.argv[1:] = arguments
+    return cli.main()  # as the command does it: this process is its own
 
 
 if __name__ == "__main__":

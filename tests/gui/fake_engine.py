@@ -768,6 +768,7 @@ def main() -> None:
     a = argparse.ArgumentParser()
     a.add_argument("--session", default="")
     a.add_argument("--parent", type=int, default=0)
+    a.add_argument("--stuck", default="")
     a.add_argument("--keep", action="store_true")
     a.add_argument("--shelve", action="store_true")
     a.add_argument("--rows", type=int, default=20)
