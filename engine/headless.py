@@ -134,8 +134,8 @@ def run(
         engines.append(engine)
         overdue = _Overdue(engine, order.patience, words_to)
         aside = 0
+        notes = _Notes(engine, words_to)
         try:
-            notes = _Notes(engine, words_to)
             notes.tell()
             engine.runner.use_model(model)
             job, adding = _take_up(engine, order, command(asked, order.paths), words_to, interrupts, overdue)

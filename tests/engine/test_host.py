@@ -270,14 +270,15 @@ def test_cpu_times_of_threads_sum_to_the_process(host, folder, pile):
 
 
 HOLDING = """
-import signal, sys
+import signal, sys, threading
 from engine import host
-serve = host.Host.serve
-def holding(self):
-    with self.ending._cond:  # as between two steps of ending.wait(), where a signal may come at any time
-        signal.raise_signal(signal.SIGTERM)
-    serve(self)
-host.Host.serve = holding
+from engine.engine import Engine
+lock = threading.Lock()
+lock.acquire()
+def snapshot(self):
+    signal.raise_signal(signal.SIGTERM)
+    lock.acquire()  # a thread that does not come back has it
+Engine.snapshot = snapshot
 sys.exit(host.main(sys.argv[1:]))
 """
 
