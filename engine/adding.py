@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -59,7 +60,11 @@ def add_paths(
             job.seen = Walk()
         before: dict[str, int] | None = None
         for found in _walk(runner, job, paths, closing):
-            if own.has(found):
+            if _set_aside(runner, job, known, found):
+                continue
+            with reading(runner, job, number := runner.number(), found):
+                ours = own.has(found)
+            if ours:
                 if own.recognised:
                     counts["own"] = own.recognised
                 continue
@@ -70,13 +75,13 @@ def add_paths(
                 continue
             if isinstance(found, Skipped) and found.again:
                 before = _numbers(runner, job) if before is None else before
-                number = before.get(found.again)
-                if number is not None and _look_again(runner, job, number):
+                first = before.get(found.again)
+                if first is not None and _look_again(runner, job, first):
                     counts["added"] += 1
                     continue
                 if watched:
                     continue
-            document = _document(runner, job, found)
+            document = _document(runner, job, found, number)
             counts["added" if document.record.state == State.WAITING else "skipped"] += 1
             with runner.lock:
                 held.append(document)
@@ -169,8 +174,28 @@ def _look_again(runner: Runner, job: Job, number: int) -> bool:
     return True
 
 
-def _document(runner: Runner, job: Job, found: Source | Skipped) -> Document:
-    number = runner.number()
+def reading(runner: Runner, job: Job, number: int, found: Source | Skipped) -> contextlib.AbstractContextManager[None]:
+    """Note on the board, for the length of a block, that this file is read to become document ``number``."""
+    size, mtime_ns = (found.size, found.mtime_ns) if isinstance(found, Source) else (0, 0)
+    return runner.board.doing("document", found.path, "read", job=job.id, document=number, size=size, mtime_ns=mtime_ns)
+
+
+def _set_aside(runner: Runner, job: Job, known: dict[str, deque[int]], found: Source | Skipped) -> bool:
+    """Tell whether a file that was found again is in quarantine and as it was: it is not even opened."""
+    if not isinstance(found, Source) or not (numbers := known.get(found.path)):
+        return False
+    with runner.lock:
+        record = job.documents[numbers[0]].record
+    rests = record.state == State.QUARANTINED and (record.size, record.mtime_ns) == (found.size, found.mtime_ns)
+    if rests:
+        numbers.popleft()
+        if not numbers:
+            del known[found.path]
+    return rests
+
+
+def _document(runner: Runner, job: Job, found: Source | Skipped, number: int = -1) -> Document:
+    number = runner.number() if number < 0 else number
     if isinstance(found, Source):
         job.note_device(found.path)
     if isinstance(found, Skipped):
@@ -178,9 +203,7 @@ def _document(runner: Runner, job: Job, found: Source | Skipped) -> Document:
     record = Record(number, job.id, number, found.path, found.size, found.mtime_ns)
     state, reason = State.WAITING, ""
     try:
-        with runner.board.doing(
-            "document", found.path, "read", job=job.id, document=number, size=found.size, mtime_ns=found.mtime_ns
-        ):
+        with reading(runner, job, number, found):
             text = read(found, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes)
     except NotADocument as error:
         state, reason = State.SKIPPED, str(error)
