@@ -10,7 +10,7 @@ import numpy as np
 
 from engine import machine
 from engine.generation.ends import Ends, ends_of
-from engine.generation.thought import MARKS, left_open
+from engine.generation.thought import left_open, marks_among
 from engine.models.chat_template import DOCUMENT, EXAMPLES, SYSTEM, ChatTemplate, Message
 from engine.models.marks import Marks
 from engine.models.prompt_text import PromptText
@@ -80,7 +80,8 @@ class LaneTokenizer:
         self._marks = Marks(tokenizer, None if marks is None else marks.shared)
         self._template = ChatTemplate(tokenizer, list(self._marks.names.values()))
         special = set(getattr(tokenizer, "all_special_ids", ()))
-        thoughts = {number for number, name in self._marks.names.items() if name in MARKS}
+        shown = marks_among(self._marks.names.values())
+        thoughts = {number for number, name in self._marks.names.items() if name in shown}
         self._dropped = special - thoughts if special & thoughts else None
         """Special tokens that no text shows, where some are shown."""
         pad = getattr(tokenizer, "pad_token_id", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
 
@@ -47,12 +48,6 @@ def run(tmp_path, model, prompt, *options, form="jsonl"):
     return json.loads(out.read_text())["result"] if form == "jsonl" else out.read_text()
 
 
-@pytest.mark.parametrize("thinking", ["show", "hide"])
-def test_the_text_is_the_answer_and_the_thought_has_a_field_of_its_own(tmp_path, folder, thinking):
-    result = run(tmp_path, folder, "{text} ask", "--thinking", thinking)
-    assert (result["text"], result["thought"], result["finish_reason"]) == ("yes", "so", "end")
-
-
 def test_exports_have_the_thought_in_a_column_and_reports_have_the_answer(tmp_path, folder):
     row = run(tmp_path, folder, "{text} ask", form="csv")
     assert (row["text"], row["thought"]) == ("yes", "so")
@@ -93,6 +88,16 @@ def test_marks_of_thoughts_that_are_special_tokens_are_seen_all_the_same(tmp_pat
     assert (result["text"], result["thought"]) == ("yes", "so")
 
 
+def test_channels_are_thoughts_and_answers(tmp_path):
+    final = "<|start|>assistant<|channel|>final<|message|>"
+    words = f"ask <|channel|> analysis <|message|> so <|end|> {final} yes <end>".split()
+    chain = dict(itertools.pairwise(words))
+    special = ("<|channel|>", "<|message|>", "<|end|>")
+    model = make_folder(str(tmp_path / "model"), chain, special=special)
+    result = run(tmp_path, model, "{text} ask")
+    assert (result["text"], result["thought"], result["finish_reason"]) == ("yes", "so", "end")
+
+
 def test_a_document_that_ends_with_the_mark_of_a_thought_opens_none(tmp_path, folder):
     source = tmp_path / "a.txt"
     source.write_text("the manual says <think>")
@@ -120,9 +125,11 @@ def test_a_hidden_thought_is_neither_shown_while_it_grows_nor_afterwards(fresh_e
     assert [task.shown(text) for text in ("<think> s", "<think> so </think> ye")] == ["", "ye"]
 
 
-def test_showing_or_hiding_a_thought_asks_no_model_again(tmp_path, folder, capsys):
-    run(tmp_path, folder, "{text} ask", "--thinking", "show")
+def test_the_thought_has_a_field_of_its_own_and_showing_or_hiding_it_asks_no_model_again(tmp_path, folder, capsys):
+    result = run(tmp_path, folder, "{text} ask", "--thinking", "show")
+    assert (result["text"], result["thought"], result["finish_reason"]) == ("yes", "so", "end")
     source, out = tmp_path / "a.txt", tmp_path / "out.jsonl"
     command = ["run", "generate", "--prompt", "{text} ask", str(source), "--model", folder, "--max-new-tokens", "9"]
     assert main([*command, "--dtype", "float32", "--out", str(out), "--thinking", "hide"]) == 0
     assert "1 of 1 documents are done" in capsys.readouterr().err
+    assert json.loads(out.read_text())["result"] == result

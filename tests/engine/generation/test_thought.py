@@ -29,6 +29,13 @@ from engine.generation.thought import Thought, left_open, split
         ("a</think>b", False, Thought("", "a</think>b")),
         ("<thinker>", False, Thought("", "<thinker>")),
         ("", False, Thought("", "")),
+        (
+            "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b",
+            False,
+            Thought("a", "b"),
+        ),
+        ("<|channel|>final<|message|>b", False, Thought("", "b")),
+        ("<|channel|>analysis<|message|>a", False, Thought("a", "", ends=False)),
     ],
 )
 def test_what_is_thought_and_what_is_answer(text, opened, expected):
