@@ -63,6 +63,9 @@ def choice(name: str) -> str:
         "head": _tr("keep the beginning"),
         "tail": _tr("keep the end"),
         "fail": _tr("refuse the document"),
+        "show": _tr("show the thought above the answer"),
+        "hide": _tr("show the answer only"),
+        "off": _tr("ask the model not to think"),
     }.get(name) or engine_text(name)
 
 
