@@ -20,7 +20,14 @@ from engine.models.links import cached_name, outside_links
 from engine.models.other_formats import ADAPTER, adapter, no_model, not_a_folder
 from engine.models.pipeline import EmbeddingPipeline, read_pipeline, transformer_place
 from engine.models.place import model_place
-from engine.models.sizes import check_against_weights, check_output_layer, check_sizes, hidden_size, text_config
+from engine.models.sizes import (
+    check_against_weights,
+    check_output_layer,
+    check_sizes,
+    hidden_size,
+    layers_left_out,
+    text_config,
+)
 from engine.models.starter import NAME, is_starter
 from engine.models.tokenizer_files import check_generation_config, check_tokenizer_files, look_at_template
 from engine.models.vocabulary import look_at_tokenizer
@@ -294,6 +301,8 @@ def _look_at_weights(found: _Findings, weights: Weights, place: str, shown: str)
     check_against_weights(found.config, weights)
     if found.kind in GENERATING:
         check_output_layer(found.config, weights)
+    if found.kind != "encoder-decoder" and (warning := layers_left_out(found.config, weights)):
+        found.warnings.append(warning)
     words = look_at_tokenizer(place, shown)
     marks = check_tokenizer_files(place, shown)
     if found.kind in GENERATING:

@@ -95,14 +95,36 @@ def check_against_weights(config: dict[str, Any], weights: Weights) -> None:
                 f"config.json says hidden_size {inner['hidden_size']:,}, but the weights' token vectors have {width:,} "
                 "numbers. The files are not of the same model: download it again."
             )
-    said = next((inner[name] for name in _LAYERS if type(inner.get(name)) is int), 0)
-    found = [int(match[1]) for name in weights.tensors if (match := _LAYER.search(name)) and len(match[1]) < 6]
+    said, found = _layers(inner, weights)
     # Some families run their layers several times over and keep how many there are under a name of their own.
-    if found and said > max(found) + 1 and max(found) + 1 not in _numbers(inner, "layers"):
+    if found and said > found and found not in _numbers(inner, "layers"):
         raise ModelError(
-            f"config.json says {said:,} layers, but the weights have {max(found) + 1:,}. Weights are missing: "
+            f"config.json says {said:,} layers, but the weights have {found:,}. Weights are missing: "
             "download the model again."
         )
+
+
+def layers_left_out(config: dict[str, Any], weights: Weights) -> str:
+    """Return a warning where the weights have more layers than config.json says, empty otherwise.
+
+    Layers that predict further tokens lie behind the others; their number has a name of its own.
+    """
+    inner = text_config(config)
+    said, found = _layers(inner, weights)
+    others = _numbers({name: value for name, value in inner.items() if name not in _LAYERS}, "layers")
+    if not 0 < said < found or {found, found - said} & others:
+        return ""
+    return (
+        f"The weights have {found:,} layers, but config.json says {said:,}: the others are not used, and the model does not "
+        "answer as its makers meant it to."
+    )
+
+
+def _layers(config: dict[str, Any], weights: Weights) -> tuple[int, int]:
+    """Return the layers that the config says, and those that the weights have; 0 where that cannot be told."""
+    said = next((config[name] for name in _LAYERS if type(config.get(name)) is int), 0)
+    found = [int(match[1]) for name in weights.tensors if (match := _LAYER.search(name)) and len(match[1]) < 6]
+    return said, max(found, default=-1) + 1
 
 
 def check_output_layer(config: dict[str, Any], weights: Weights) -> None:

@@ -462,3 +462,9 @@ def test_static_embeddings_are_called_so(tmp_path, capsys):
     made = SentenceTransformer(modules=[StaticEmbedding(make_vocabulary("bert").tokenizer, embedding_dim=8)])
     made.save(str(tmp_path / "static"))
     assert "this model has static embeddings" in checked(str(tmp_path / "static"), capsys)
+
+
+def test_layers_that_the_config_leaves_out_are_told(folder, capsys):
+    change_json(folder, "config.json", num_hidden_layers=1)
+    assert main(["models", "check", folder]) == 0
+    assert "The weights have 2 layers, but config.json says 1" in capsys.readouterr().out
