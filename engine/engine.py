@@ -38,6 +38,7 @@ from engine.models.check import check
 from engine.models.place import model_place
 from engine.painter import Painter
 from engine.recovery import recover
+from engine.removals import Removals
 from engine.runner import Runner
 from engine.shelf import AWAKE, Shelf
 from engine.store.export import export
@@ -104,6 +105,7 @@ class Engine:
         self.recovered = recover(self.runner, command, (lambda kept: kept.status in AWAKE) if shelve else None)
         self.loom = Loom(self.runner, self._tell)
         self.trials = Trials(self.runner)
+        self.removals = Removals(self.runner)
         self._desk = Desk(self.runner, self.loom)
         self._painter = Painter(self.runner, self.loom, self.trials)
         for note in map(sentence if self.set_aside else suspicion, found):
@@ -283,6 +285,14 @@ class Engine:
     def remove_documents(self, job: str, documents: Iterable[int] = ()) -> int:
         """Take documents off the pile (never running ones), all with none named; returns how many."""
         return self.runner.remove(self._job(job), documents)
+
+    def take_off(self, job: str, documents: Iterable[int] = ()) -> Future[dict[str, int]]:
+        """Take documents off the pile as ``remove_documents`` does, so that ``put_back`` can undo it."""
+        return self._answers.submit(self.removals.remove, self._job(job), tuple(documents))
+
+    def put_back(self, job: str, removal: int) -> Future[int]:
+        """Undo ``take_off`` by the id that it gave; the future raises UsageError when that cannot be done any more."""
+        return self._answers.submit(self.removals.restore, self._job(job), removal)
 
     def set_priority(self, job: str, priority: int) -> None:
         """Serve jobs with a higher number first."""

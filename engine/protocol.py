@@ -246,7 +246,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class RemoveDocuments:
-    """Take documents off the pile (never running ones); with none named, all that do not run."""
+    """Take documents off the pile (never running ones); with none named, all that do not run.
+
+    Reply: value {"count": n, "removal": id}; RestoreDocuments undoes it, unless the id is 0.
+    """
 
     request: int
     job: str

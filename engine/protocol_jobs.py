@@ -109,4 +109,24 @@ class WatchFolder:
     folder: str
 
 
-JobCommand = ListJobs | ShowJob | PutAway | RenameJob | DeleteJob | RestoreJob | DuplicateJob | RunFirst | WatchFolder
+@dataclass(frozen=True, slots=True)
+class RestoreDocuments:
+    """Undo RemoveDocuments by the id that it gave, until the engine ends. Reply: value {"count": n}."""
+
+    request: int
+    job: str
+    removal: int
+
+
+JobCommand = (
+    ListJobs
+    | ShowJob
+    | PutAway
+    | RenameJob
+    | DeleteJob
+    | RestoreJob
+    | DuplicateJob
+    | RunFirst
+    | RestoreDocuments
+    | WatchFolder
+)

@@ -77,9 +77,7 @@ class Actions(QObject):
         self.delete = make(
             _Entry("delete", t("D&elete pile"), "Ctrl+Shift+Backspace", "remove", t("Delete the pile and its results"))
         )
-        self.undo_delete = make(
-            _Entry("undo_delete", t("&Undo delete"), "Ctrl+Z", "undo", t("Bring the deleted pile back"))
-        )
+        self.undo = make(_Entry("undo", t("&Undo"), "Ctrl+Z", "undo", t("Bring back what was removed or deleted last")))
         self.export = make(_Entry("export", t("&Export…"), "Ctrl+E", "export", t("Write the results to a file")))
         self.close = make(_Entry("close", t("&Close"), "Ctrl+Q", "power", t("Close Heddle")))
 
@@ -115,6 +113,9 @@ class Actions(QObject):
         )
         self.clear = make(
             _Entry("clear", t("&Clear pile"), "Ctrl+Shift+Del", "clear", t("Take all documents off the pile"))
+        )
+        self.copy_rows = make(
+            _Entry("copy_rows", t("C&opy rows"), "Ctrl+C", "copy", t("Copy the selected rows as a table"))
         )
         self.copy_paths = make(
             _Entry(
@@ -183,13 +184,14 @@ class Actions(QObject):
                 None,
                 self.remove_selected,
                 self.clear,
+                self.copy_rows,
                 self.copy_paths,
                 None,
                 self.rename,
                 self.duplicate,
                 self.put_away,
                 self.delete,
-                self.undo_delete,
+                self.undo,
                 None,
                 self.start_engine,
             ],
@@ -243,6 +245,11 @@ class Actions(QObject):
         if self.retry_failed.text() != text:
             self.retry_failed.setText(text)
             self.retry_failed.setToolTip(self.tr("Run these documents again (Ctrl+R)"))
+
+    def set_undo(self, text: str) -> None:
+        """Say what would be brought back; "" when there is nothing."""
+        self.undo.setText(text or self.tr("&Undo"))
+        self.undo.setEnabled(bool(text))
 
     def set_watch(self, *, watching: bool) -> None:
         """Make the watch action the way to end it while a folder is watched."""

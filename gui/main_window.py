@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QGuiApplication
+from PySide6.QtCore import QEvent, QRect, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QAbstractScrollArea, QMainWindow, QWidget
 
 from engine.metrics.snapshot import Snapshot
@@ -33,6 +33,7 @@ from gui.status_line import StatusLine
 from gui.tab_order import lead_tabs
 from gui.theme import Theme
 from gui.toolbar import Toolbar
+from gui.undo import Undo
 from gui.widgets.drop_overlay import DropOverlay
 from gui.widgets.message_bar import MessageBar
 from gui.widgets.welcome import Welcome
@@ -91,6 +92,7 @@ class MainWindow(QMainWindow):
         self.stale = Stale(session, self)
         self.closing = Closing(session, self)
         self.shelf = Shelf(session, self)
+        self.undo = Undo(session, self.shelf, self)
         self.commands = JobCommands(self.shelf, session, self.task_panel, self)
         self.starter = Starter(session, self.shelf, self.task_panel, self._show_task, self)
         self.commands.start, self.commands.export = self.starter.run_again, self.export
@@ -129,6 +131,7 @@ class MainWindow(QMainWindow):
             (a.retry_selected, lambda: session.retry(self.pile_panel.selected)),
             (a.remove_selected, lambda: session.remove(self.pile_panel.selected)),
             (a.clear, self._clear),
+            (a.copy_rows, self.pile_panel.copy_rows),
             (a.copy_paths, self._copy_paths),
             (a.start_engine, session.client.start),
             (a.find, self.pile_panel.go_to_search),
@@ -138,7 +141,7 @@ class MainWindow(QMainWindow):
             (a.about, self.dialogs.about),
             (a.jobs, self.dialogs.jobs),
             (a.run_first, lambda: session.run_first(self.pile_panel.selected)),
-            (a.undo_delete, self.shelf.undo_delete),
+            (a.undo, self.undo.undo),
         ):
             action.triggered.connect(lambda _checked=False, does=does: does())
         for action, does in (
@@ -151,7 +154,10 @@ class MainWindow(QMainWindow):
             action.triggered.connect(lambda _checked=False, does=does: does(session.current))
         for mode, action in a.themes.items():
             action.triggered.connect(lambda _checked=False, mode=mode: self._set_theme(mode))
-        self.pile_panel.set_row_actions([a.run_first, a.retry_selected, a.remove_selected, a.copy_paths])
+        self._row_actions = [a.run_first, a.retry_selected, a.remove_selected, a.copy_rows, a.copy_paths]
+        self.pile_panel.set_row_actions(self._row_actions)
+        a.copy_rows.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)  # elsewhere it copies texts
+        self.pile_panel.view.addAction(a.copy_rows)
         self.pile_panel.document_chosen.connect(self.result_panel.show_document)
         self.pile_panel.selection_changed.connect(self.refresh_actions)
         self.result_panel.retry.connect(lambda document: session.retry([document]))
@@ -170,7 +176,7 @@ class MainWindow(QMainWindow):
         session.ticked.connect(self._apply)
         self.closing.begun.connect(self._put_away)
         self.closing.done.connect(self.closed)
-        self.shelf.changed.connect(self.refresh_actions)
+        self.undo.changed.connect(self.refresh_actions)
         self.arrangement.docks["live"].visibilityChanged.connect(lambda _visible: self._watch_live())
 
     def _order_tabs(self) -> None:
@@ -227,7 +233,7 @@ class MainWindow(QMainWindow):
         a.set_retry(failed, cancelled)
         a.retry_failed.setEnabled(idle and failed + cancelled > 0)
         chosen = self.pile_panel.view.selectionModel().hasSelection()
-        for action in (a.run_first, a.retry_selected, a.remove_selected, a.copy_paths):
+        for action in self._row_actions:
             action.setEnabled(chosen)
         a.show_prompt.setEnabled(self.result_panel.document >= 0)
         a.try_on.setEnabled(self.result_panel.document >= 0 and self.rehearsal.trying < 0)
@@ -239,7 +245,7 @@ class MainWindow(QMainWindow):
         movable = job is not None and not (job.at_work or job.state.adding)
         a.put_away.setEnabled(movable)
         a.delete.setEnabled(movable)
-        a.undo_delete.setEnabled(bool(self.shelf.deleted))
+        a.set_undo(self.undo.text)
         a.set_watch(watching=bool(job is not None and self.shelf.watched(job.id)))
         a.start_engine.setEnabled(not self.session.client.alive)
 
@@ -318,7 +324,19 @@ class MainWindow(QMainWindow):
         """Welcome files and folders anywhere on the window."""
         if local_paths(event.mimeData()):
             event.acceptProposedAction()
-            self.overlay.open()
+            self.overlay.open(self._model_place(event))
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        """Say what a drop here would do."""
+        event.acceptProposedAction()
+        self.overlay.open(self._model_place(event))
+
+    def _model_place(self, event: QDropEvent) -> QRect | None:
+        """Return where the model panel is if a single thing is over it, which may be a model; else None."""
+        dock = self.arrangement.docks["model"]
+        here = event.position().toPoint()
+        over = dock.isVisible() and not dock.isFloating() and dock.geometry().contains(here)
+        return dock.geometry() if over and len(local_paths(event.mimeData())) == 1 else None
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
         """Take back the welcome."""
@@ -326,12 +344,15 @@ class MainWindow(QMainWindow):
         super().dragLeaveEvent(event)
 
     def dropEvent(self, event: QDropEvent) -> None:
-        """Add what was dropped."""
+        """Add what was dropped, or open it if it was dropped on the model panel."""
         self.overlay.hide()
         paths = local_paths(event.mimeData())
         if paths:
             event.acceptProposedAction()
-            self.adder.paths(paths)
+            if self._model_place(event) is not None:
+                self.model_panel.try_folder(paths[0])
+            else:
+                self.adder.paths(paths)
 
     def changeEvent(self, event: QEvent) -> None:
         """Stop painting charts while minimised; put the tray icon away when somebody looks."""

@@ -35,7 +35,7 @@ from engine.protocol import (
     Submit,
     restore,
 )
-from engine.protocol_jobs import JobFacts, RunFirst, ShowJob
+from engine.protocol_jobs import JobFacts, RestoreDocuments, RunFirst, ShowJob
 from gui import words
 from gui.banner import Banner
 from gui.engine_client import EngineClient, EngineState
@@ -63,6 +63,7 @@ class Session(QObject):
     finished = Signal(str)
     noticed = Signal(object)
     stale = Signal(str)
+    removed = Signal(str, int, int)
     ticked = Signal(object)
 
     def __init__(self, client: EngineClient, settings: Settings, parent: QObject | None = None) -> None:
@@ -437,7 +438,19 @@ class Session(QObject):
 
     def remove(self, documents: Iterable[int] = ()) -> None:
         """Take documents off the pile: those named, or all that do not run."""
-        self._ask(self.job, RemoveDocuments, documents=tuple(documents))
+        job = self.job
+        if job is None:
+            return
+
+        def gone(reply: Reply) -> None:
+            if reply.ok and reply.value.get("removal"):
+                self.removed.emit(job.id, int(reply.value["removal"]), int(reply.value["count"]))
+
+        self._ask(job, RemoveDocuments, gone, documents=tuple(documents))
+
+    def put_back(self, job: str, removal: int) -> None:
+        """Undo the removal of documents of a pile, by the id that ``removed`` gave."""
+        self._ask(self.jobs.get(job), RestoreDocuments, removal=removal)
 
     def run_first(self, documents: Iterable[int]) -> None:
         """Let waiting documents run before the others of the shown pile."""
@@ -457,7 +470,15 @@ class Session(QObject):
         else:
             job.unanswered.append((kind, fields))
 
-    def _ask(self, job: Job | None, kind: Callable[..., Any], *, repeated: bool = False, **fields: Any) -> None:
+    def _ask(
+        self,
+        job: Job | None,
+        kind: Callable[..., Any],
+        then: Callable[[Reply], None] | None = None,
+        *,
+        repeated: bool = False,
+        **fields: Any,
+    ) -> None:
         if job is None:
             return
         job.asked += 1
@@ -465,6 +486,8 @@ class Session(QObject):
         def answered(reply: Reply) -> None:
             job.asked -= 1
             self._heard(reply, job, kind, fields, repeated=repeated)
+            if then is not None:
+                then(reply)
             self.jobs_changed.emit()
 
         self.client.send(kind, answered, job=job.id, **fields)

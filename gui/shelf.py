@@ -160,17 +160,23 @@ class Shelf(QObject):
             self.deleted.append((job, name))
             self._listed.pop(job, None)
             self._session.notice(
-                "info", self.tr("Deleted '{name}'. Undo it with Job > Undo delete.").format(name=shown(name))
+                "info",
+                self.tr("Deleted '{name}'.").format(name=shown(name)),
+                f"undo:pile:{job}",
+                (self.tr("Undo"), lambda: self.undo_delete(job)),
             )
             self.changed.emit()
 
         self._ask(DeleteJob, gone, job=job)
 
-    def undo_delete(self) -> None:
-        """Bring back the job that was deleted last."""
-        if not self.deleted:
+    def undo_delete(self, job: str = "") -> None:
+        """Bring back a deleted job, by default the one that was deleted last."""
+        found = [entry for entry in self.deleted if entry[0] == job] if job else self.deleted[-1:]
+        if not found:
             return
-        job, _ = self.deleted.pop()
+        self.deleted.remove(found[0])
+        job = found[0][0]
+        self._session.stale.emit(f"undo:pile:{job}")
 
         def back(reply: Reply) -> None:
             del reply

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 
+from engine.formulas import guarded
+
 _UNSAFE = re.compile(
     "["
     "\x00-\x1f\x7f-\x9f"  # control characters, line ends among them
@@ -21,11 +23,6 @@ _UNSAFE = re.compile(
 # A backslash of the text itself that would be read as the beginning of such an escape, or stands before one.
 _AMBIGUOUS = re.compile(r"\\(?=[ntrxu\\]|" + _UNSAFE.pattern + ")")
 _NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
-
-# What makes a cell a formula (OWASP, "CSV Injection", with the full-width forms that some locales fold), behind
-# anything that an import may trim: white space, quotes, characters of no width. A semicolon starts a new cell
-# wherever the decimal sign is a comma, so what follows one is treated as a start too.
-_FORMULA = re.compile("(^|;)([\\s\"'`\u00b4\u2018-\u201f\u200b-\u200d\u2060\u00ad\ufeff\x00-\x1f]*)([=+\\-@＝＋－＠])")
 
 
 def path_text(path: str) -> str:
@@ -75,10 +72,7 @@ def cell(text: str) -> str:
     text can be told from every other.
     """
     text = _AMBIGUOUS.sub(r"\\\\", text.replace("\x00", ""))
-    guarded = _FORMULA.sub(lambda match: f"{match[1]}{match[2]}'{match[3]}" if match[1] else f"'{match[0]}", text)
-    if guarded[:1] in {"\t", "\r", "\n"}:
-        guarded = f"'{guarded}"
-    return escape(guarded)
+    return escape(guarded(text))
 
 
 def json_escape(line: str) -> str:

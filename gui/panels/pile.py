@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QResizeEvent
+from PySide6.QtGui import QAction, QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from gui.pile import Change, Pile
 from gui.session import Session
+from gui.tables.pile_copy import selected_rows
 from gui.tables.pile_delegate import NameDelegate, ProgressDelegate
 from gui.tables.pile_table import OPTIONAL, Column, PileTable
 from gui.theme import Theme
@@ -173,6 +174,10 @@ class PilePanel(QWidget):
     def selected(self) -> list[int]:
         """The ids of the selected documents."""
         return [self.table.number_at(index.row()) for index in self.view.selectionModel().selectedRows()]
+
+    def copy_rows(self) -> None:
+        """Put the selected rows onto the clipboard as a table."""
+        QGuiApplication.clipboard().setText(selected_rows(self.view, self.table))
 
     def choose(self, document: int) -> None:
         """Put the cursor on a document, if it is shown."""

@@ -288,6 +288,13 @@ class PileTable(QAbstractTableModel):
             return f"{self._headers[Column(column)]}: {self._text(row, column)}"
         return None
 
+    def whole(self, row: int, column: Column) -> str:
+        """Return the text of a cell, long results uncut, on one line; "" outside of the table."""
+        record = self.record(row)
+        if record is None:
+            return ""
+        return shown(record.summary or record.reason) if column == Column.RESULT else self._text(record, column)
+
     def _text(self, row: DocumentRow, column: int) -> str:
         match column:
             case Column.STATE:

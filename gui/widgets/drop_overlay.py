@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, Qt
+from PySide6.QtCore import QRect, QRectF, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
@@ -17,13 +17,17 @@ class DropOverlay(QWidget):
         super().__init__(parent)
         self._covered = parent
         self._theme = theme
+        self._pile, self._model = self.tr("Drop to add to the pile"), self.tr("Drop to open this model")
+        self.text = self._pile
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.setAccessibleName(self.tr("Drop to add to the pile"))
         self.hide()
 
-    def open(self) -> None:
-        """Cover the whole parent."""
-        self.setGeometry(self._covered.rect())
+    def open(self, model: QRect | None = None) -> None:
+        """Cover the whole parent, or the place ``model`` where a drop opens a model."""
+        self.text = self._pile if model is None else self._model
+        self.setAccessibleName(self.text)
+        self.setGeometry(self._covered.rect() if model is None else model)
+        self.update()
         self.raise_()
         self.show()
 
@@ -39,8 +43,9 @@ class DropOverlay(QWidget):
         painter.setPen(pen)
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(16, 16, -16, -16), 12, 12)
         font = self.font()
-        font.setPointSizeF(font.pointSizeF() * 1.8)
+        font.setPointSizeF(font.pointSizeF() * (1.8 if self.width() > 500 else 1.2))
         font.setBold(True)
         painter.setFont(font)
-        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, self.tr("Drop to add to the pile"))
+        room = self.rect().adjusted(24, 24, -24, -24)
+        painter.drawText(room, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self.text)
         painter.end()

@@ -116,6 +116,7 @@ class FakeEngine:
         self.inbox: queue.Queue = queue.Queue()
         self.hung = False
         self.exports = 0
+        self.removals: list[dict[int, DocumentRow]] = []
         self.trial: p.Trial | None = None
         self.trial_left = 0
 
@@ -426,11 +427,18 @@ class FakeEngine:
     def on_RemoveDocuments(self, c):
         job = self.jobs[c.job]
         gone = [n for n in (c.documents or list(job.rows)) if job.rows[n].state != "running"]
+        self.removals.append({n: job.rows[n] for n in gone})
         for number in gone:
             del job.rows[number]
             job.changed.discard(number)
         job.removed += gone
-        return {"count": len(gone)}
+        return {"count": len(gone), "removal": len(self.removals)}
+
+    def on_RestoreDocuments(self, c):
+        job = self.jobs[c.job]
+        job.rows.update(self.removals[c.removal - 1])
+        job.changed.update(self.removals[c.removal - 1])
+        return {"count": len(self.removals[c.removal - 1])}
 
     def on_SetPriority(self, c):
         self.jobs[c.job].priority = c.priority

@@ -73,7 +73,7 @@ def test_delete_needs_no_question_because_it_can_be_undone(qtbot, window):
     wait_for(qtbot, lambda: [facts.name for facts in window.shelf.jobs] == ["letters"])
     assert job not in window.session.jobs
     assert "Deleted 'bills'" in window.messages.texts[0]
-    wait_for(qtbot, window.actions_.undo_delete.isEnabled)
+    wait_for(qtbot, window.actions_.undo.isEnabled)
     dialog.buttons["undo"].click()
     wait_for(qtbot, lambda: window.session.current == job and window.pile_panel.table.rowCount() == 10)
     assert counts(window)["done"] == 9

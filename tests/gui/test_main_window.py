@@ -21,11 +21,13 @@ LABELS = {"labels": "delivery: parcels\nbilling: money"}
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def drop(window: MainWindow, *paths: str) -> None:
-    """Drop files on the window as the system would."""
+def drop(window: MainWindow, *paths: str, at: QPointF | None = None) -> None:
+    """Drop files on the window, over its pile or ``at`` some place, as the system would."""
     mime = QMimeData()
     mime.setUrls([QUrl.fromLocalFile(path) for path in paths])
-    where, buttons, keys = QPointF(300, 300), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    pile = window.pile_panel
+    middle = QPointF(pile.mapTo(window, pile.rect().center()))
+    where, buttons, keys = at or middle, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
     with warnings.catch_warnings():  # Qt 6.12 prefers a QPointF, which 6.11 does not take yet
         warnings.simplefilter("ignore", DeprecationWarning)
         enter = QDragEnterEvent(where.toPoint(), Qt.DropAction.CopyAction, mime, buttons, keys)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QFileDialog
+from test_main_window import drop
 from window_helpers import wait_for
 
 
@@ -89,3 +90,19 @@ def test_the_folder_dialog_does_not_block(window, qtbot):
     assert dialog.isVisible()
     assert dialog.testAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.reject()
+
+
+def test_a_model_folder_that_is_dropped_on_the_panel_is_opened(window, qtbot):
+    panel = window.model_panel
+    drop(window, "/models/multilingual-e5-small", at=QPointF(panel.mapTo(window, panel.rect().center())))
+    wait_for(qtbot, lambda: window.session.model.name == "multilingual-e5-small")
+    wait_for(qtbot, lambda: window.session.model.status == "ready")
+    assert window.overlay.text == "Drop to open this model"
+    assert not window.session.jobs
+
+
+def test_several_things_that_are_dropped_on_the_panel_are_documents(window, qtbot):
+    panel = window.model_panel
+    drop(window, "/a.txt", "/b.txt", at=QPointF(panel.mapTo(window, panel.rect().center())))
+    wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 20)
+    assert window.session.model.name.startswith("all-MiniLM")
