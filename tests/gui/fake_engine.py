@@ -501,6 +501,9 @@ class FakeEngine:
         return {}
 
     def on_Inspect(self, c):
+        if c.document not in self.jobs[c.job].rows:
+            self.send(p.Reply(c.request, False, error=f"There is no document {c.document} in this pile."))
+            return None
         row = self.jobs[c.job].rows[c.document]
         result = None
         if row.state == "done" and self.jobs[c.job].task == "classify":
