@@ -17,12 +17,14 @@ from engine.lanes.plan import DTYPES, Plan
 from engine.protocol import Setting, plain
 from engine.store.cells import shown
 from engine.streams import drop_output, secure
-from engine.tasks.base import specification
+from engine.tasks.base import specification, writes
 from engine.terminal import plain_output
 
 PROGRAM = "heddle"
 
 FORMAT_HELP = "number format of our side; auto measures int8 too where the plan is left open"
+
+MODEL_HELP = "the model's folder or GGUF file; by default starter or writer, which came with Heddle, as the task needs"
 
 OUT_HELP = (
     "result file: .jsonl, .csv, .npy or .md, or a folder/ for a text file a document. Its journal FILE.journal is kept beside it: after a kill or an interrupt the "
@@ -48,12 +50,14 @@ def parser() -> argparse.ArgumentParser:
     _add_run_options(commands.add_parser("sample", help="run the sample pile and print its rows"))
     models = commands.add_parser("models", help="look at models without loading them")
     looks = models.add_subparsers(dest="look", required=True, metavar="WHAT")
-    check = looks.add_parser("check", help="say what a model folder is and whether it can run here")
-    check.add_argument("folder", metavar="DIR")
+    check = looks.add_parser("check", help="say what a model is and whether it can run here")
+    check.add_argument("folder", metavar="PATH", help="a folder or a GGUF file; starter, writer")
     check.add_argument(
         "--quality", action="store_true", help="load it in every number format and compare with float32 on English text"
     )
-    listing = looks.add_parser("list", help="list the starter, the Hugging Face cache and the folders given")
+    listing = looks.add_parser(
+        "list", help="list the starter, the writer, the Hugging Face cache and the folders given"
+    )
     listing.add_argument("folders", nargs="*", metavar="DIR")
     bench = commands.add_parser("bench", help="measure against other programs on this machine")
     kinds = bench.add_subparsers(dest="bench", required=True, metavar="WHAT")
@@ -113,7 +117,7 @@ def _text_of_file(path: str) -> str:
 
 
 def _add_run_options(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--model", default="starter", metavar="starter|DIR", help="the model's folder")
+    one.add_argument("--model", default="", metavar="starter|writer|PATH", help=MODEL_HELP)
     one.add_argument("--lanes", type=int, default=0, help="worker threads; 0 chooses")
     one.add_argument("--threads", type=int, default=0, help="threads inside each lane; 0 chooses")
     one.add_argument("--slots", type=int, default=0, help="texts that a lane writes at once; 0 chooses")
@@ -202,10 +206,13 @@ def _dispatch(options: argparse.Namespace, again: Callable[[], object] | None) -
         settings = {s.name: getattr(options, s.name) for s in specification(tasks.TASKS[options.task]).settings}
         return _run(options, options.task, settings, options.paths, again)
     if options.command == "sample":
-        from engine.sample import sample_order
+        from engine.sample import sample_order, write_summaries
 
         task, settings, paths = sample_order()
-        return _run(options, task, settings, paths, again)
+        code = _run(options, task, settings, paths, again)
+        if code == 0 and not options.quiet and not options.model:
+            write_summaries(sys.stdout, sys.stderr)
+        return code
     if options.command == "models":
         return _models(options)
     if options.command == "bench":
@@ -247,13 +254,14 @@ def _run(
     again: Callable[[], object] | None,
 ) -> int:
     from engine.headless import Order, run
+    from engine.models.supplied import default_model
 
     return run(
         Order(
             task=task,
             settings=settings,
             paths=paths,
-            model=options.model,
+            model=options.model or default_model(writes=writes(tasks.TASKS[task])),
             plan=Plan(options.device, options.lanes, options.threads, options.dtype, options.slots),
             out=options.out,
             report=options.report,
@@ -322,6 +330,7 @@ def _print_facts(facts: dict[str, Any], indent: str = "") -> None:
 def _doctor(*, as_json: bool) -> int:
     from engine import machine
     from engine.models.starter import starter_folder, verify_starter
+    from engine.models.writer import verify_writer, writer_file
 
     facts = plain(machine.facts())
     try:
@@ -329,6 +338,11 @@ def _doctor(*, as_json: bool) -> int:
         facts["starter_model"] = "present, checksum right"
     except HeddleError as error:
         facts["starter_model"] = str(error)
+    try:
+        verify_writer(writer_file())
+        facts["writer_model"] = "present, checksum right"
+    except HeddleError as error:
+        facts["writer_model"] = str(error)
     facts["memory_available"] = machine.memory_available()
     facts["python"] = sys.version.split()[0]
     if as_json:

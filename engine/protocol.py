@@ -56,6 +56,15 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class Preset:
+    """A task with settings that are worth a button: its label, what it does, and the settings other than the defaults."""
+
+    label: str
+    help: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class TaskSpec:
     """A task as the window and the command line see it."""
 
@@ -65,6 +74,7 @@ class TaskSpec:
     settings: tuple[Setting, ...] = ()
     writes: bool = False
     """Whether it asks a text generator, and so has a prompt to look at."""
+    presets: tuple[Preset, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

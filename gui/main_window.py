@@ -30,6 +30,7 @@ from gui.shelf import Shelf
 from gui.stale import Stale
 from gui.starting import Starter
 from gui.status_line import StatusLine
+from gui.supplied import SuppliedModels
 from gui.tab_order import lead_tabs
 from gui.theme import Theme
 from gui.toolbar import Toolbar
@@ -86,6 +87,7 @@ class MainWindow(QMainWindow):
         )
         a.fill_menus(self.arrangement.toggles)
         self.overlay = DropOverlay(theme, self)
+        self.supplied = SuppliedModels(session, self.task_panel, self)
         self.adder = Adder(session, self.task_panel, self)
         self.awake = Awake(self)
         self.notifier = Notifier(self)

@@ -47,7 +47,10 @@ from gui.pile import Change
 from gui.settings import Settings
 
 STARTER = "starter"
-"""The name under which the engine knows the model that came with Heddle."""
+"""The name under which the engine knows the model that came with Heddle and makes vectors."""
+
+SUPPLIED = (STARTER, "writer")
+"""The names of all that came with Heddle."""
 
 
 class Session(QObject):
@@ -269,7 +272,7 @@ class Session(QObject):
             if reply.ok:
                 self._keep_facts(reply)
                 self.settings.set_text("model", folder)
-                if folder != STARTER:
+                if folder not in SUPPLIED:
                     self.settings.remember_first("recent_models", folder)
                 self.refresh_models()
             elif not self._cancelling and self.client.alive:

@@ -88,7 +88,8 @@ class Toolbar(QToolBar):
     def show_model(self) -> None:
         """Show the model's name and state."""
         model = self._session.model
-        name = shown(model.name) if model.folder != "starter" else self.tr("Starter model")
+        ours = {"starter": self.tr("Starter model"), "writer": self.tr("Writer")}
+        name = ours.get(model.folder, shown(model.name))
         word = words.model_status(model.status, model.progress)
         narrow = self.width() < NARROW or not name
         text = word if narrow else self.tr("{model}: {state}").format(model=_shortened(name), state=word)

@@ -37,6 +37,9 @@ _ENGINE_WORDS = (
     QT_TRANSLATE_NOOP("engine", "slots"),
     QT_TRANSLATE_NOOP("engine", "batches"),
     QT_TRANSLATE_NOOP("engine", "starter"),
+    QT_TRANSLATE_NOOP("engine", "writer"),
+    QT_TRANSLATE_NOOP("engine", "Summarise"),
+    QT_TRANSLATE_NOOP("engine", "One sentence about each e-mail"),
     QT_TRANSLATE_NOOP("engine", "recent"),
     QT_TRANSLATE_NOOP("engine", "found"),
 )

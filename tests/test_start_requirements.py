@@ -19,7 +19,7 @@ def test_every_requirement_is_pinned() -> None:
     ours = requirements.load(str(ROOT))
     with open(ours.constraints_path, encoding="utf-8") as file:
         pins = requirements.pinned(file.read())
-    for line in (*ours.runtime, *ours.build, *ours.test, ours.starter):
+    for line in (*ours.runtime, *ours.build, *ours.test, ours.starter, ours.writer):
         name = line.partition("=")[0].partition(">")[0].lower()
         assert name in pins, line
 

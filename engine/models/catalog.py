@@ -11,7 +11,7 @@ from engine.models.folder import MARKERS, look
 from engine.models.formats.gguf.parts import first_files, is_gguf
 from engine.models.json_file import read_json
 from engine.models.place import CACHED, folders_in, model_place, newest_snapshot
-from engine.models.starter import NAME, starter_folder
+from engine.models.supplied import SUPPLIED, supplied
 from engine.protocol import ModelFacts
 
 DEPTH = 3
@@ -27,7 +27,7 @@ MODELS = 500
 def list_models(
     folders: Iterable[str] = (), recent: Iterable[str] = (), *, cancelled: Callable[[], bool] = lambda: False
 ) -> tuple[ModelFacts, ...]:
-    """Return the models that can be chosen, each real folder once: starter, ``recent``, ``folders``, then the cache.
+    """Return the models that can be chosen, each real place once: those that came with Heddle, ``recent``, ``folders``, the cache.
 
     Models that cannot be used are listed with their problems; folders without config.json, modules.json or GGUF files
     are not. ``folders`` may be models themselves or hold models up to three folders below. Raises Cancelled soon after
@@ -38,13 +38,13 @@ def list_models(
     for folder, source in _places(folders, recent, cancelled):
         if cancelled():
             raise Cancelled("The search for models was stopped.")
-        real = os.path.realpath(model_place(folder) if folder else "")
+        real = os.path.realpath(model_place(folder)) if folder else source
         if len(models) >= MODELS:
             break
         if real not in seen:
             seen.add(real)
-            facts = look(folder) if folder else _no_starter()
-            models.append(dataclasses.replace(facts, source="starter" if facts.source == "starter" else source))
+            facts = look(folder) if folder else _missing(source)
+            models.append(facts if supplied(facts.source) else dataclasses.replace(facts, source=source))
     return tuple(models)
 
 
@@ -66,11 +66,12 @@ def cached_models(hub: str) -> Iterator[str]:
 
 
 def _places(folders: Iterable[str], recent: Iterable[str], cancelled: Callable[[], bool]) -> Iterator[tuple[str, str]]:
-    """Yield folder and source of every candidate; an empty folder stands for a starter that is not installed."""
-    try:
-        yield starter_folder(), "starter"
-    except ModelError:
-        yield "", "starter"
+    """Yield folder and source of every candidate; an empty folder stands for a supplied one that is not installed."""
+    for ours in SUPPLIED:
+        try:
+            yield ours.place(), ours.name
+        except ModelError:
+            yield "", ours.name
     for folder in recent:
         if _is_model(folder) or is_gguf(folder):
             yield folder, "recent"
@@ -82,11 +83,13 @@ def _places(folders: Iterable[str], recent: Iterable[str], cancelled: Callable[[
             yield model, "cache"
 
 
-def _no_starter() -> ModelFacts:
+def _missing(name: str) -> ModelFacts:
+    """Return the facts of a model that should have come with Heddle and is not there."""
+    ours = next(each for each in SUPPLIED if each.name == name)
     try:
-        return look(starter_folder())
+        return look(ours.place())
     except ModelError as error:
-        return ModelFacts("", NAME, usable=False, problems=(str(error),), source="starter")
+        return ModelFacts("", ours.label, usable=False, problems=(str(error),), source=name)
 
 
 def _below(top: str, cancelled: Callable[[], bool]) -> Iterator[str]:

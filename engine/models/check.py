@@ -10,6 +10,7 @@ from engine.models.folder import GENERATING, look, require
 from engine.models.formats.gguf.parts import is_gguf, read_files
 from engine.models.pipeline import transformer_place
 from engine.models.probe import needed, probe
+from engine.models.supplied import supplied
 from engine.models.templates import Template, check_template
 from engine.models.tokenizer_files import check_tokenizer_files, look_at_template, mark_texts
 from engine.protocol import ModelFacts
@@ -41,7 +42,7 @@ def require_tried(folder: str) -> ModelFacts:
 
 
 def _try(facts: ModelFacts, *, everything: bool) -> None:
-    if facts.source == "starter":
+    if supplied(facts.source):
         return
     if is_gguf(facts.folder):
         _try_gguf(facts.folder)

@@ -28,7 +28,7 @@ from engine.models.sizes import (
     layers_left_out,
     text_config,
 )
-from engine.models.starter import NAME, is_starter
+from engine.models.supplied import supplied_at
 from engine.models.tokenizer_files import check_generation_config, check_tokenizer_files, look_at_template
 from engine.models.vocabulary import look_at_tokenizer
 from engine.models.weights import Weights, find_weights
@@ -69,12 +69,13 @@ def look(folder: str) -> ModelFacts:
     name, source = _folder_name(os.path.abspath(folder)), "folder"
     try:
         folder = os.path.abspath(model_place(folder))
-        if is_starter(folder):
-            name, source = NAME, "starter"
+        if ours := supplied_at(folder):
+            name, source = ours.label, ours.name
+            found.warnings += filter(None, (ours.advice,))
         elif cached := cached_name(folder):
             name, source = cached, "cache"
         if is_gguf(folder):
-            name = model_name(folder)
+            name = name if ours else model_name(folder)
             _look_into_gguf(folder, found)
         else:
             _look(folder, found)

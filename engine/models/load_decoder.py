@@ -101,6 +101,7 @@ def _load(folder: str, resolved: str, device: str, progress: Progress, cancelled
 
     stage("looking at the folder", 0.0)
     facts = require_tried(folder)
+    folder = facts.folder
     if "generate" not in facts.tasks:
         raise ModelError(f"{facts.name} writes no text ({facts.kind}); choose a text generator.")
     check_memory(facts, resolved, device)

@@ -6,7 +6,7 @@ import os
 
 from engine.models.formats.gguf.parts import first_files
 from engine.models.regular import open_regular
-from engine.models.starter import starter_folder
+from engine.models.supplied import supplied
 
 CACHED = "models--"
 """Beginning of the name of a model's entry in a Hugging Face cache."""
@@ -15,12 +15,12 @@ CACHED = "models--"
 def model_place(name: str) -> str:
     """Return the folder, or the GGUF file, of the model that ``name`` names.
 
-    ``starter`` is the one that came with Heddle; the entry of a Hugging Face cache (``models--org--name``, or its folder
+    ``starter`` and ``writer`` are those that came with Heddle; the entry of a Hugging Face cache (``models--org--name``, or its folder
     ``snapshots``) stands for its newest snapshot; a folder with a single GGUF model and no other for that; anything else
-    for itself. Raises ModelError when the starter is not installed.
+    for itself. Raises ModelError when one that came with Heddle is not installed.
     """
-    if name == "starter":
-        return starter_folder()
+    if found := supplied(name):
+        return found.place()
     path = os.path.abspath(name)
     if os.path.basename(path) == "snapshots":
         path = os.path.dirname(path)

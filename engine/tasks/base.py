@@ -14,7 +14,7 @@ import numpy.typing as npt
 from engine.documents.split import Overflow
 from engine.errors import UsageError
 from engine.prompt_format import PromptFormat
-from engine.protocol import Setting, TaskSpec
+from engine.protocol import Preset, Setting, TaskSpec
 
 if TYPE_CHECKING:
     from engine.generation.sampling import SamplingSettings
@@ -157,7 +157,8 @@ def specification(task: type[Task]) -> TaskSpec:
                 example=about.get("example", ""),
             )
         )
-    return TaskSpec(task.name, task.label, task.help, tuple(settings), writes(task))
+    presets: tuple[Preset, ...] = getattr(task, "presets", ())
+    return TaskSpec(task.name, task.label, task.help, tuple(settings), writes(task), presets)
 
 
 def settings_of(task: type[Task], given: dict[str, Any]) -> Any:

@@ -11,6 +11,7 @@ from engine.documents.split import Overflow
 from engine.errors import UsageError
 from engine.generation import thought
 from engine.prompt_format import PromptFormat
+from engine.protocol import Preset
 from engine.tasks.base import Answer, Outcome
 
 FIELDS = ("text", "name", "path")
@@ -131,6 +132,13 @@ class Generate:
     writes: ClassVar[bool] = True
     version: ClassVar[int] = 2
     """2: marks in texts are ordinary, every text is in the prompt, and thoughts are kept apart."""
+    presets: ClassVar[tuple[Preset, ...]] = (
+        Preset(
+            "Summarise",
+            "One sentence about each e-mail",
+            {"prompt": "Summarise this e-mail in one sentence: {text}", "max_new_tokens": 64},
+        ),
+    )
 
     def __init__(self, settings: GenerateSettings) -> None:
         """Check the prompt and the sampling; raises UsageError if they make no sense."""

@@ -24,7 +24,7 @@ from engine.protocol import ModelFacts, Reply, restore
 from gui import words
 from gui.dialogs.choosing import choose_folder
 from gui.escape import shown
-from gui.session import STARTER, Session
+from gui.session import STARTER, SUPPLIED, Session
 from gui.theme import Theme
 from gui.widgets.facts import FactList
 from gui.widgets.labels import ElidedLabel, wrapped
@@ -136,7 +136,7 @@ class ModelPanel(QWidget):
         self._show_choice()
 
     def _name(self, facts: ModelFacts) -> str:
-        if not facts.source or facts.source == STARTER:
+        if not facts.source or facts.source in SUPPLIED:
             return shown(facts.name)
         source = words.engine_text(facts.source)
         return self.tr("{name} ({source})").format(name=shown(facts.name), source=source)
@@ -153,9 +153,8 @@ class ModelPanel(QWidget):
         """Select the model that is open, adding it to the list when nobody found it there."""
         model = self._session.model
         wanted = model.folder
-        if not wanted or wanted == STARTER:
-            row = next((i for i, facts in enumerate(self._session.models) if facts.source == STARTER), -1)
-            row = row if wanted == STARTER else -1
+        if not wanted or wanted in SUPPLIED:
+            row = next((i for i, facts in enumerate(self._session.models) if facts.source == wanted), -1)
         else:
             row = self.choice.findData(wanted)
             if row < 0:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
+from engine.protocol import Preset
 from gui import words
 from gui.panels.task_form import TaskForm
 from gui.session import Session
@@ -46,6 +47,9 @@ class TaskPanel(QWidget):
         layout.setContentsMargins(8, 2, 8, 8)
         layout.setSpacing(8)
         layout.addWidget(self.choice)
+        self._presets = QHBoxLayout()
+        self._presets.setSpacing(4)
+        layout.addLayout(self._presets)
         layout.addWidget(self._help)
         layout.addWidget(self.obstacle)
         layout.addWidget(self._scroll, 1)
@@ -132,12 +136,21 @@ class TaskPanel(QWidget):
         self.choice.blockSignals(True)
         for spec in hello.tasks:
             self.choice.addItem(words.engine_text(spec.label), spec.name)
+            for preset in spec.presets:
+                self._add_preset(spec.name, preset)
+        self._presets.addStretch(1)
         last = self._session.settings.text("task", "classify")
         self.choice.setCurrentIndex(max(0, self.choice.findData(last)))
         self.choice.blockSignals(False)
         self.choice.setEnabled(self.choice.count() > 0)
         self._choose()
         self._meet_wish()
+
+    def _add_preset(self, task: str, preset: Preset) -> None:
+        button = QPushButton(words.engine_text(preset.label))
+        button.setToolTip(words.engine_text(preset.help))
+        button.clicked.connect(lambda _checked=False: self.preset(task, preset.values))
+        self._presets.addWidget(button)
 
     def _choose(self) -> None:
         hello = self._session.machine_hello

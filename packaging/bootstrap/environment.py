@@ -16,10 +16,10 @@ from bootstrap import SetupError, marker, torch_build
 from bootstrap.arguments import Accelerator, UsageError, accelerator_named
 from bootstrap.lock import InstallLock
 from bootstrap.marker import Marker, Verdict
-from bootstrap.requirements import STARTER_MODEL_SHA256, Requirements
+from bootstrap.requirements import STARTER_MODEL_SHA256, WRITER_FILE, WRITER_MODEL_SHA256, Requirements
 from bootstrap.runner import Outcome, Runner, hint, logged_runner
 
-FREE_BYTES = {"cpu": 2_500_000_000, "cuda": 10_000_000_000}
+FREE_BYTES = {"cpu": 2_700_000_000, "cuda": 10_000_000_000}
 """Room that a new environment and the downloads on their way into it take, by accelerator (measured, rounded up)."""
 
 
@@ -196,7 +196,10 @@ class _Installation:
         self._pip("packages", *requirements.runtime, *requirements.build)
         # Without its dependencies: they would pull sentence-transformers, scikit-learn and scipy in.
         self._pip("starter model", "--no-deps", requirements.starter)
-        self._check_starter_model()
+        self._check_model("starter model", requirements.starter, STARTER_MODEL_SHA256, "model", "model.safetensors")
+        # The same for the writer: they would bring another engine, which has to be compiled.
+        self._pip("writer model", "--no-deps", requirements.writer)
+        self._check_model("writer model", requirements.writer, WRITER_MODEL_SHA256, WRITER_FILE)
         self._pip("Heddle", "--no-deps", "--no-build-isolation", "--editable", self.environment.root)
 
     def _tests(self, wanted: Marker) -> None:
@@ -230,20 +233,19 @@ class _Installation:
         if left:
             self.run("old CUDA libraries", [self.environment.python, "-m", "pip", "uninstall", "-y", *left], self.lock)
 
-    def _check_starter_model(self) -> None:
+    def _check_model(self, what: str, requirement: str, expected: str, *place: str) -> None:
         """Compare the weights with the known ones, without importing the package that brought them."""
-        distribution = re.split(r"[=<>~!\[;\s]", self.environment.requirements.starter)[0].replace("-", "_")
-        path = os.path.join(self.environment.packages, distribution, "model", "model.safetensors")
+        distribution = re.split(r"[=<>~!\[;\s]", requirement)[0].replace("-", "_")
+        path = os.path.join(self.environment.packages, distribution, *place)
         try:
             with open(path, "rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            message = f"The starter package came without its weights ({path}: {error.strerror}). Start again."
+            message = f"The {what}'s package came without its weights ({path}: {error.strerror}). Start again."
             raise SetupError(message) from error
-        if found != STARTER_MODEL_SHA256:
+        if found != expected:
             message = (
-                f"The starter model is not the one it should be: {path}\n  has sha256 {found}\n  expected   "
-                f"{STARTER_MODEL_SHA256}\nIt is not used. Empty pip's cache (pip cache purge) and start again; if it "
+                f"The {what} is not the one it should be: {path}\n  has sha256 {found}\n  expected   {expected}\nIt is not used. Empty pip's cache (pip cache purge) and start again; if it "
                 "stays so, the package index serves something else under this name."
             )
             raise SetupError(message)

@@ -17,6 +17,11 @@ SCHEMA = 1
 STARTER_MODEL_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of the weights in the starter package: sentence-transformers/all-MiniLM-L6-v2, model.safetensors."""
 
+WRITER_MODEL_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+"""Of the file in the writer's package."""
+
+WRITER_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
@@ -34,6 +39,8 @@ class Requirements:
     """What the checks and tests take on top."""
     starter: str
     """The package that carries the starter model, pinned."""
+    writer: str
+    """The package that carries the writer, pinned."""
     torch_version: str
     """The pinned release of torch without its local part, e.g. ``2.13.0``."""
     constraints_path: str
@@ -67,6 +74,7 @@ def load(root: str) -> Requirements:
         build = tuple(project_file["build-system"]["requires"])
         test = tuple(project_file["dependency-groups"]["test"])
         (starter,) = project["optional-dependencies"]["starter"]
+        (writer,) = project["optional-dependencies"]["writer"]
         torch_version = pinned(constraints)["torch"]
     except (OSError, KeyError, ValueError) as error:
         message = f"This copy of Heddle is not complete: {error!r}. Fetch it again."
@@ -77,8 +85,9 @@ def load(root: str) -> Requirements:
         build=build,
         test=test,
         starter=starter,
+        writer=writer,
         torch_version=torch_version,
         constraints_path=constraints_path,
-        key=_digest([SCHEMA, project, project_file["build-system"], pins, STARTER_MODEL_SHA256]),
+        key=_digest([SCHEMA, project, project_file["build-system"], pins, STARTER_MODEL_SHA256, WRITER_MODEL_SHA256]),
         test_key=_digest([SCHEMA, test, pins]),
     )

@@ -219,7 +219,7 @@ def test_every_setting_of_every_task_is_an_option(capsys):
 
 def test_the_sample_pile_runs_from_any_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["sample"]) == 0
+    assert main(["sample", "--model", "starter"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 240
 
 

@@ -327,8 +327,9 @@ class FakeEngine:
             )
             self.send(p.Reply(c.request, False, error=self.model.message))
             return
-        facts = next((f for f in models() if f.source == self.o.open), models()[0])
-        folder = facts.folder if c.folder == "starter" else c.folder
+        asked = self.o.open if c.folder == "starter" else c.folder
+        facts = next((f for f in models() if f.source == asked), models()[0])
+        folder = facts.folder if c.folder in ("starter", "writer") else c.folder
         self.model = ModelState("loading", folder, os.path.basename(folder), 0.0, "reading weights")
         self.loading, self.load_left = dataclasses.replace(c, folder=folder), self.o.load_seconds
 
@@ -706,6 +707,7 @@ def tasks() -> tuple[p.TaskSpec, ...]:
                 common[0],
             ),
             writes=True,
+            presets=(p.Preset("Summarise", "One sentence", {"prompt": "Summarise: {text}", "max_new_tokens": 64}),),
         ),
         p.TaskSpec(
             "everything",
@@ -772,7 +774,12 @@ def models() -> list[p.ModelFacts]:
             ("model-00002-of-00003.safetensors is missing. Copy it again.",),
             source="found",
         ),
+        *SUPPLIED_WRITER,
     ]
+
+
+SUPPLIED_WRITER: list[p.ModelFacts] = []
+"""What ``--with-writer`` puts into the list."""
 
 
 def main() -> None:
@@ -806,7 +813,16 @@ def main() -> None:
     a.add_argument("--export-fails", type=int, default=0)
     a.add_argument("--stderr", action="append", default=[])
     a.add_argument("--notice", action="append", default=[])
-    FakeEngine(a.parse_args()).run()
+    a.add_argument("--with-writer", action="store_true")
+    options = a.parse_args()
+    if options.with_writer:
+        facts = {"kind": "decoder", "parameters": 134_515_008, "tasks": ("generate",), "source": "writer"}
+        SUPPLIED_WRITER.append(
+            p.ModelFacts(
+                "/models/SmolLM2.gguf", "SmolLM2 135M Instruct (writer)", True, warnings=("It is small.",), **facts
+            )
+        )
+    FakeEngine(options).run()
 
 
 if __name__ == "__main__":

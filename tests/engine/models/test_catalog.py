@@ -10,7 +10,7 @@ from model_folders import make_bert, make_cache, write_json
 import engine.models.catalog as module
 from engine.errors import Cancelled
 from engine.models.catalog import cache_folder, cached_models, list_models
-from engine.models.starter import NAME
+from engine.models.supplied import SUPPLIED
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +27,16 @@ def hub(tmp_path, monkeypatch):
     return tmp_path / "hub"
 
 
+OURS = [(each.name, each.label) for each in SUPPLIED]
+
+
 def names(models):
     return [(model.source, model.name) for model in models]
 
 
-def test_the_starter_alone_is_listed_when_there_is_nothing_else():
+def test_what_came_with_heddle_is_listed_when_there_is_nothing_else():
     models = list_models()
-    assert names(models) == [("starter", NAME)]
+    assert names(models) == OURS
     assert models[0].usable
 
 
@@ -44,31 +47,31 @@ def test_the_order_is_starter_recent_folders_cache(tiny, tmp_path, hub):
     make_cache(hub, "org/cached", tiny)
     models = list_models([str(tmp_path / "pile")], [str(recent), str(tmp_path / "gone")])
     assert names(models) == [
-        ("starter", NAME),
+        *OURS,
         ("recent", "lately"),
         ("folder", "near"),
         ("folder", "deep"),
         ("cache", "org/cached"),
     ]
-    assert all(model.usable for model in models)
+    assert all(model.usable for model in models if model.source != "writer")
 
 
 def test_each_real_folder_is_listed_once(tiny, tmp_path, hub):
     snapshot = make_cache(hub, "org/cached", tiny)
     os.symlink(tiny, tmp_path / "alias")
     models = list_models([tiny, str(tmp_path / "alias"), os.path.dirname(tiny)], [tiny, snapshot])
-    assert names(models) == [("starter", NAME), ("recent", "tiny-encoder"), ("recent", "org/cached")]
+    assert names(models) == [*OURS, ("recent", "tiny-encoder"), ("recent", "org/cached")]
 
 
 def test_the_starter_stays_the_starter_when_it_is_recent():
     starter = list_models()[0].folder
-    assert names(list_models([starter], [starter])) == [("starter", NAME)]
+    assert names(list_models([starter], [starter])) == OURS
 
 
 def test_a_model_that_cannot_be_used_is_listed_with_its_reason(tiny, tmp_path):
     broken = shutil.copytree(tiny, tmp_path / "models" / "broken")
     os.remove(broken / "model.safetensors")
-    model = list_models([str(tmp_path / "models")])[1]
+    model = list_models([str(tmp_path / "models")])[len(OURS)]
     assert (model.name, model.usable) == ("broken", False)
     assert "model.safetensors is missing" in model.problems[0]
 
@@ -79,19 +82,19 @@ def test_folders_of_other_programs_and_module_folders_are_not_listed(tiny, tmp_p
     write_json(str(tmp_path / "top" / "list"), "config.json", [1])
     (tmp_path / "top" / "empty").mkdir()
     shutil.copytree(tiny, tmp_path / "top" / ".hidden" / "model-b")
-    assert names(list_models([str(tmp_path / "top")]))[1:] == [("folder", "model-a")]
+    assert names(list_models([str(tmp_path / "top")]))[len(OURS) :] == [("folder", "model-a")]
 
 
 def test_a_model_four_folders_down_is_too_deep(tiny, tmp_path):
     shutil.copytree(tiny, tmp_path / "top" / "1" / "2" / "three")
     shutil.copytree(tiny, tmp_path / "top" / "1" / "2" / "3" / "four")
-    assert names(list_models([str(tmp_path / "top")]))[1:] == [("folder", "three")]
+    assert names(list_models([str(tmp_path / "top")]))[len(OURS) :] == [("folder", "three")]
 
 
 def test_a_loop_of_links_ends(tiny, tmp_path):
     shutil.copytree(tiny, tmp_path / "top" / "m")
     os.symlink(tmp_path / "top", tmp_path / "top" / "loop")
-    assert names(list_models([str(tmp_path / "top")]))[1:] == [("folder", "m")]
+    assert names(list_models([str(tmp_path / "top")]))[len(OURS) :] == [("folder", "m")]
 
 
 def test_the_number_of_models_and_folders_is_bounded(tiny, tmp_path, monkeypatch):
@@ -100,7 +103,7 @@ def test_the_number_of_models_and_folders_is_bounded(tiny, tmp_path, monkeypatch
     monkeypatch.setattr(module, "MODELS", 4)
     assert len(list_models([str(tmp_path / "top")])) == 4
     monkeypatch.setattr(module, "FOLDERS", 3)  # the chosen one and two below
-    assert len(list_models([str(tmp_path / "top")])) == 3
+    assert len(list_models([str(tmp_path / "top")])) == len(OURS) + 2
 
 
 def test_the_cache_shows_the_revision_that_main_names(tiny, hub):
@@ -127,7 +130,7 @@ def test_a_cache_without_models_or_with_half_ones_is_quiet(hub):
 
 def test_a_repository_of_a_cache_can_be_chosen_as_a_folder(tiny, tmp_path):
     make_cache(tmp_path / "moved", "org/m", tiny)
-    assert names(list_models([str(tmp_path / "moved")]))[1:] == [("folder", "org/m")]
+    assert names(list_models([str(tmp_path / "moved")]))[len(OURS) :] == [("folder", "org/m")]
 
 
 def test_the_cache_lies_where_huggingface_hub_has_it(monkeypatch, tmp_path):
@@ -147,8 +150,8 @@ def test_the_cache_lies_where_huggingface_hub_has_it(monkeypatch, tmp_path):
 
 def test_a_missing_starter_is_listed_with_what_to_do(monkeypatch):
     monkeypatch.setattr("engine.models.starter.PACKAGE", "no_such_package_of_ours")
-    (model,) = list_models()
-    assert (model.name, model.source, model.usable) == (NAME, "starter", False)
+    model = list_models()[0]
+    assert (model.name, model.source, model.usable) == (OURS[0][1], "starter", False)
     assert "Run start.py again" in model.problems[0]
 
 
@@ -172,7 +175,7 @@ def test_gguf_files_are_listed_each_model_once_and_no_projectors(tmp_path, hub):
     gguf_files.split_file(folder, "qwen2", 2)
     (folder / "mmproj-tiny.gguf").write_bytes(b"GGUF")
     (folder / "cut.gguf").write_bytes(b"GGUF")
-    found = list_models([str(tmp_path / "pile")], [str(folder / "tiny.Q8_0.gguf")])[1:]
+    found = list_models([str(tmp_path / "pile")], [str(folder / "tiny.Q8_0.gguf")])[len(OURS) :]
     assert names(found) == [("recent", "tiny.Q8_0"), ("folder", "cut"), ("folder", "tiny")]
     assert [model.usable for model in found] == [True, False, True]
     assert found[2].folder == str(folder / "tiny-00001-of-00002.gguf")

@@ -52,7 +52,7 @@ def test_a_model_loads_with_its_self_check_and_runs_over_slots(tmp_path):
     found = load_decoder(str(path), dtype="float32")
     assert (found.mode, found.note) == ("slots", "")
     prompt = found.tokenizer.conversation("", "The thin error: 42")
-    assert prompt == "<|im_start|>user\nThe thin error: 42<|im_end|>\n<|im_start|>assistant\n"
+    assert prompt.text == "<|im_start|>user\nThe thin error: 42<|im_end|>\n<|im_start|>assistant\n"
     ids = found.tokenizer.prompt_ids(prompt).tolist()
     assert ids[0] == 1
     assert found.tokenizer.decode(ids).startswith("user\nThe thin error: 42")
