@@ -31,6 +31,7 @@ from engine.models.place import model_place
 from engine.question import command, model_key, question
 from engine.run_report import report, save
 from engine.store.cells import escape, shown
+from engine.store.checked import DAMAGED
 from engine.store.export import check_target
 from engine.store.texts import check_folder
 from engine.streams import drop_output
@@ -251,6 +252,11 @@ def _take_up(
     (job,) = engine.recovered[:1]
     adding = engine.add_paths(job, order.paths, **options)
     interrupts.wait(adding, overdue)  # files that changed are met before a lane reads them
+    with engine.runner.lock:
+        found = engine.runner.jobs[job]
+        damaged = [number for number, document in found.documents.items() if document.record.reason == DAMAGED]
+    if damaged:  # their files were met above, and added anew
+        engine.remove_documents(job, damaged)
     with engine.runner.lock:
         counts = dict(engine.runner.jobs[job].counts)
     if not order.quiet:

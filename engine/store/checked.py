@@ -21,7 +21,7 @@ from engine.store.record import (
     result_from,
 )
 
-DAMAGED = "its row in the journal was damaged, and perhaps its name as well; retry it, or add the file again if that does not help"
+DAMAGED = "its row in the journal was damaged, so its name is not certain; add the file again"
 """Why a document fails whose row is not what was written."""
 
 LOST = "its result in the journal was damaged; it runs again"
@@ -31,7 +31,7 @@ RECOVERED = "recovered"
 """Name of a job whose row is not what was written."""
 
 _WIDTH = len(DOCUMENT_COLUMNS)
-_NAMELESS = "name-lost"
+_NAMELESS = "name lost"
 
 
 def checked_job(row: Row) -> tuple[JobRecord, bool]:
@@ -53,13 +53,15 @@ def checked_job(row: Row) -> tuple[JobRecord, bool]:
 def checked_document(row: Row) -> tuple[Record, bool]:
     """Return the document of a row (DOCUMENT_COLUMNS, crc), and whether the row is what was written.
 
-    One that is not gives a document that failed for that reason, under the name that can be read.
+    One that is not gives a document that failed for that reason, under the name that can be read and a mark: that name is
+    never taken for a file's.
     """
     values, crc = row[:_WIDTH], row[_WIDTH]
     if fits(crc, document_crc, values) and values[9] in STATES:
         return document_from(values), True
     number, job, position, path = values[:4]
     name = os.fsdecode(path) if isinstance(path, bytes) and path else _NAMELESS
+    name = f"{name} (damaged row {number})"  # it could have become that of another document
     at = position if isinstance(position, int) else 0
     return Record(number, clean(str(job)), at, name, state=str(State.FAILED), reason=DAMAGED), False
 
@@ -67,6 +69,8 @@ def checked_document(row: Row) -> tuple[Record, bool]:
 def checked_result(row: Row) -> Result | None:
     """Return the result of a row (RESULT_COLUMNS), or None when it is not what was written."""
     document, text, vector, key, crc = row
+    if not isinstance(vector, bytes | None) or not isinstance(text, str) or not isinstance(key, str):
+        return None  # a checksum does not tell NULL from 0
     if not fits(crc, result_crc, document, text, vector, key) or len(vector or b"") % 4:
         return None
     try:

@@ -340,6 +340,7 @@ def _check_pages(path: str) -> int:
     try:
         options = "" if os.path.exists(f"{path}-wal") else "&immutable=1"
         with contextlib.closing(open_to_read(path, options)) as reader:
+            reader.text_factory = lambda data: data.decode("utf-8", "replace")
             (version,) = reader.execute("PRAGMA user_version").fetchone()
             columns = {row[1] for row in reader.execute("PRAGMA table_info(document)")}
             if version > VERSION or (version < VERSION and "crc" in columns):
@@ -349,6 +350,8 @@ def _check_pages(path: str) -> int:
             if version < 1:
                 raise Damaged(f"it says that it has layout {version}")
             _check_content(reader, this_layout=version == VERSION)
+    except UnicodeDecodeError as error:  # the text of an error can hold what is damaged
+        raise Damaged("a name in it is not text") from error
     except sqlite3.DatabaseError as error:
         raise _damaged_or(error) from error
     return version

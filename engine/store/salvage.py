@@ -45,6 +45,8 @@ from engine.store.record import (
 )
 from engine.store.statements import ADD_DOCUMENT, ADD_JOB, KNOW, insert
 
+_UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+"""What reading a damaged file raises; the name of a column, and the text of an error, can be what is damaged."""
 _STEP_BY_STEP = 64
 """Rows that are tried one by one behind a row that cannot be read, before longer steps are taken."""
 _LAST = 1 << 40
@@ -74,6 +76,7 @@ _TOLD = "salvaged"
 class _Counts:
     """What could be read of a damaged journal, by number."""
 
+    jobs: int = 0
     documents: int = 0
     damaged: int = 0
     """Documents whose row was not what was written; they are kept as failed."""
@@ -167,7 +170,7 @@ def _recover(copy: str, fresh: str) -> _Counts:
     """Fill ``fresh``; the first page of the damaged file may be what is damaged, and holds where the tables are."""
     found = _attempt(copy, fresh)
     for layout in ("schema.sql", "migrations/layout2.sql"):
-        if found is None or not found.documents:
+        if found is None or not found.jobs + found.documents:
             # Tables are at the same place in every journal of a layout, so the first page of a new one fits.
             _transplant_first_page(copy, layout)
             found = _attempt(copy, fresh) or found
@@ -186,7 +189,7 @@ def _attempt(copy: str, fresh: str) -> _Counts | None:
                 return None
             if version >= VERSION and tables(source) != tables_of_this_layout():
                 return None
-    except sqlite3.DatabaseError:
+    except _UNREADABLE:
         return None
     with (
         contextlib.closing(open_database(copy)) as source,
@@ -231,7 +234,8 @@ def _carry_over(source: sqlite3.Connection, target: sqlite3.Connection) -> _Coun
     counts.again = target.execute(_AGAIN, (LOST,)).rowcount
     (counts.done,) = target.execute(f"SELECT COUNT(*) FROM document WHERE state = '{State.DONE}'").fetchone()
     target.execute(_TALLY)
-    number = str(len(jobs))
+    counts.jobs = len(jobs)
+    number = str(counts.jobs)
     target.execute(KNOW, ("jobs", number, fact_crc("jobs", number)))
     for name, value, crc in _rows(source, "fact", ("name", "value", "crc")):
         if name == "flight" and isinstance(value, str) and (crc == fact_crc(name, value) or not sealed):
@@ -325,7 +329,7 @@ def _rows(connection: sqlite3.Connection, table: str, columns: tuple[str, ...]) 
                 yield row[1:]
             if at == before:
                 return
-        except sqlite3.Error:
+        except _UNREADABLE:
             at = _next_readable(connection, table, at)
 
 
@@ -342,7 +346,7 @@ def _next_readable(connection: sqlite3.Connection, table: str, at: int) -> int:
     def reads(number: int) -> bool:
         try:
             return connection.execute(query, (number,)).fetchone() is not None
-        except sqlite3.Error:
+        except _UNREADABLE:
             return False
 
     for number in range(at + 1, at + 1 + _STEP_BY_STEP):
