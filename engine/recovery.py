@@ -10,6 +10,7 @@ from engine.documents.document import State
 from engine.errors import HeddleError
 from engine.job import LIVE, OPEN, Document, Job
 from engine.lanes.reading import let_exits_through, said
+from engine.store.checked import LOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,11 +52,16 @@ def bring_back(runner: Runner, kept: JobRecord) -> Job:
         except HeddleError as error:
             log.warning("job %s cannot go on: %s", kept.id, error)
             job.status, job.message = "paused", str(error)
-    for record, result in runner.journal.results(kept.id, vectors=False):
-        document = Document(record, note=record.reason if record.state in OPEN else "")
-        if record.state == State.DONE and result is not None and job.task is not None:
-            document.summary, document.progress = _summary(job.task, result), 1.0
-        job.add(document)
+    try:
+        for record, result in runner.journal.results(kept.id, vectors=False):
+            noted = record.state in OPEN and record.reason != LOST
+            document = Document(record, note=record.reason if noted else "")
+            if record.state == State.DONE and result is not None and job.task is not None:
+                document.summary, document.progress = _summary(job.task, result), 1.0
+            job.add(document)
+    except HeddleError as error:  # the others can go on
+        log.error("job %s cannot be read", kept.id)
+        job.status, job.message = "paused", str(error)
     if job.status in LIVE:
         job.status = "queued"
     with runner.lock:

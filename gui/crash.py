@@ -9,11 +9,13 @@ import os
 import sys
 import threading
 import traceback
+from io import TextIOWrapper
 from types import TracebackType
 from typing import TextIO
 
 from PySide6.QtCore import QMessageLogContext, QObject, QtMsgType, Signal, qInstallMessageHandler
 
+from engine import private_files
 from gui.dialogs.texts import TextDialog
 from gui.engine_client import ENGINE_LOG
 
@@ -39,10 +41,18 @@ def start_logging(folder: str) -> None:
     qInstallMessageHandler(_qt_message)
 
 
+class _PrivateFiles(logging.handlers.RotatingFileHandler):
+    """A rotating log whose files only their owner may read."""
+
+    def _open(self) -> TextIOWrapper:
+        private_files.create_private(self.baseFilename)
+        return super()._open()
+
+
 def _rotating(path: str) -> logging.Handler:
-    return logging.handlers.RotatingFileHandler(
-        path, maxBytes=1_000_000, backupCount=2, encoding="utf-8", errors="backslashreplace"
-    )
+    for earlier in (f"{path}.1", f"{path}.2"):
+        private_files.make_private(earlier)
+    return _PrivateFiles(path, maxBytes=1_000_000, backupCount=2, encoding="utf-8", errors="backslashreplace")
 
 
 def _qt_message(kind: QtMsgType, context: QMessageLogContext, text: str) -> None:
@@ -65,9 +75,10 @@ class FaultLog:
             if os.path.getsize(path):
                 self.earlier = os.path.join(folder, "crash-last.log")
                 os.replace(path, self.earlier)
+                private_files.make_private(self.earlier)
         except OSError:  # there is none: the usual case
             self.earlier = ""
-        self._file: TextIO = open(path, "w", encoding="utf-8")  # noqa: SIM115 - open as long as the process
+        self._file: TextIO = open(path, "w", encoding="utf-8", opener=private_files.opener)  # noqa: SIM115 - open as long as the process
         faulthandler.enable(self._file)
 
     def trace(self) -> str:

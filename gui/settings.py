@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from typing import Any
 
 from PySide6.QtCore import QByteArray, QSettings
 
+from engine import private_files
 from engine.errors import UsageError
 from engine.lanes.plan import Plan
 
@@ -19,6 +22,9 @@ class Settings:
 
     def __init__(self, path: str) -> None:
         """Use the INI file at ``path``; it is made when the first value is written."""
+        if os.path.isdir(os.path.dirname(path)):
+            with contextlib.suppress(OSError):  # a read-only folder: settings are of this start only
+                private_files.create_private(path)  # names of folders and models are in it
         self._store = QSettings(path, QSettings.Format.IniFormat)
 
     def sync(self) -> None:

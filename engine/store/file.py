@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import importlib.resources
 import os
 import shutil
@@ -378,6 +379,7 @@ def tables(connection: sqlite3.Connection) -> dict[str, Any]:
     return found
 
 
+@functools.cache
 def tables_of_this_layout() -> dict[str, Any]:
     """Return what ``tables`` finds in a new journal."""
     with contextlib.closing(open_database(":memory:")) as fresh:

@@ -56,6 +56,8 @@ _AT_ONCE = 500
 
 _READY = ".recovered"
 """Behind the journal's name: a file of what was recovered that is complete, and takes the journal's place."""
+_COPY = ".salvage"
+"""Behind the journal's name: the copy of the damaged file that is read."""
 _EARLIER = ".salvaged"
 """What that file was called before layout 3: complete if, and only if, the journal itself is not there."""
 
@@ -95,7 +97,7 @@ def salvage(path: str, reason: str) -> str:
     when the disk refuses.
     """
     aside = aside_name(path, "damaged")
-    copy, fresh = f"{path}.salvage", f"{path}{_READY}.new"
+    copy, fresh = f"{path}{_COPY}", f"{path}{_READY}.new"
     for name in (copy, fresh):
         remove_database(name)
     try:
@@ -138,6 +140,7 @@ def finish_salvage(path: str) -> list[str]:
         _keep(path, aside)
     os.replace(ready, path)
     sync_folder(path)
+    remove_database(f"{path}{_COPY}")
     return [told]
 
 

@@ -278,6 +278,8 @@ class Writer:
         """Wait for a batch of up to ``rows`` rows (one write at least) and return it; empty at the end."""
         while self._compaction.due and self._is_idle():
             self._compaction.step()
+            with self._progress:
+                self._progress.notify_all()
         with self._work:
             self._work.wait_for(lambda: self._pending or self._deadline is not None)
             if not self._pending or (self._deadline is not None and time.monotonic() >= self._deadline):

@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from faulty import finish, make_pile, mounted, rows_of, start
+from faulty import fill_up, finish, make_pile, mounted, rows_of, start
 from model_folders import make_folder
 
 from engine import offline
 from engine.engine import Engine
 from engine.errors import ExportError
+from engine.job import LIVE
 from engine.lanes.plan import Plan
+from engine.store.export import export
+from engine.store.journal import Journal
+from engine.store.record import JobRecord, Record, Result
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
 
@@ -35,6 +41,101 @@ def test_a_full_disk_holds_the_job_up_and_it_goes_on_by_itself(tmp_path):
         assert "can be written again" in errors
         assert len(rows_of(disk / "rows.jsonl")) == 1500
         assert {row["state"] for row in rows_of(disk / "rows.jsonl").values()} == {"done"}
+
+
+@pytest.mark.parametrize("format_", ["csv", "jsonl", "md", "txt"])
+def test_an_export_to_a_read_only_disk_fails_alone_and_leaves_the_old_one(tmp_path, format_):
+    disk = tmp_path / "disk"
+    journal = Journal()
+    journal.add_job(JobRecord("job"))
+    journal.add_documents(Record(n, "job", n, f"/pile/{n}.txt") for n in range(1, 11))
+    with mounted(disk, "-t", "tmpfs", "tmpfs"):
+        (disk / "old").write_text("the old one")
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        with pytest.raises(ExportError, match=r"(?i)read-only"):
+            export(journal, "job", str(disk / ("new" if format_ == "txt" else "old")), format_)
+        assert os.listdir(disk) == ["old"]
+        assert (disk / "old").read_text() == "the old one"
+    assert export(journal, "job", str(tmp_path / "rows"), format_) >= 0
+    journal.close()
+
+
+def look_at(engine: Engine, tmp_path) -> None:
+    """List, open and export what a journal holds that nothing can be written into."""
+    (job,) = engine.list_jobs().result(30)
+    assert (job.counts["done"], job.counts["waiting"]) == (50, 100)
+    assert engine.show_job("job").result(30).counts == job.counts
+    snapshot = engine.snapshot()
+    assert len(snapshot.rows[0].rows) == 150
+    for format_ in ("csv", "jsonl", "md"):
+        assert engine.export("job", str(tmp_path / f"rows.{format_}"), format_).result(30) == 150
+    assert len(rows_of(tmp_path / "rows.jsonl")) == 150
+
+
+def half_done(path: str, *, killed: bool) -> None:
+    """Make a journal of 150 documents; killed, with a log, and one of the documents in work."""
+    journal = Journal(path)
+    journal.add_job(JobRecord("job", "mails", task="embed", status="running"))
+    records = [Record(n, "job", n, f"/pile/{n}.txt") for n in range(1, 151)]
+    journal.add_documents(records)
+    for record in records[:50]:
+        journal.finish(replace(record, state="done"), Result(record.id, {"dimension": 1}, b"\0\0\x80?", 1))
+    journal.update_documents([replace(records[60], state="running", lane=0)])
+    journal.flush()
+    if not killed:
+        journal.close()
+        return
+    files = {end: Path(path + end).read_bytes() for end in ("", "-wal", ".lock")}
+    journal.close()
+    for end, data in files.items():
+        Path(path + end).write_bytes(data)
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["closed", "killed"])
+def test_a_disk_that_is_full_at_the_start_is_read_and_the_job_goes_on_when_there_is_room(tmp_path, killed):
+    disk = tmp_path / "disk"
+    with mounted(disk, "-t", "tmpfs", "-o", "size=2m", "tmpfs"):
+        half_done(str(disk / "journal"), killed=killed)
+        before = {name: (disk / name).read_bytes() for name in os.listdir(disk)}
+        ballast = disk / "ballast"
+        fill_up(ballast)
+        engine = Engine(str(disk / "journal"))
+        try:
+            look_at(engine, tmp_path)
+            snapshot = engine.snapshot()
+            assert snapshot.jobs[0].status in LIVE
+            assert "its disk is full" in snapshot.jobs[0].message
+            assert " free)" in snapshot.jobs[0].message
+            assert "jobs can be looked at and exported" in "".join(engine.journal.notes)
+            assert {name: (disk / name).read_bytes() for name in before if ".lock" not in name} == {
+                name: data for name, data in before.items() if ".lock" not in name
+            }
+            ballast.unlink()
+            with engine.journal._writer._progress:
+                assert engine.journal._writer._progress.wait_for(lambda: not engine.journal.problem, 30)
+            assert engine.journal.recovered == 1
+            engine.rename_job("job", "letters").result(30)
+            assert engine.journal.flush(30)
+            assert engine.list_jobs().result(30)[0].name == "letters"
+        finally:
+            assert engine.close()
+        with Journal(str(disk / "journal")) as journal:
+            assert journal.integrity() == "ok"
+            assert journal.counts("job")["waiting"] == 100
+
+
+def test_a_journal_on_a_read_only_disk_is_read(tmp_path):
+    disk = tmp_path / "disk"
+    with mounted(disk, "-t", "tmpfs", "-o", "size=2m", "tmpfs"):
+        half_done(str(disk / "journal"), killed=False)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        engine = Engine(str(disk / "journal"))
+        try:
+            look_at(engine, tmp_path)
+            assert "cannot be written" in engine.snapshot().jobs[0].message
+        finally:
+            engine.close()
+        assert os.listdir(disk) == ["journal"]
 
 
 @pytest.mark.parametrize("format_", ["csv", "jsonl", "npy", "md", "txt"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -144,3 +145,25 @@ def test_the_log_and_the_crash_file_are_in_the_data_folder(program, tmp_path):
     process.terminate()
     process.wait(10)
     assert {"window.log", "engine.log", "crash.log", "window.ini"} <= {p.name for p in (tmp_path / "data").iterdir()}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="rights of POSIX")
+def test_nobody_else_can_read_what_is_in_the_data_folder_whatever_the_umask(program, tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in ("window.log", "window.log.1", "engine.log", "crash.log", "window.ini"):
+        (folder / name).write_text("")  # as an earlier version left them
+        (folder / name).chmod(0o666)
+    before = os.umask(0)
+    try:
+        process = program()
+    finally:
+        os.umask(before)
+    wait_until((folder / "journal.sqlite").exists)
+    process.terminate()
+    process.wait(10)
+    written = {"window.log", "window.log.1", "engine.log", "crash.log", "window.ini"}
+    assert {name: oct(stat.S_IMODE((folder / name).stat().st_mode)) for name in written} == dict.fromkeys(
+        written, "0o600"
+    )
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700

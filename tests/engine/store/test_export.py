@@ -407,7 +407,10 @@ def test_a_missing_folder_is_named(old, tmp_path, kind):
     old(kind, "does not exist", tmp_path / "nowhere" / f"out.{kind}")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions do not bind this user")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0,
+    reason="root may write everywhere; faults/test_disks.py has a read-only disk",
+)
 def test_a_read_only_folder_is_named(journal, tmp_path):
     fill(journal, label)
     tmp_path.chmod(0o500)

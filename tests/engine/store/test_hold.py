@@ -126,3 +126,35 @@ def test_an_answer_is_found_by_its_key(path):
         found = journal.answers(["k1", "k2", ""])
         assert list(found) == ["k1"]
         assert found["k1"] == (done, Result(1, {"a": 1}, b"\0\0\x80?", 1, key="k1"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes and links of POSIX")
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link", "dangling link", "bytes", "numbers", "no rights"])
+def test_a_damaged_lock_does_not_keep_the_journal_closed(path, tmp_path, kind):
+    Journal(path).close()
+    lock, other = tmp_path / "pile.journal.lock", tmp_path / "letter.txt"
+    other.write_text("dear")
+    if kind == "folder":
+        lock.mkdir()
+        (lock / "x").write_text("x")
+    elif kind == "pipe":
+        os.mkfifo(lock)
+    elif kind.endswith("link"):
+        lock.symlink_to(other if kind == "link" else tmp_path / "nowhere")
+    elif kind == "bytes":
+        lock.write_bytes(bytes(range(256)) * 40)
+    elif kind == "numbers":
+        lock.write_text(f"7 token\n+{2**63} +{2**80} +{'9' * 6000} +-3 +\n")
+    else:
+        lock.write_text("7 token\n+1\n")
+        lock.chmod(0)
+    if kind == "no rights" and os.getuid() != 0:
+        pytest.skip("only root passes over rights")
+    with Journal(path) as journal:
+        journal.add_job(JobRecord("job"))
+        assert journal.flush()
+        with pytest.raises(JournalBusy):
+            Journal(path)
+    assert other.read_text() == "dear"
+    assert not (tmp_path / "nowhere").exists()
+    assert not os.path.lexists(lock)

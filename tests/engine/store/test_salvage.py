@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
+import subprocess
+import sys
+import textwrap
+import tracemalloc
+from pathlib import Path
 
 import pytest
 from test_migration import make_layout_1
@@ -134,3 +140,84 @@ def test_a_damaged_journal_of_an_older_layout_comes_forward_at_once(path):
         assert [r.state for r in journal.documents("job")] == ["done", "waiting", "failed"]
         assert journal.result(1) == Result(1, {"n": 1}, b"\0\0\x80?", 1)
         assert "set aside" in journal.notes[0]
+
+
+KILLED = """
+    import os, sys
+    from engine.store.journal import Journal
+
+    left = int(sys.argv[2])
+
+    def killed(real):
+        def call(*args, **options):
+            global left
+            left -= 1
+            if left < 0:
+                os._exit(9)
+            return real(*args, **options)
+        return call
+
+    for name in ("replace", "link"):
+        setattr(os, name, killed(getattr(os, name)))
+    Journal(sys.argv[1])
+    os._exit(0)
+    """
+
+
+def test_a_salvage_that_is_killed_anywhere_loses_nothing(path, tmp_path):
+    """Between any two changes of names the journal is the damaged one or the recovered one, with its log."""
+    journal = Journal(path)  # whose newest rows are in its log
+    journal.add_job(JobRecord("job", "mails", task="embed"))
+    journal.add_documents(Record(n, "job", n, f"/pile/{n}") for n in range(1, 51))
+    journal.flush()
+    data, log = Path(path).read_bytes(), Path(f"{path}-wal").read_bytes()
+    journal.close()
+    at = 0
+    while True:
+        folder = tmp_path / f"kill{at}"
+        folder.mkdir()
+        copy = str(folder / "pile.journal")
+        with open(copy, "wb") as file:
+            file.write(random.Random(5).randbytes(100) + data[100:])
+        with open(f"{copy}-wal", "wb") as file:
+            file.write(log)
+        done = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), copy, str(at)], check=False, timeout=60)
+        with Journal(copy) as journal:
+            assert journal.counts("job")["waiting"] == 50, f"killed at change {at}"
+            assert journal.integrity() == "ok"
+            assert journal.notes or done.returncode == 0
+        aside = [name for name in os.listdir(folder) if ".damaged-" in name]
+        assert any(name.endswith("-wal") for name in aside)
+        left = set(os.listdir(folder)) - set(aside)
+        assert left <= {"pile.journal", "pile.journal.lock"}, "nothing half lies about"
+        if done.returncode == 0:
+            break
+        at += 1
+    assert at >= 5
+
+
+def test_a_salvage_by_an_earlier_version_that_was_killed_is_finished(path, whole):
+    with open(f"{path}.salvaged", "wb") as file:
+        file.write(whole)
+    with Journal(path) as journal:
+        assert journal.counts("job")["done"] == DOCUMENTS
+        assert "recovered" in journal.notes[0]
+
+
+def test_a_salvage_holds_little_of_a_large_journal_in_memory(path):
+    with Journal(path) as journal:
+        journal.add_job(JobRecord("job"))
+        for first in range(1, 6001, 1000):
+            journal.add_documents(Record(n, "job", n, f"/pile/{n}") for n in range(first, first + 1000))
+            for n in range(first, first + 1000):
+                journal.finish(Record(n, "job", n, f"/pile/{n}", state="done"), Result(n, {"text": "x" * 4000}))
+            journal.flush()
+    size = os.path.getsize(path)
+    with open(path, "rb+") as file:
+        file.write(random.Random(6).randbytes(100))
+    tracemalloc.start()
+    with contextlib.closing(Journal(path)) as journal:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert journal.counts("job")["done"] == 6000
+    assert peak < size / 4
