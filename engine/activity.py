@@ -26,6 +26,9 @@ _SLOT = 4096 + 512  # the longest path that systems take, and the rest
 _SLOTS = 128
 _FIELDS = 7
 
+END_OF_SLOTS = _SLOT * _SLOTS
+"""Where in the file stands, as text, when on the monotonic clock somebody ended the process because it did not end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Activity:
@@ -89,13 +92,15 @@ class Board:
         self._entries: dict[int, list[_Entry]] = {}
         self._free = deque(range(_SLOTS))
         self._windows = threading.Lock()  # Windows has no write at a place that leaves the position alone
+        self.ended_at = 0.0
+        """When the process before was ended by force because it did not end, on the monotonic clock; 0 if it was not."""
         self._path = "" if journal is None else journal + SUFFIX
         self._file = -1
         self.left: tuple[tuple[Activity, float], ...] = ()
         """What a process that was killed was doing, each with its beginning on the system's monotonic clock."""
         if self._path:
             try:
-                self._file, self.left = _open(self._path)
+                self._file, self.left, self.ended_at = _open(self._path)
             except OSError as error:
                 log.warning("what is in work is not noted: %s", error)
 
@@ -164,6 +169,12 @@ class Board:
         found = [replace(entry.activity, seconds=at - entry.since) for entry in newest if at - entry.since >= least]
         return tuple(sorted(found, key=lambda activity: -activity.seconds))
 
+    def end(self) -> None:
+        """Note that this process is ended by force now, because it does not end."""
+        if self._file >= 0 and sys.platform != "win32":
+            with contextlib.suppress(OSError):
+                os.pwrite(self._file, b"%.3f" % time.monotonic(), END_OF_SLOTS)
+
     def close(self) -> None:
         """Remove the file: nothing that is going on now is to be told to anybody."""
         file, self._file = self._file, -1
@@ -221,17 +232,21 @@ def touch() -> None:
         _here.board.touch()
 
 
-def _open(path: str) -> tuple[int, tuple[tuple[Activity, float], ...]]:
+def _open(path: str) -> tuple[int, tuple[tuple[Activity, float], ...], float]:
     """Open or make the file at ``path``, empty it, and return its descriptor with what was in it."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     file = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o600)
     try:
-        data = os.read(file, _SLOT * _SLOTS)
+        data = os.read(file, END_OF_SLOTS + 32)
         os.ftruncate(file, 0)
     except OSError:
         os.close(file)
         raise
-    return file, _parse(data)
+    try:
+        ended_at = float(data[END_OF_SLOTS:] or b"0")
+    except ValueError:
+        ended_at = 0.0
+    return file, _parse(data[:END_OF_SLOTS]), ended_at
 
 
 def _parse(data: bytes) -> tuple[tuple[Activity, float], ...]:

@@ -92,6 +92,8 @@ class Engine:
         machine.tune_allocator()
         self.journal = Journal(session)
         self.board = Board(self.journal.path)
+        if stuck is None and self.board.ended_at:
+            stuck = Stuck(STUCK_SECONDS - 1.0, self.board.ended_at, silent=True)
         found = () if stuck is None else culprits(self.board, stuck)
         self.set_aside = found if stuck is not None and (len(found) == 1 or not stuck.silent) else ()
         """What the engine before did not come back from; its documents are quarantined."""

@@ -129,15 +129,17 @@ def run(
     model = model_key(fingerprint(order.model), order.plan.dtype)
     asked = question(task, model or f"{order.model}/{order.plan.dtype}", order.encoding, order.on_bad_bytes)
     engines: list[Engine] = []
-    interrupts = Interrupts(INTERRUPTED, partial(_force, engines, order, words_to), partial(_writes, engines))
+    journal = journal_path(order.out)
+    interrupts = Interrupts(INTERRUPTED, partial(_force, engines, order, words_to), partial(_writes, engines), journal)
     with _main_thread_collection(), interrupts:
-        engine = Engine(journal_path(order.out), command(asked, order.paths))
+        engine = Engine(journal, command(asked, order.paths))
         engines.append(engine)
         overdue = _Overdue(engine, order.patience, words_to)
         aside = 0
         notes = _Notes(engine, words_to)
         try:
             notes.tell()
+            words_to.writelines(f"{sentence(one)}\n" for one in engine.set_aside)
             engine.runner.use_model(model)
             job, adding = _take_up(engine, order, command(asked, order.paths), words_to, interrupts, overdue)
             return _run(engine, job, adding, order, interrupts, overdue, began, rows_to, words_to, notes)

@@ -342,6 +342,7 @@ def _end_by_force(host: Host) -> None:
     while not host.ending:
         time.sleep(PERIOD)
     time.sleep(host.grace + HARD_LIMIT)
+    host.engine.board.end()
     os._exit(0)
 
 

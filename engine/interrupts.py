@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from types import FrameType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from engine.activity import Activity
 from engine.errors import Cancelled, HeddleError
+from engine.guard import Guard
 
 T = TypeVar("T")
 
@@ -43,24 +44,33 @@ class Interrupts:
     after. ``writes`` tells whether an export is under way and goes on.
     """
 
-    def __init__(self, code: int, force: Callable[[], None], writes: Callable[[], bool]) -> None:
-        """Do nothing yet."""
+    def __init__(
+        self, code: int, force: Callable[[], None], writes: Callable[[], bool], journal: str | None = None
+    ) -> None:
+        """Do nothing yet; ``journal`` is that of the command, for its guard."""
         self.seen = False
         """Whether a signal has come."""
         self._code, self._force, self._writes = code, force, writes
         self._before: dict[int, Any] = {}
+        self._journal, self._guard = journal, cast("Guard | None", None)
         self._pipe: tuple[int, int] | None = None
+        self._thread: threading.Thread | None = None
         self._wakeup = -1
         self._ended = False
 
     def __enter__(self) -> Self:
         """Take the signals."""
         if threading.current_thread() is threading.main_thread():
-            read, write = self._pipe = os.pipe()
-            os.set_blocking(write, False)
+            try:
+                self._guard = Guard(self._journal)
+                read, write = self._guard.read, self._guard.write
+            except OSError:  # signals that come while one call holds up all others are obeyed after it
+                read, write = self._pipe = os.pipe()
+                os.set_blocking(write, False)
             # The number of a signal is written here at once, also while the main thread hangs in a call.
             self._wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-            threading.Thread(target=self._watch, args=(read,), name="interrupts", daemon=True).start()
+            self._thread = threading.Thread(target=self._watch, args=(read,), name="interrupts", daemon=True)
+            self._thread.start()
             for number in _SIGNALS:
                 self._before[number] = signal.signal(number, self._note)
         return self
@@ -70,8 +80,14 @@ class Interrupts:
         self._ended = True
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        if self._pipe is not None:
+        if self._pipe is not None or self._guard is not None:
             signal.set_wakeup_fd(self._wakeup)
+        if self._guard is not None:
+            self._guard.close()
+            if self._thread is not None:
+                self._thread.join()
+            self._guard.forget()
+        elif self._pipe is not None:
             os.close(self._pipe[1])  # the thread reads the end and ends
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
@@ -79,21 +95,25 @@ class Interrupts:
         signal.signal(number, self._before[number])  # the second one of a kind acts as usual
 
     def _watch(self, read: int) -> None:
-        try:
-            while True:
+        while not self.seen:
+            try:
                 data = os.read(read, 1)
-                if not data:
-                    return
-                if data[0] in _SIGNALS:
-                    self.seen = True
-                    break
-        finally:
+            except OSError:
+                return
+            if not data:
+                break
+            self.seen = data[0] in _SIGNALS
+        if self._guard is None:
             os.close(read)
+        if not self.seen:
+            return
         begin = time.monotonic()
         while not self._ended:
             passed = time.monotonic() - begin
             if passed > LAST_RESORT and not (passed < WRITING and self._writes()):
                 break
+            if self._guard is not None:
+                self._guard.alive()
             time.sleep(0.05)
         if self._ended:
             return

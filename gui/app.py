@@ -38,6 +38,8 @@ class Options:
     data_dir: str
     paths: tuple[str, ...] = ()
     sample: bool = False
+    patience: float = 600.0
+    """Seconds after which an engine is replaced that does not come back from some work; 0 waits for ever."""
 
 
 def options(arguments: list[str]) -> Options:
@@ -46,6 +48,13 @@ def options(arguments: list[str]) -> Options:
     parser.add_argument("paths", nargs="*", help="files and folders to begin with")
     parser.add_argument("--sample", action="store_true", help="open the sample pile")
     parser.add_argument("--data-dir", default="", help="folder for settings, jobs and logs")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="give up what does not go on for so long (a disk, a model); 0 waits for ever",
+    )
     parser.add_argument("--version", action="version", version=f"Heddle {__version__}")
     found = parser.parse_args(arguments)
     folder = found.data_dir
@@ -53,7 +62,9 @@ def options(arguments: list[str]) -> Options:
         import platformdirs
 
         folder = platformdirs.user_data_dir("Heddle", appauthor=False)
-    return Options(os.path.abspath(folder), tuple(map(os.path.abspath, found.paths)), found.sample)
+    return Options(
+        os.path.abspath(folder), tuple(map(os.path.abspath, found.paths)), found.sample, max(0.0, found.patience)
+    )
 
 
 def dress(app: QApplication, settings: Settings) -> Theme:
@@ -79,7 +90,7 @@ def build(
 ) -> MainWindow:
     """Return the window with its engine client, nothing started; ``command`` replaces the engine's (for tests)."""
     program, arguments = command or engine_command(os.path.join(options.data_dir, JOURNAL))
-    client = EngineClient(program, arguments, patience=patience)
+    client = EngineClient(program, arguments, patience=patience or Patience(progress=options.patience))
     session = Session(client, settings)
     window = MainWindow(session, theme, settings)
     client.setParent(window)

@@ -64,6 +64,23 @@ def test_a_command_told_to_end_while_a_document_hangs_ends_names_it_and_goes_on_
     assert rows_of(out)[name]["state"] == "done"
 
 
+def test_a_command_held_up_by_a_call_that_lets_nothing_else_run_ends_and_the_next_knows_the_document(tmp_path):
+    pile, name = pile_with(tmp_path, "holds")
+    out = tmp_path / "rows.jsonl"
+    process = start(pile, out, environment=HANGING)
+    wait_until_it_hangs(out, "tokens", name)
+    process.send_signal(signal.SIGTERM)
+    code, errors = finish(process, BOUND)
+    assert code == -signal.SIGKILL, errors
+    assert "The same command goes on" in errors
+    code, errors = finish(start(pile, out, environment=HANGING), BOUND)
+    assert code == 1, errors
+    assert name in errors
+    rows = rows_of(out)
+    assert rows.pop(name)["state"] == "quarantined"
+    assert {row["state"] for row in rows.values()} == {"done"}
+
+
 def test_a_command_told_to_end_while_a_folder_hangs_names_the_folder(tmp_path):
     pile, name = pile_with(tmp_path, "folder")
     out = tmp_path / "rows.jsonl"
