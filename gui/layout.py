@@ -139,7 +139,7 @@ class Layout:
         settings.set_json("low", window.corner(Qt.Corner.BottomLeftCorner) == _Area.LeftDockWidgetArea)
         settings.set_data("docks", window.saveState(VERSION))
         settings.set_data("inner_docks", self._inner.saveState(VERSION))
-        settings.set_data("columns", self._pile.view.horizontalHeader().saveState())
+        settings.set_data("columns", self._pile.columns_state())
         settings.set_data("result_splitter", self._result.splitter.saveState())
         settings.sync()
 

@@ -1,4 +1,4 @@
-"""The style rules on top of Fusion; names in braces are fields of theme.Colours."""
+"""The style rules on top of Fusion; names in braces are fields of theme.Colours, and ``tick`` a file."""
 
 STYLE_SHEET = """
 QToolBar {{ background: {window}; border: none; border-bottom: 1px solid {border}; padding: 4px 8px; spacing: 4px; }}
@@ -27,6 +27,18 @@ QToolButton[look="chip"] {{ background: {raised}; border: 1px solid {border}; bo
 QToolButton[look="chip"]:hover {{ background: {hover}; }}
 QToolButton[look="chip"]:checked {{ background: {soft}; border-color: {accent}; }}
 QToolButton[look="chip"]:focus {{ border-color: {accent}; }}
+
+QCheckBox::indicator, QRadioButton::indicator {{ width: 14px; height: 14px; background: {base};
+              border: 1px solid {muted}; }}
+QCheckBox::indicator {{ border-radius: 4px; }}
+QRadioButton::indicator {{ border-radius: 8px; }}
+QCheckBox::indicator:hover, QRadioButton::indicator:hover, QCheckBox:focus::indicator,
+QRadioButton:focus::indicator {{ border-color: {accent}; }}
+QCheckBox::indicator:checked {{ background: {accent}; border-color: {accent}; image: url("{tick}"); }}
+QRadioButton::indicator:checked {{ border-color: {accent}; background: qradialgradient(cx: 0.5, cy: 0.5, radius: 0.5,
+              fx: 0.5, fy: 0.5, stop: 0 {accent}, stop: 0.5 {accent}, stop: 0.6 {base}, stop: 1 {base}); }}
+QCheckBox::indicator:disabled, QRadioButton::indicator:disabled {{ border-color: {border}; background: {window}; }}
+QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
 
 QStatusBar {{ background: {window}; border-top: 1px solid {border}; color: {muted}; }}
 QStatusBar::item {{ border: none; }}

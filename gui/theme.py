@@ -168,7 +168,9 @@ class Theme(QObject):
         self.colours = DARK if self._mode == "dark" or (self._mode == "system" and system_dark) else LIGHT
         self._icons.clear()
         self._app.setPalette(_palette(self.colours))
-        self._app.setStyleSheet(STYLE_SHEET.format_map({n: getattr(self.colours, n) for n in Colours.__slots__}))
+        tick = asset_path("ticks", "dark.svg" if self.dark else "light.svg").as_posix()
+        named = {name: getattr(self.colours, name) for name in Colours.__slots__}
+        self._app.setStyleSheet(STYLE_SHEET.format_map({**named, "tick": tick}))
         self.changed.emit()
 
     # -------------------------------------------------------------------------------------------------- colours, icons

@@ -58,6 +58,7 @@ class LaneTimeline(ChartCard):
         self.body.addWidget(self._strip, 1)
         self._columns = Columns()
         self._lanes: tuple[LaneState, ...] = ()
+        self._bands: list[Band] = []
         self._heard = 0.0
         self.finish()
 
@@ -82,12 +83,14 @@ class LaneTimeline(ChartCard):
         factor = max(1, -(-codes.shape[1] // width))
         picked, excess = pick_columns(codes, factor, self._columns.newest)
         step = self._columns.step
-        bands = [Band(name, begins=True) for name in self._names()]
-        self._strip.show_rows(bands, picked, step * factor, step * excess)
+        if len(self._bands) != len(self._lanes):
+            self._bands = [Band(name, begins=True) for name in self._names()]
+        self._strip.show_rows(self._bands, picked, step * factor, step * excess)
 
     def tell(self) -> None:
         """Bring legend, labels and text twin up to date; meant for once a second."""
         lanes, names = self._lanes, self._names()
+        self._bands = [Band(name, begins=True) for name in names]
         counts = np.bincount(self._columns.codes[: len(lanes)].ravel(), minlength=len(ACTIVITIES) + 1)[1:]
         total = int(counts.sum())
         shares = {name: count / total for name, count in zip(ACTIVITIES, counts.tolist(), strict=True) if count}

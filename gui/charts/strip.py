@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QRectF
-from PySide6.QtGui import QFontMetricsF
+from PySide6.QtCore import QRectF, QSize
+from PySide6.QtGui import QFont, QFontMetricsF
 
 from gui.charts.bands import Band, Bands
 from gui.charts.plot import Mark, Plot
@@ -39,6 +39,8 @@ class Strip(Plot):
         self._widest = widest
         self._codes = np.zeros((0, 1), np.uint8)
         self._step = self._excess = 0.0
+        self._placed: tuple[tuple[Band, ...], QSize, float, QFont] | None = None
+        self._lines_of_rows = np.zeros(0, np.intp)
 
     def set_table(self, table: NDArray[np.uint8]) -> None:
         """Use ``table`` [256, 4] (RGBA) as the colours of the codes."""
@@ -71,18 +73,26 @@ class Strip(Plot):
         if not shown:
             self._image.clear()
             self.set_marks(())
+            self._placed = None
             return
-        roomy = self._fit()
-        places = Bands(len(shown), self.room()[0])
-        breaks = [row for row, band in enumerate(shown) if band.begins] if roomy else []
+        if self._placed != (shown, self.size(), self.devicePixelRatioF(), self.font()):
+            self._lines_of_rows = self._place_rows()
+            self._placed = (shown, self.size(), self.devicePixelRatioF(), self.font())
         padded = np.concatenate([codes, np.zeros((1, codes.shape[1]), np.uint8)])
-        self._image.setImage(padded[places.lines(breaks)], autoLevels=False)
+        self._image.setImage(padded[self._lines_of_rows], autoLevels=False)
         seconds = codes.shape[1] * self._step
         self._image.setRect(QRectF(self._excess - seconds, 0.0, seconds, 1.0))
+
+    def _place_rows(self) -> NDArray[np.intp]:
+        """Put the labels where the rows are, and return which row each line of pixels shows; -1 for gaps."""
+        shown = self._bands
+        roomy = self._fit()
+        places = Bands(len(shown), self.room()[0])
         self.set_marks(
             Mark(places.middle(row) / places.pixels, shown[row].name, shown[row].value if roomy else "")
             for row in places.labelled(self._wanted(all_rows=roomy), self._line() * self.devicePixelRatioF())
         )
+        return places.lines([row for row, band in enumerate(shown) if band.begins] if roomy else [])
 
     def _line(self) -> float:
         return QFontMetricsF(self.font()).height() - _TIGHT

@@ -60,6 +60,7 @@ class ThreadHeat(ChartCard):
         self._cpu = CpuRows()
         self._own: list[Row] = []
         self._others: list[Row] = []
+        self._bands: dict[int, list[Band]] = {}  # by how many threads a row stands for
         self._totals: dict[str, float] = {}
         self._cores = 1
         self.finish()
@@ -81,10 +82,11 @@ class ThreadHeat(ChartCard):
         columns, own = self._cpu.columns, self._own
         height, width = self._strip.room()
         codes, folded = fold_rows(columns.codes[[row.slot for row in own]], int(height / _LEAST_ROW) - 1)
-        bands = [self._band(rank * folded, folded) for rank in range(len(codes))]
+        if folded not in self._bands:
+            self._bands[folded] = self._label(len(codes), folded)
+        bands = self._bands[folded]
         if self._others:
             codes = np.concatenate([codes, self._cpu.added(self._others)[None]])
-            bands.append(Band(self._role(OTHER), self._value(self._others), begins=True))
         factor = max(1, -(-columns.count // width))
         codes, excess = fold_columns(codes, factor, columns.newest)
         self._strip.show_rows(bands, codes, columns.step * factor, columns.step * excess)
@@ -98,6 +100,7 @@ class ThreadHeat(ChartCard):
         self._totals, self._cores = totals, cores
         before = self._own, bool(self._others)
         self._own, self._others = self._cpu.rows()
+        self._bands.clear()
         if _rows(before[0]) != _rows(self._own) or before[1] != bool(self._others):
             self.draw()  # a row that came or went is not left to the next change of colours
         self._caption.set_entries(*self._figures())
@@ -115,6 +118,13 @@ class ThreadHeat(ChartCard):
         """Colour the heat and its key."""
         self._strip.set_table(heat_table(self.colours.heat))
         self.tell(self._totals, self._cores)
+
+    def _label(self, count: int, folded: int) -> list[Band]:
+        """Return the labels of ``count`` rows of lanes' threads, ``folded`` each, and of the row of all others."""
+        bands = [self._band(rank * folded, folded) for rank in range(count)]
+        if self._others:
+            bands.append(Band(self._role(OTHER), self._value(self._others), begins=True))
+        return bands
 
     def _band(self, first: int, count: int) -> Band:
         """Return the label of the row that stands for ``count`` threads of lanes from ``first`` on."""

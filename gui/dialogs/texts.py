@@ -122,7 +122,8 @@ def versions(session: Session) -> list[tuple[str, str]]:
     lines = [("Python", platform.python_version()), ("Qt", qVersion())]
     hello = session.machine_hello
     if hello is not None:
-        lines.extend((name, version) for name, version in sorted(hello.machine.versions.items()) if name != "Python")
+        known = ("python", "heddle")  # said already
+        lines.extend(item for item in sorted(hello.machine.versions.items()) if item[0].lower() not in known)
     return lines
 
 

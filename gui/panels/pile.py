@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import QByteArray, QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -40,7 +40,7 @@ _WIDTHS = {
 }
 
 _RESULT = 160
-"""Logical pixels that the result has at least, in the first layout."""
+"""Logical pixels of the result below which other columns make room for it."""
 
 
 class PilePanel(QWidget):
@@ -56,6 +56,8 @@ class PilePanel(QWidget):
         self._row_actions: list[QAction] = []
         self._kept: tuple[set[int], int, int] | None = None
         self._chosen = -1
+        self._tucked: set[Column] = set()
+        self._fixed: set[Column] = set()
         self.table = PileTable(theme, self)
         self.chips = Chips(theme)
         self.chips.chosen.connect(self._filter)
@@ -142,16 +144,37 @@ class PilePanel(QWidget):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)
             if column in _WIDTHS:
                 header.resizeSection(column, _WIDTHS[column])
-        room = self.window().width() - 300
-        name = min(300, max(220, round(room * 0.25)))
-        header.resizeSection(Column.NAME, name)
-        # What a document is and what came out is worth more than how long it took; the header's menu has the rest.
-        left = room - name - sum(_WIDTHS[c] for c in (Column.STATE, Column.TOKENS, Column.PROGRESS, Column.SECONDS))
-        for column in (Column.SECONDS, Column.PROGRESS):
-            if left < _RESULT:
-                header.setSectionHidden(column, True)
-                left += _WIDTHS[column]
+        header.resizeSection(Column.NAME, min(300, max(220, round((self.window().width() - 300) * 0.25))))
+        self._tucked.clear()
+        self._fixed.clear()
         header.setSectionResizeMode(Column.RESULT, QHeaderView.ResizeMode.Stretch)
+        self._fit_columns(view)
+
+    def columns_state(self) -> QByteArray:
+        """Return the widths, order and visibility of the columns, those included that a narrow window has no room for."""
+        header = self.view.horizontalHeader()
+        for column in self._tucked:
+            header.setSectionHidden(column, False)
+        self._tucked.clear()
+        return header.saveState()
+
+    def _fit_columns(self, view: QTableView) -> None:
+        """Give the result its room: what came out is worth more than how long it took.
+
+        Columns that are tucked away come back as soon as there is room; what the user shows or hides stays so.
+        """
+        header = view.horizontalHeader()
+        shown = [c for c in Column if c != Column.RESULT and (not header.isSectionHidden(c) or c in self._tucked)]
+        left = self.width() - 16 - sum(header.sectionSize(c) or _WIDTHS[c] for c in shown)
+        for column in (Column.SECONDS, Column.PROGRESS):
+            if column not in shown or column in self._fixed:
+                continue
+            tuck = left < _RESULT
+            if tuck:
+                left += _WIDTHS[column]
+            if tuck != (column in self._tucked):
+                header.setSectionHidden(column, tuck)
+                (self._tucked.add if tuck else self._tucked.discard)(column)
 
     def set_row_actions(self, actions: list[QAction]) -> None:
         """Offer these in the context menu of a row."""
@@ -164,6 +187,7 @@ class PilePanel(QWidget):
         """Give the search box what the filters leave."""
         super().resizeEvent(event)
         self._fit_search()
+        self._fit_columns(self.view)
 
     def _fit_search(self) -> None:
         left = self.width() - self.chips.sizeHint().width() - 32
@@ -282,7 +306,12 @@ class PilePanel(QWidget):
         self._pop_up(menu, header.mapToGlobal(at))
 
     def _show_column(self, column: Column) -> Callable[[bool], None]:
-        return lambda shown: self.view.horizontalHeader().setSectionHidden(column, not shown)
+        def show(shown: bool) -> None:
+            self._tucked.discard(column)
+            self._fixed.add(column)
+            self.view.horizontalHeader().setSectionHidden(column, not shown)
+
+        return show
 
     def _pop_up(self, menu: QMenu, where: QPoint) -> None:
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

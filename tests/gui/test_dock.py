@@ -9,6 +9,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel
 from window_helpers import wait_for
 
+from gui.tables.pile_table import Column
+
 DOCKS = ("model", "task", "hardware", "result", "live")
 
 
@@ -96,3 +98,23 @@ def test_the_icon_of_start_is_seen_on_its_button_and_in_its_menu(make_window, mo
         assert on_button == theme.icon("start", "on_accent").pixmap(16, 16).toImage()
         assert in_menu == theme.icon("start", "text").pixmap(16, 16).toImage()
     theme.set_mode(before)
+
+
+def test_in_a_narrow_window_the_result_keeps_its_room_and_columns_come_back_with_the_width(qtbot, make_window):
+    window = make_window()
+    window.show()
+    header = window.pile_panel.view.horizontalHeader()
+
+    def hidden():
+        return {column for column in (Column.SECONDS, Column.PROGRESS) if header.isSectionHidden(column)}
+
+    window.resize(900, 600)
+    wait_for(qtbot, lambda: hidden() == {Column.SECONDS, Column.PROGRESS})
+    window.resize(1400, 700)
+    wait_for(qtbot, lambda: not hidden())
+    window.resize(900, 600)
+    wait_for(qtbot, lambda: len(hidden()) == 2)
+    kept = window.pile_panel.columns_state()
+    assert not hidden()
+    assert header.restoreState(kept)
+    assert not hidden()

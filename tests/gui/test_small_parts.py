@@ -11,7 +11,7 @@ import sys
 import pytest
 from PySide6.QtCore import QProcess
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QCheckBox, QRadioButton, QWidget
 from window_helpers import wait_for
 
 from assets import path as asset_path
@@ -123,6 +123,27 @@ def test_themes_change_palette_and_icons(theme, qapp):
     theme.set_mode("nonsense")
     assert theme.mode == "system"
     theme.set_mode("light")
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("kind", [QCheckBox, QRadioButton])
+def test_what_can_be_ticked_is_seen_before_and_after(qtbot, theme, mode, kind):
+    theme.set_mode(mode)
+    box = kind("")
+    qtbot.addWidget(box)
+    box.resize(24, 24)
+    pictures = []
+    for ticked in (False, True):
+        box.setChecked(ticked)
+        pictures.append(box.grab().toImage())
+    theme.set_mode("light")
+    colours = DARK if mode == "dark" else LIGHT
+    seen = [
+        sum(contrast(image.pixelColor(x, y).name(), colours.window) >= 3 for x in range(16) for y in range(24))
+        for image in pictures
+    ]
+    assert min(seen) >= 20
+    assert pictures[0] != pictures[1]
 
 
 def test_every_icon_that_the_code_names_is_there_and_draws(theme):
