@@ -83,10 +83,11 @@ class Booking:
             self.work.notify_all()
 
     def _journal_stopped(self, problem: str) -> None:
-        """Take in that the journal takes nothing any more: jobs pause, and say why."""
+        """Take in that the journal takes nothing any more: jobs pause, and say why, also those that ended unwritten."""
         with self.lock:
+            written = self.journal.acknowledged
             for job in self.jobs.values():
-                if job.status in LIVE:
+                if job.status in LIVE or any(document.ticket > written for document in job.documents.values()):
                     self._halt(job, problem)
             self.settled.notify_all()
             self.work.notify_all()
