@@ -217,7 +217,7 @@ def _document(runner: Runner, job: Job, found: Source | Skipped, number: int = -
         if text.replaced:
             reason = f"{text.replaced} bad bytes were replaced"
         read_as = {"sha256": text.sha256, "encoding": text.encoding, "confidence": text.confidence}
-        return Document(replace(record, reason=reason, **read_as), note=reason, text=text.text)
+        return Document(replace(record, reason=reason, **read_as), note=reason, text=None if text.long else text.text)
     return Document(_with_state(record, state, reason))
 
 

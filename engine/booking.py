@@ -18,7 +18,7 @@ from engine.errors import HeddleError
 from engine.job import LIVE, Document, Job, Stop
 from engine.lanes.meter import LaneMeter
 from engine.lanes.reading import let_exits_through, said
-from engine.lanes.work import Anchors, Batch, Count, Prepare, Prepared, Work
+from engine.lanes.work import Anchors, Batch, Count, Prepare, Prepared, Rest, Work
 from engine.offline import OfflineWatch
 from engine.question import key, question
 from engine.renewing import run_again
@@ -99,6 +99,7 @@ class Booking:
     def _drained(self, job: Job) -> bool:
         return not (
             job.unprepared
+            or job.unfinished
             or job.suspects
             or job.ready
             or job.adding
@@ -128,12 +129,12 @@ class Booking:
             if not work.stop.asked:  # a cancelled run's documents are cancelled, and may already wait for a new one
                 share = seconds / max(1, len(found))
                 for one in found:
-                    self._prepared_one(job, one, share)
+                    self._more(job, one, work.rest) if work.rest else self._prepared_one(job, one, share)
                 told = {one.document for one in found}
                 for number in work.documents:
                     if number not in told and number in job.documents:
-                        job.line_up(number)
-            self.journal.flight.land(work.documents)
+                        job.unfinished.append(number) if work.rest else job.line_up(number)
+            self.journal.flight.land([number for number in work.documents if number not in job.in_lanes])
             self._back(lane, work, seconds)
 
     def _prepared_one(self, job: Job, one: Prepared, seconds: float) -> None:
@@ -151,6 +152,8 @@ class Booking:
             return
         document.start_over()
         document.parts = len(one.items)
+        if one.rest is not None:
+            self._keep_rest(job, one)
         job.change(
             one.document,
             # What was counted before the run is exact; beside its prompt, a text may have a token more or less.
@@ -159,6 +162,29 @@ class Booking:
             coverage=one.coverage,
             seconds=seconds,
         )
+        job.tokens_total += sum(len(item.ids) for item in one.items)
+        job.ready.add(list(one.items))
+
+    def _keep_rest(self, job: Job, one: Prepared) -> None:
+        document = job.documents[one.document]
+        document.rest = one.rest
+        document.parts += 1  # those that are to come; so the document is not taken for done before
+        job.unfinished.append(one.document)
+
+    def _more(self, job: Job, one: Prepared, rest: Rest) -> None:
+        """Book more parts of a long document that is under way, or why there are none."""
+        document = job.documents.get(one.document)
+        if document is None or document.rest is not rest:
+            return
+        if one.reason:
+            self._finish(job, one.document, State.FAILED, reason=one.reason, seconds=0.0)
+            return
+        document.parts += len(one.items) - 1
+        document.rest = None
+        if one.rest is not None:
+            self._keep_rest(job, one)
+        tokens = max(one.tokens, document.record.tokens)
+        job.change(one.document, tokens=tokens, unknown_share=one.unknown_share)
         job.tokens_total += sum(len(item.ids) for item in one.items)
         job.ready.add(list(one.items))
 
@@ -224,7 +250,7 @@ class Booking:
                     sums += vector
                     document.sums = sums
                     if document.parts_done < document.parts:
-                        document.progress = document.parts_done / document.parts
+                        document.progress = document.share_done()
                         job.change(item.document, seconds=document.record.seconds + share)
                         continue
                     mean = _mean(sums, document.parts, vector)
@@ -278,7 +304,7 @@ class Booking:
             document.parts_done = len(document.answers)
             self.ttft.append(answer.ttft)
             if document.parts_done < document.parts:
-                document.progress = document.parts_done / document.parts
+                document.progress = document.share_done()
                 job.change(item.document, seconds=document.record.seconds + answer.seconds)
             else:
                 answers = [document.answers[part] for part in sorted(document.answers)]

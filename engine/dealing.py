@@ -190,7 +190,7 @@ class Dealing(Booking):
         job, _ = self.alone
         if job.under_way:
             return None
-        if job.status in LIVE and (found := self._batch_of(job, lane)) is not None:
+        if job.status in LIVE and (found := self._batch_of(job, lane) or self._rest_of(job)) is not None:
             return found
         self.alone = None
         return self._next(lane)
@@ -221,6 +221,8 @@ class Dealing(Booking):
 
     def _next_of(self, job: Job, lane: int) -> Work | None:
         assert job.task is not None
+        if (rest := self._rest_of(job)) is not None:
+            return rest
         if job.unprepared and self._few_ready(job):
             chunk: list[int] = []
             size = 0
@@ -247,6 +249,15 @@ class Dealing(Booking):
                 return Anchors(job, job.stop, tuple(texts))
             job.anchors = np.zeros((0, 0), np.float32)
         return self._batch_of(job, lane)
+
+    def _rest_of(self, job: Job) -> Prepare | None:
+        """Return work on the rest of a long document, when few parts are ready."""
+        while job.unfinished and self._few_ready(job):
+            number = job.unfinished.popleft()
+            document = job.documents.get(number)
+            if document is not None and document.rest is not None and self._wanted(job, number):
+                return Prepare(job, job.stop, (number,), document.rest)
+        return None
 
     def _few_ready(self, job: Job) -> bool:
         lanes = max(1, len(self.lanes))
@@ -280,7 +291,7 @@ class Dealing(Booking):
             mean = job.ready.tokens / len(job.ready)
             lanes = [(meter.held + mean * meter.coming, meter.room - meter.coming) for meter in self.lanes]
             return job.ready.deal(lane, lanes)
-        more = bool(job.unprepared) or job.adding > 0
+        more = bool(job.unprepared or job.unfinished) or job.adding > 0
         return job.ready.take(self._budget, lanes=max(1, len(self.lanes)), padded=self._padded, more_to_come=more)
 
     def _wanted(self, job: Job, number: int) -> bool:

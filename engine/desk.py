@@ -78,16 +78,17 @@ class Desk:
         """
         as_text_task(task)
         loaded = self._check(task)
-        record, text, problem = text_of(self.runner, job, number)
+        record, text, long, problem = text_of(self.runner, job, number)
         if problem:
             raise DocumentError(problem)
-        document = Document(number, text, record.path, record.sha256)
+        document = Document(number, text, record.path, record.sha256, long)
         with self._lock():
             with self.runner.board.doing("document", record.path, "tokens", job=job.id):
                 writer = self._writer(loaded, task)
                 found = writer.write(document)
             template = self._own(loaded).has_template
-            prompt = found.texts[0] if found.texts else writer.text(document, text).text
+            shown = text if long is None else long.head(limit)
+            prompt = found.texts[0] if found.texts else writer.text(document, shown).text
         head, rest, hidden = shortened(prompt, limit)
         return {
             "prompt": head,

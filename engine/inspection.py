@@ -9,28 +9,30 @@ from engine.documents.read import read
 from engine.errors import DocumentError, UsageError
 
 if TYPE_CHECKING:
+    from engine.documents.long_text import LongText
     from engine.job import Job
     from engine.runner import Runner
     from engine.store.record import Record
 
 
-def text_of(runner: Runner, job: Job, number: int) -> tuple[Record, str, str]:
-    """Return record and text of a document, and why there is no text; it stays where it is.
+def text_of(runner: Runner, job: Job, number: int) -> tuple[Record, str, LongText | None, str]:
+    """Return record and text of a document, what reads a text too long to hold, and why there is none.
 
-    Raises UsageError when the document is no longer on the pile.
+    The text stays where it is. Raises UsageError when the document is no longer on the pile.
     """
     held = runner.text_of(job, number, keep=True)
     if held is None:
         raise UsageError("This document is no longer on the pile.")
     record, text, _ = held
     if text is not None:
-        return record, text, ""
+        return record, text, None, ""
     try:
         source = Source(record.path, record.size, record.mtime_ns)
         with runner.board.doing("document", record.path, "read", job=job.id, document=number):
-            return record, read(source, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes).text, ""
+            found = read(source, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes)
+        return record, found.text, found.long, ""
     except DocumentError as error:
-        return record, "", str(error)
+        return record, "", None, str(error)
 
 
 def visible(value: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
@@ -49,7 +51,9 @@ def inspect(runner: Runner, job: Job, number: int, limit: int) -> dict[str, Any]
         if document is None:
             raise UsageError("This document is no longer on the pile.")
         row, writing = document.row(), document.writing
-    _, text, problem = text_of(runner, job, number)
+    _, text, long, problem = text_of(runner, job, number)
+    if long is not None:
+        text = long.head(limit + 1)
     result = runner.journal.result(number)
     value = None if result is None else visible(result.value, job.settings)
     if result is not None and result.vector is not None and value is not None:

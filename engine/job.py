@@ -20,6 +20,7 @@ from engine.store.record import JobRecord, Record
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from engine.lanes.work import Rest
     from engine.tasks.base import Answer, Task
     from engine.trial import Scratch
 
@@ -75,10 +76,18 @@ class Document:
     ticket: int = 0
     """The journal's ticket of the document's end; the row is told as done once that is committed."""
 
+    rest: Rest | None = None
+    """What makes the parts of a long text that are not made yet."""
+
     def start_over(self) -> None:
         """Forget what was half done."""
+        self.rest = None
         self.sums, self.parts_done, self.progress, self.writing = None, 0, 0.0, ""
         self.answers.clear()
+
+    def share_done(self) -> float:
+        """Return how much of its parts has been run, also while not all of them are made."""
+        return self.parts_done / max(1, self.parts) * (1.0 if self.rest is None else self.rest.share)
 
     def row(self) -> DocumentRow:
         """Return the document as a row of the pile table."""
@@ -122,6 +131,8 @@ class Job:
     documents: dict[int, Document] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(map(str, State), 0))
     unprepared: deque[int] = field(default_factory=deque)
+    unfinished: deque[int] = field(default_factory=deque)
+    """Long documents of which more parts are to be made."""
     suspects: deque[int] = field(default_factory=deque)
     """Documents that were in work when the engine died; each runs alone, after all others."""
     looking: int = 0
@@ -251,6 +262,7 @@ class Job:
             self.stop = Stop()
         self.tokens_total = self.tokens_done
         self.unprepared.clear()
+        self.unfinished.clear()
         self.suspects.clear()
         for number, document in self.documents.items():
             if document.record.state in (State.WAITING, State.RUNNING):

@@ -135,6 +135,7 @@ class Runner(Dealing):
         with self.lock:
             job.stop.asked = True
             job.unprepared.clear()
+            job.unfinished.clear()
             job.suspects.clear()
             job.ready.clear()
             for number in job.in_lanes:

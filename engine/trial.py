@@ -73,16 +73,27 @@ class Trials:
         The answer is the one that the run will give: same prompt, same seed. The row in the pile stays as it is. Raises
         UsageError or DocumentError when the document cannot be read.
         """
-        record, text, problem = text_of(self.runner, pile, number)
+        record, text, long, problem = text_of(self.runner, pile, number)
         if problem:
             raise DocumentError(problem)
         job = Job(f"trial-{uuid.uuid4().hex}", "trial", time.time(), priority=PRIORITY, scratch=Scratch())
         job.task, job.task_name, job.settings = task, task.name, settings
         mine = self.runner.number()
+        if long is not None:  # it stays in its file
+            job.encoding, job.on_bad_bytes = pile.encoding, pile.on_bad_bytes
         document = Document(
-            Record(mine, job.id, 0, record.path, record.size, 0, record.sha256, record.encoding),
-            text=text,
-            in_memory=True,
+            Record(
+                mine,
+                job.id,
+                0,
+                record.path,
+                record.size,
+                0 if long is None else record.mtime_ns,
+                record.sha256,
+                record.encoding,
+            ),
+            text=text if long is None else None,
+            in_memory=long is None,
         )
         with self._lock:
             self.stop()

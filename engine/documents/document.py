@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.documents.long_text import LongText
 
 
 class State(StrEnum):
@@ -61,7 +65,8 @@ class Text:
     ``sha256`` is the hex digest of the file's bytes; ``encoding`` the codec's name (``utf-8``, ``utf-16-le``, ...);
     ``confidence`` is 1.0 when the encoding is certain (BOM, strict UTF-8, chosen by the user) and below 1.0 when a
     library detected it, and then the row shows it as a suggestion. ``replaced`` counts the characters that stand for
-    bytes that could not be decoded (only under the policy ``replace``).
+    bytes that could not be decoded (only under the policy ``replace``). ``long`` stands for a text that is too long to
+    hold; ``text`` is empty then.
     """
 
     text: str
@@ -69,3 +74,4 @@ class Text:
     encoding: str
     confidence: float
     replaced: int = 0
+    long: LongText | None = None

@@ -118,6 +118,17 @@ def bom(data: bytes) -> Guess | None:
     return None
 
 
+def may_be(chosen: str, data: bytes) -> bool:
+    """Return False for bytes that no text in the ``chosen`` encoding has: a pile holds binary files as well."""
+    return chosen.startswith(("utf-16", "utf-32")) or (b"\0" not in data and not has_controls(data, 0.1))
+
+
+def first_high(data: bytes) -> int:
+    """Return the place of the first byte that is not ASCII, -1 without one."""
+    found = _HIGH.search(data)
+    return found.start() if found else -1
+
+
 def has_controls(data: bytes, share: float) -> bool:
     """True when more than ``share`` of the first bytes are control characters that no text is made of."""
     head = data[:HEAD]

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
 
 from engine.documents import encodings, escapes, signatures
 from engine.documents.blank import is_blank
 from engine.documents.document import Source, Text
+from engine.documents.long_text import CHUNK, LARGE, BadBytes, Blank, NoText, examine
 from engine.documents.offline import is_offline
 from engine.documents.walk import not_regular, why_not
 from engine.errors import DocumentError, UsageError
 
 SIZE_LIMIT = 256 * 1024 * 1024
-"""Largest document in bytes; its text may need four times as much memory while it is decoded."""
+"""Largest document in bytes; above LARGE a text stays in its file and is read in chunks."""
 
 POLICIES = ("fail", "replace")
 """What to do with bytes that cannot be decoded: fail the document, or put U+FFFD in their place and flag it."""
@@ -45,7 +47,7 @@ def read(
     size_limit: int = SIZE_LIMIT,
     device: int | None = None,
 ) -> Text:
-    """Return the text of ``source``; the file is opened for reading only, and only if it is a regular file.
+    """Return the text of ``source``, or, if it is long, how to read it; the file is opened for reading only, and only if it is a regular file.
 
     ``encoding`` is the one chosen for the job ("" = none), ``on_bad_bytes`` one of POLICIES, ``size_limit`` in bytes;
     ``device`` is the file system that the file's folder was on when it was added, if that is known.
@@ -54,7 +56,33 @@ def read(
     the file is not there, UsageError for an unknown encoding
     or policy.
     """
-    return decode(_bytes(source, size_limit, device), encoding=encoding, on_bad_bytes=on_bad_bytes)
+    if source.size > LARGE:
+        return _long(source, encoding, on_bad_bytes, size_limit, device)
+    data = b"".join(_bytes(source, size_limit, device))
+    return decode(data, encoding=encoding, on_bad_bytes=on_bad_bytes)
+
+
+def _long(source: Source, encoding: str, on_bad_bytes: str, limit: int, device: int | None) -> Text:
+    """What ``decode`` says of a text that is not held: it is in its file, and read from there."""
+    chosen = _checked(encoding, on_bad_bytes)
+    errors = "strict" if on_bad_bytes == "fail" else "replace"
+    head = b""
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal head
+        for chunk in _bytes(source, limit, device):
+            head = head or chunk[: signatures.HEAD]
+            yield chunk
+
+    try:
+        found = examine(source, chosen, errors, chunks)
+    except BadBytes as error:
+        raise _bad_byte(error.guess, error.byte, error.offset) from error
+    except NoText as error:
+        raise NotADocument(signatures.not_text(head)) from error
+    except Blank as error:
+        raise NotADocument("empty") from error
+    return Text("", found.sha256, found.guess.encoding, found.guess.confidence, found.replaced, found)
 
 
 def decode(data: bytes, *, encoding: str = "", on_bad_bytes: str = "fail") -> Text:
@@ -62,9 +90,7 @@ def decode(data: bytes, *, encoding: str = "", on_bad_bytes: str = "fail") -> Te
 
     The encoding is found in this order: byte order mark, strict UTF-8, ``encoding``, detection. Raises as ``read``.
     """
-    if on_bad_bytes not in POLICIES:
-        raise UsageError(f"Unknown policy {on_bad_bytes!r} for bad bytes; choose one of {', '.join(POLICIES)}.")
-    chosen = encodings.known(encoding) if encoding else ""
+    chosen = _checked(encoding, on_bad_bytes)
     if not data:
         raise NotADocument("empty")
     text, guess, replaced = _decoded(data, chosen, on_bad_bytes)
@@ -76,8 +102,9 @@ def decode(data: bytes, *, encoding: str = "", on_bad_bytes: str = "fail") -> Te
 
 
 # ------------------------------------------------------------------------------------------------------------ the bytes
-def _bytes(source: Source, limit: int, device: int | None) -> bytes:
-    """All bytes of the file, if it is still the one that was added."""
+def _bytes(source: Source, limit: int, device: int | None) -> Iterator[bytes]:
+    """All bytes of the file in chunks, if it is still the one that was added."""
+    read = 0
     try:
         _check(source, os.stat(source.path))
         # Without O_NONBLOCK a FIFO put in the file's place at this moment would block for ever.
@@ -89,9 +116,10 @@ def _bytes(source: Source, limit: int, device: int | None) -> bytes:
                 raise NotADocument(reason)
             if source.size > limit:
                 raise DocumentError(f"larger than the limit: {_size(source.size)} of {_size(limit)}")
-            if source.size > len(data):
-                file.seek(0)
-                data = file.read(source.size)
+            while data:
+                read += len(data)
+                yield data
+                data = file.read(min(CHUNK, source.size - read))
             _check(source, os.fstat(file.fileno()))
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and is_offline(source.path, error, device):
@@ -99,9 +127,8 @@ def _bytes(source: Source, limit: int, device: int | None) -> bytes:
         if isinstance(error, (FileNotFoundError, NotADirectoryError)):
             raise DocumentError("missing: the file is gone") from error
         raise DocumentError(why_not(error, source.path)) from error
-    if len(data) != source.size:
+    if read != source.size:
         raise DocumentError("changed since it was added")
-    return data
 
 
 def _open(path: str, flags: int) -> int:
@@ -138,7 +165,7 @@ def _decoded(data: bytes, chosen: str, on_bad_bytes: str) -> tuple[str, encoding
         text = _utf8(data)
         if text is not None:
             return text, encodings.Guess("utf-8"), 0
-        guess = encodings.Guess(chosen) if chosen and _may_be(chosen, data) else encodings.detect(data)
+        guess = encodings.Guess(chosen) if chosen and encodings.may_be(chosen, data) else encodings.detect(data)
     if guess is None:
         raise NotADocument(signatures.not_text(data[: signatures.HEAD]))
     body = data[guess.mark :]
@@ -165,11 +192,6 @@ def _escaped(data: bytes, chosen: str) -> encodings.Guess | None:
     return encodings.Guess(*found) if found else None
 
 
-def _may_be(chosen: str, data: bytes) -> bool:
-    """False for bytes that no text in the ``chosen`` encoding has: a pile holds binary files as well."""
-    return chosen.startswith(("utf-16", "utf-32")) or (b"\0" not in data and not encodings.has_controls(data, 0.1))
-
-
 def _utf8(data: bytes) -> str | None:
     # Thai or Cyrillic in UTF-16 may be nothing but ASCII bytes, every second one a control character.
     if b"\0" in data or encodings.has_controls(data, 0.3):
@@ -181,8 +203,19 @@ def _utf8(data: bytes) -> str | None:
 
 
 def _bad_bytes(body: bytes, guess: encodings.Guess, error: UnicodeError) -> DocumentError:
-    label = _LABELS.get(guess.encoding, guess.encoding)
-    where = "some bytes cannot be decoded"
     if isinstance(error, UnicodeDecodeError):
-        where = f"bad byte 0x{body[error.start]:02x} at offset {guess.mark + error.start}"
+        return _bad_byte(guess, body[error.start], guess.mark + error.start)
+    return _bad_byte(guess, None, 0)
+
+
+def _bad_byte(guess: encodings.Guess, byte: int | None, offset: int) -> DocumentError:
+    label = _LABELS.get(guess.encoding, guess.encoding)
+    where = "some bytes cannot be decoded" if byte is None else f"bad byte 0x{byte:02x} at offset {offset}"
     return DocumentError(f"not {label}: {where}; choose an encoding or 'replace'")
+
+
+def _checked(encoding: str, on_bad_bytes: str) -> str:
+    """The codec of the chosen ``encoding``; raises UsageError for one that is unknown, and for an unknown policy."""
+    if on_bad_bytes not in POLICIES:
+        raise UsageError(f"Unknown policy {on_bad_bytes!r} for bad bytes; choose one of {', '.join(POLICIES)}.")
+    return encodings.known(encoding) if encoding else ""

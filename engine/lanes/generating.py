@@ -19,6 +19,7 @@ from engine.generation.generator import Generator
 from engine.generation.prefix import Prefix
 from engine.generation.sequence import CANCELLED, Event, Finished, Sequence
 from engine.lanes.lane import device_is_lost
+from engine.lanes.long_windows import make_more
 from engine.lanes.prompts import PromptWriter, prepare_document
 from engine.lanes.reading import Document, count_documents, counting, let_exits_through, read_and_count, said
 from engine.lanes.work import Batch, Count, Prepare, Prepared
@@ -141,7 +142,10 @@ class GeneratingLane:
         begin = time.perf_counter()
         found: list[Prepared] = []
         try:
-            read_and_count(self._runner, work, found, lambda documents: self._count(work, documents, tokenizer))
+            if work.rest is not None:
+                make_more(work, work.rest, found, tokenizer)
+            else:
+                read_and_count(self._runner, work, found, lambda documents: self._count(work, documents, tokenizer))
             self._share_prefix(work.job, found)
         finally:
             self._runner.prepared(self._index, work, found, time.perf_counter() - begin)

@@ -14,6 +14,7 @@ from engine.documents.split import Overflow, coverage, windows
 from engine.encoding.batches import WorkItem
 from engine.encoding.encoder import Encoder
 from engine.errors import Cancelled
+from engine.lanes.long_windows import Around, make_more, windows_of
 from engine.lanes.reading import (
     NOTHING,
     Document,
@@ -81,6 +82,9 @@ class Lane:
 
     # ------------------------------------------------------------------------------------------------------------ reading
     def _prepare(self, work: Prepare, tokenizer: LaneTokenizer, found: list[Prepared]) -> None:
+        if work.rest is not None:
+            make_more(work, work.rest, found, tokenizer)
+            return
         read_and_count(self._runner, work, found, lambda documents: self._count(work, documents, tokenizer))
 
     def _count(self, work: Prepare, documents: Sequence[Document], tokenizer: LaneTokenizer) -> list[Prepared]:
@@ -96,7 +100,9 @@ class Lane:
         own = self._own(settings.prompt, prompt)
         front = tokenizer.ids([prompt], own=own)[0] if prompt else np.zeros(0, np.int32)
         size = self._loaded.window
-        done: list[Prepared] = []
+        around = Around(tokenizer.prefix, front, tokenizer.suffix, max(1, size - len(front)))
+        done = [windows_of(d.number, d.long, around, policy, tokenizer, ask) for d in documents if d.long is not None]
+        documents = [document for document in documents if document.long is None]
         # The prompt and the text are tokenized together where both fit, as a plain call would do; a long text gets the
         # prompt's tokens in front of every window.
         for one in documents:

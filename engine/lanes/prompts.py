@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -12,10 +13,12 @@ from engine.documents.split import Overflow, Window, coverage, windows
 from engine.encoding.batches import TokenIds, WorkItem
 from engine.errors import UsageError
 from engine.generation.thought import left_open
+from engine.lanes.long import Part, Split, head, longer, tail
 from engine.lanes.reading import NOTHING, Document, too_long
 from engine.lanes.work import Prepared
 
 if TYPE_CHECKING:
+    from engine.documents.long_text import LongText
     from engine.models.prompt_text import PromptText
     from engine.models.tokenizer import LaneTokenizer
     from engine.tasks.base import TextTask
@@ -64,6 +67,11 @@ class PromptWriter:
         """Raise UsageError where the chat template refuses the task's texts or leaves one out, whatever the document."""
         self.text(Document(0, "text", "name", ""), "text")
 
+    def beside(self, tokenizer: LaneTokenizer) -> PromptWriter:
+        """Return one that writes the same prompts with another thread's ``tokenizer``."""
+        longest = self.room + self.task.settings.max_new_tokens
+        return PromptWriter(self.task, tokenizer, longest, closed=self._closed)
+
     def text(self, document: Document, text: str) -> PromptText:
         """Return the exact prompt about ``text``, all of the document's or a part of it.
 
@@ -89,8 +97,11 @@ class PromptWriter:
     def write(self, document: Document) -> Prompts:
         """Return the prompts; a document that does not fit is treated as the task's settings say.
 
-        Raises UsageError where the chat template refuses.
+        Raises UsageError where the chat template refuses. Of a long text only the first prompts are returned, and what
+        is told of all of it is estimated by its characters.
         """
+        if document.long is not None:
+            return self._first_of(document, document.long)
         prompt = self.text(document, document.text)
         whole = self._ids(prompt)
         unknown = float(np.count_nonzero(whole == self._tokenizer.unknown_id)) / max(1, len(whole))
@@ -113,6 +124,56 @@ class PromptWriter:
         shown = tuple(text.text for text in texts)
         return Prompts(shown, tuple(ids), tokens, len(whole), self.room, unknown, share, opened=opened)
 
+    def _first_of(self, document: Document, long: LongText) -> Prompts:
+        found, _ = self.begin(document, long, _never, least=1)
+        used = sum(map(len, found.ids)) - self.around(document) * len(found.ids)
+        if found.tokens >= 0:
+            whole = found.tokens
+        elif found.ids:
+            whole = round(used / max(found.coverage, 1e-9))
+        else:
+            whole = self.room + 1
+        return replace(found, whole=whole + self.around(document))
+
+    def begin(
+        self, document: Document, long: LongText, ask: Callable[[], None], *, least: int = 1 << 15
+    ) -> tuple[Prompts, Split | None]:
+        """Return the prompts about the edge of a long text, or about its first parts and what makes the others.
+
+        Its tokens are not counted (-1) where it is cut, and its coverage is a share of characters.
+        """
+        policy = Overflow(self.task.settings.on_overflow)
+        space = self.space(document)
+        if space < 1 or policy is Overflow.FAIL:
+            edge = head(long, max(1, self.room - self.around(document)), self._tokenizer, ask)
+            if space < 1 or not edge.fits:
+                return Prompts((), (), -1, -1, self.room, 0.0, 0.0, longer(self.room)), None
+            return self._parts(document, [edge.part], len(edge.part.ids), 1.0), None
+        if policy is Overflow.SPLIT:
+            split = Split(long, space)
+            made = split.windows(self._tokenizer, least, ask)
+            found = self._parts(document, made, split.tokens, 1.0 if split.done else split.share)
+            return found, None if split.done or found.reason else split
+        edge = (tail if policy is Overflow.TAIL else head)(long, space, self._tokenizer, ask)
+        return self._parts(document, [edge.part], len(edge.part.ids) if edge.fits else -1, edge.share), None
+
+    def go_on(self, document: Document, split: Split, ask: Callable[[], None], *, least: int = 1 << 15) -> Prompts:
+        """Return the prompts about the next parts of a long text."""
+        return self._parts(document, split.windows(self._tokenizer, least, ask), split.tokens, 1.0)
+
+    def _parts(self, document: Document, parts: Sequence[Part], tokens: int, share: float) -> Prompts:
+        """The prompts about some parts of a long text."""
+        if not any(len(part.ids) for part in parts):
+            return Prompts((), (), 0, 0, self.room, 0.0, 0.0, NOTHING)
+        made = [self.text(document, part.text) for part in parts]
+        ids = [self._ids(text) for text in made]
+        if max(map(len, ids)) > self.room:
+            return Prompts((), (), tokens, -1, self.room, 0.0, 0.0, longer(self.room))
+        read = np.concatenate(ids)
+        unknown = float(np.count_nonzero(read == self._tokenizer.unknown_id)) / max(1, len(read))
+        shown, opened = tuple(text.text for text in made), bool(left_open(made[0].end))
+        return Prompts(shown, tuple(ids), tokens, -1, self.room, unknown, share, opened=opened)
+
     def _windows(self, document: Document, tokens: int) -> list[Window]:
         policy = Overflow(self.task.settings.on_overflow)
         space = self.space(document)
@@ -122,19 +183,62 @@ class PromptWriter:
         return self._tokenizer.prompt_ids(prompt, closed=self._closed)
 
 
-def prepare_document(writer: PromptWriter, document: Document) -> Prepared:
-    """Return the prompts about one document as work items; each part draws its random numbers from a seed of its own."""
-    found = writer.write(document)
+def prepare_document(writer: PromptWriter, document: Document, ask: Callable[[], None] | None = None) -> Prepared:
+    """Return the prompts about one document as work items; each part draws its random numbers from a seed of its own.
+
+    Of a long text the first ones are returned, with what makes the others; ``ask`` may raise in between.
+    """
+    if document.long is None:
+        found = writer.write(document)
+        return _items(document, found, 0, len(found.ids))
+    found, split = writer.begin(document, document.long, ask or _never)
+    if split is None:
+        return _items(document, found, 0, len(found.ids))
+    return replace(_items(document, found, 0, split.made + 1), rest=PromptRest(writer, document, split), coverage=1.0)
+
+
+class PromptRest:
+    """The prompts about a long document that are not made yet."""
+
+    def __init__(self, writer: PromptWriter, document: Document, split: Split) -> None:
+        """Go on with ``split``, as ``writer`` began."""
+        self._writer, self._document, self._split = writer, document, split
+
+    @property
+    def share(self) -> float:
+        """How much of the document has been made into prompts."""
+        return self._split.share
+
+    def more(self, tokenizer: LaneTokenizer, ask: Callable[[], None]) -> Prepared:
+        """Return the next prompts."""
+        first = self._split.made
+        found = self._writer.beside(tokenizer).go_on(self._document, self._split, ask)
+        made = _items(self._document, found, first, self._split.made + 1)
+        return made if self._split.done or found.reason else replace(made, rest=self)
+
+
+def _items(document: Document, found: Prompts, first: int, parts: int) -> Prepared:
+    """Prompts as items of work, the ``first`` of them and those behind it of ``parts``."""
     if found.reason:
         skipped = found.reason == NOTHING
         return Prepared(document.number, reason=found.reason, tokens=found.tokens, skipped=skipped)
-    parts = len(found.ids)
-    seeds = [document.sha256] if parts == 1 else [f"{document.sha256}:{part}" for part in range(parts)]
     items = [
-        WorkItem(document.number, part, parts, ids, 0, seed, found.opened)
-        for part, (ids, seed) in enumerate(zip(found.ids, seeds, strict=True))
+        WorkItem(
+            document.number,
+            first + part,
+            parts,
+            ids,
+            0,
+            document.sha256 if parts == 1 else f"{document.sha256}:{first + part}",
+            found.opened,
+        )
+        for part, ids in enumerate(found.ids)
     ]
     return Prepared(document.number, tuple(items), found.tokens, found.unknown_share, found.coverage)
+
+
+def _never() -> None:
+    pass
 
 
 def as_text_task(task: object) -> TextTask:

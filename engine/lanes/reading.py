@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from engine.documents.document import Source
 from engine.documents.read import NotADocument, Offline, read
 from engine.errors import Cancelled, DocumentError
+from engine.lanes.long import count as count_long
 from engine.lanes.work import Count, Prepared
 from engine.renewing import read_anew
 
 if TYPE_CHECKING:
+    from engine.documents.long_text import LongText
     from engine.job import Job
     from engine.lanes.work import Prepare
     from engine.models.tokenizer import LaneTokenizer
@@ -34,6 +36,8 @@ class Document:
     text: str
     path: str
     sha256: str
+    long: LongText | None = None
+    """A text that is too long to hold; ``text`` is empty then."""
 
 
 NOTHING = "empty: the model's tokenizer finds nothing to read in it"
@@ -51,12 +55,15 @@ def count_documents(runner: Runner, lane: int, work: Count, tokenizer: LaneToken
             raise Cancelled("cancelled")
 
     def count(documents: Sequence[Document]) -> list[Prepared]:
-        unknown = tokenizer.unknown_id
         found: list[Prepared] = []
         for one in documents:
             with counting(runner, work.job, one):
-                ids = tokenizer.ids([one.text], stopped)[0]
-            found.append(Prepared(one.number, (), len(ids), float((ids == unknown).sum()) / max(1, len(ids))))
+                if one.long is not None:
+                    tokens, unknown = count_long(one.long, tokenizer, stopped)
+                else:
+                    ids = tokenizer.ids([one.text], stopped)[0]
+                    tokens, unknown = len(ids), int((ids == tokenizer.unknown_id).sum())
+            found.append(Prepared(one.number, (), tokens, unknown / max(1, tokens)))
         return found
 
     begin = time.perf_counter()
@@ -103,6 +110,8 @@ def read_and_count(runner: Runner, work: Prepare | Count, found: list[Prepared],
             found.extend(count([document]))
         except Cancelled:
             return
+        except DocumentError as error:
+            found.append(Prepared(document.number, reason=str(error), offline=isinstance(error, Offline)))
         except BaseException as error:  # noqa: BLE001 - as above, for this text alone
             let_exits_through(error)
             found.append(Prepared(document.number, reason=f"could not be tokenized: {said(error)}"))
@@ -116,7 +125,7 @@ def _read(runner: Runner, job: Job, number: int, *, keep: bool) -> Document | No
     record, text, in_memory = held
     if runner.renews(job, number):
         record, fresh = read_anew(runner, job, number, record)
-        return Document(number, fresh.text, record.path, record.sha256)
+        return Document(number, fresh.text, record.path, record.sha256, fresh.long)
     source = Source(record.path, record.size, record.mtime_ns)
     if in_memory and text is not None:
         return Document(number, text, record.path, record.sha256)
@@ -129,7 +138,7 @@ def _read_file(job: Job, record: Record, source: Source, text: str | None) -> Do
         fresh = read(source, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes, device=job.device(record.path))
         if record.sha256 and fresh.sha256 != record.sha256:
             raise DocumentError("changed since it was added")
-        text = fresh.text
+        return Document(record.id, fresh.text, record.path, record.sha256, fresh.long)
     return Document(record.id, text, record.path, record.sha256)
 
 

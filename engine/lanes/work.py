@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.encoding.batches import WorkItem
     from engine.job import Job, Stop
+    from engine.models.tokenizer import LaneTokenizer
+
+
+class Rest(Protocol):
+    """The parts of a long document that are not made yet. One lane at a time makes some, with its own tokenizer."""
+
+    @property
+    def share(self) -> float:
+        """How much of the document has been made into parts."""
+        ...
+
+    def more(self, tokenizer: LaneTokenizer, ask: Callable[[], None]) -> Prepared:
+        """Return the next parts; the last ones come without a rest. Raises DocumentError, and what ``ask`` raises."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +33,8 @@ class Prepare:
     job: Job
     stop: Stop
     documents: tuple[int, ...]
+    rest: Rest | None = None
+    """What is left of the one document, of which some parts are made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,5 +78,7 @@ class Prepared:
     coverage: float = 1.0
     reason: str = ""
     skipped: bool = False
+    rest: Rest | None = None
+    """What makes more parts of it; ``items`` are the first, or, of work on a rest, some more."""
     offline: bool = False
     """Whether its disk or share is not there, so that it can be tried again later."""

@@ -140,9 +140,19 @@ class LaneTokenizer:
         return np.concatenate([self.prefix, ids, self.suffix] if closed else [self.prefix, ids])
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Return the characters (start, stop) that each token of ``text`` stands for; empty without a fast tokenizer."""
+        """Return the characters (start, stop) that each token of ``text`` stands for; empty without a fast tokenizer.
+
+        In pieces if it is long, as ``ids`` does.
+        """
         if self._fast is None:
             return []
+        if len(text) > PIECE:
+            found: list[tuple[int, int]] = []
+            place = 0
+            for piece in pieces(text):
+                found += [(start + place, stop + place) for start, stop in self.spans(piece)]
+                place += len(piece)
+            return found
         encoding = self._fast.encode(text, add_special_tokens=False)
         if self._marks.forged(PromptText.plain(text), encoding):
             return self._marks.offsets(text) or encoding.offsets

@@ -6,6 +6,7 @@ File names, document text and model output are untrusted. What they hold is show
 
 from __future__ import annotations
 
+import math
 import os
 import re
 
@@ -86,7 +87,7 @@ def share_text(share: float) -> str:
     if percent <= 0:
         return "0 %"
     if percent < 0.01:
-        return "less than 0.01 %"
+        return f"{percent:.{min(9, 1 - math.floor(math.log10(percent)))}f} %"
     for digits, bound in ((2, 0.995), (1, 9.95), (0, 99.5)):
         if percent < bound:
             return f"{percent:.{digits}f} %"

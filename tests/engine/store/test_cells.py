@@ -110,7 +110,15 @@ def test_every_text_can_be_told_from_every_other(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(0, "0 %"), (1e-9, "less than 0.01 %"), (0.0013, "0.13 %"), (0.34, "34 %"), (0.9994, "99.9 %"), (1, "100 %")],
+    [
+        (0, "0 %"),
+        (2.55e-5, "0.0026 %"),
+        (1e-9, "0.00000010 %"),
+        (0.0013, "0.13 %"),
+        (0.34, "34 %"),
+        (0.9994, "99.9 %"),
+        (1, "100 %"),
+    ],
 )
 def test_a_share_is_neither_nothing_nor_all_when_it_is_not(share, text) -> None:
     assert share_text(share) == text
