@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 SEAM = 8
 """Tokens kept free where a part of a text meets its prompt: there, tokens may merge or part."""
 
+AT_ONCE = 1 << 15
+"""Tokens of a long text that are made into prompts at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
@@ -136,7 +139,7 @@ class PromptWriter:
         return replace(found, whole=whole + self.around(document))
 
     def begin(
-        self, document: Document, long: LongText, ask: Callable[[], None], *, least: int = 1 << 15
+        self, document: Document, long: LongText, ask: Callable[[], None], *, least: int = 0
     ) -> tuple[Prompts, Split | None]:
         """Return the prompts about the edge of a long text, or about its first parts and what makes the others.
 
@@ -151,15 +154,15 @@ class PromptWriter:
             return self._parts(document, [edge.part], len(edge.part.ids), 1.0), None
         if policy is Overflow.SPLIT:
             split = Split(long, space)
-            made = split.windows(self._tokenizer, least, ask)
+            made = split.windows(self._tokenizer, least or AT_ONCE, ask)
             found = self._parts(document, made, split.tokens, 1.0 if split.done else split.share)
             return found, None if split.done or found.reason else split
         edge = (tail if policy is Overflow.TAIL else head)(long, space, self._tokenizer, ask)
         return self._parts(document, [edge.part], len(edge.part.ids) if edge.fits else -1, edge.share), None
 
-    def go_on(self, document: Document, split: Split, ask: Callable[[], None], *, least: int = 1 << 15) -> Prompts:
+    def go_on(self, document: Document, split: Split, ask: Callable[[], None]) -> Prompts:
         """Return the prompts about the next parts of a long text."""
-        return self._parts(document, split.windows(self._tokenizer, least, ask), split.tokens, 1.0)
+        return self._parts(document, split.windows(self._tokenizer, AT_ONCE, ask), split.tokens, 1.0)
 
     def _parts(self, document: Document, parts: Sequence[Part], tokens: int, share: float) -> Prompts:
         """The prompts about some parts of a long text."""
