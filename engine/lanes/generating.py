@@ -143,7 +143,7 @@ class GeneratingLane:
         found: list[Prepared] = []
         try:
             if work.rest is not None:
-                make_more(work, work.rest, found, tokenizer)
+                make_more(self._runner, work, work.rest, found, tokenizer)
             else:
                 read_and_count(self._runner, work, found, lambda documents: self._count(work, documents, tokenizer))
             self._share_prefix(work.job, found)

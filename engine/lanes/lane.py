@@ -83,7 +83,7 @@ class Lane:
     # ------------------------------------------------------------------------------------------------------------ reading
     def _prepare(self, work: Prepare, tokenizer: LaneTokenizer, found: list[Prepared]) -> None:
         if work.rest is not None:
-            make_more(work, work.rest, found, tokenizer)
+            make_more(self._runner, work, work.rest, found, tokenizer)
             return
         read_and_count(self._runner, work, found, lambda documents: self._count(work, documents, tokenizer))
 
@@ -101,7 +101,11 @@ class Lane:
         front = tokenizer.ids([prompt], own=own)[0] if prompt else np.zeros(0, np.int32)
         size = self._loaded.window
         around = Around(tokenizer.prefix, front, tokenizer.suffix, max(1, size - len(front)))
-        done = [windows_of(d.number, d.long, around, policy, tokenizer, ask) for d in documents if d.long is not None]
+        done: list[Prepared] = []
+        for one in documents:
+            if one.long is not None:
+                with counting(self._runner, work.job, one):
+                    done.append(windows_of(one.number, one.long, around, policy, tokenizer, ask))
         documents = [document for document in documents if document.long is None]
         # The prompt and the text are tokenized together where both fit, as a plain call would do; a long text gets the
         # prompt's tokens in front of every window.

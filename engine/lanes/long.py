@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.activity import touch
 from engine.documents.split import OVERLAP
 from engine.models.tokenizer import pieces
 
@@ -82,6 +83,7 @@ def text_pieces(text: LongText, ask: Ask) -> Iterator[str]:
     held = ""
     for chunk in text.chunks():
         ask()
+        touch()
         held += chunk
         if len(held) > 2 * PIECE:
             *whole, held = pieces(held, PIECE)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.encoding.batches import TokenIds
     from engine.lanes.work import Prepare, Rest
     from engine.models.tokenizer import LaneTokenizer
+    from engine.runner import Runner
 
 log = logging.getLogger(__name__)
 
@@ -87,20 +88,25 @@ def windows_of(
     return Prepared(number, (item,), len(ids) if edge.fits else -1, unknown, edge.share)
 
 
-def make_more(work: Prepare, rest: Rest, found: list[Prepared], tokenizer: LaneTokenizer) -> None:
+def make_more(runner: Runner, work: Prepare, rest: Rest, found: list[Prepared], tokenizer: LaneTokenizer) -> None:
     """Fill ``found`` with more parts of the one document of ``work``, or why there are none; nothing when cancelled."""
 
     def ask() -> None:
         if work.stop():
             raise Cancelled("cancelled")
 
+    number = work.documents[0]
+    held = runner.text_of(work.job, number, keep=True)
+    if held is None:
+        return
     try:
-        found.append(rest.more(tokenizer, ask))
+        with runner.board.doing("document", held[0].path, "tokens", job=work.job.id, document=number):
+            found.append(rest.more(tokenizer, ask))
     except Cancelled:
         return
     except DocumentError as error:
-        found.append(Prepared(work.documents[0], reason=str(error)))
+        found.append(Prepared(number, reason=str(error)))
     except BaseException as error:  # noqa: BLE001 - a text may break the tokenizer (a Rust panic is a BaseException)
         let_exits_through(error)
         log.warning("a long text could not be tokenized: %s", said(error))
-        found.append(Prepared(work.documents[0], reason=f"could not be tokenized: {said(error)}"))
+        found.append(Prepared(number, reason=f"could not be tokenized: {said(error)}"))
