@@ -87,7 +87,8 @@ def test_a_job_pauses_and_says_why_when_the_journal_takes_nothing_any_more(engin
         other.execute("ALTER TABLE document RENAME COLUMN seconds TO lost")
     engine.submit("job", "embed")
     engine.open_model("stub").result(30)
-    assert engine.wait("job", 30)
+    with engine.runner.lock:
+        assert engine.runner.settled.wait_for(lambda: engine.runner.jobs["job"].status == "paused", 30)
     (job,) = engine.snapshot().jobs
     assert job.status == "paused"
     assert "cannot be written any more" in job.message
