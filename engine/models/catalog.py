@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from engine.errors import Cancelled, ModelError
 from engine.models.folder import MARKERS, look
 from engine.models.formats.gguf.parts import first_files, is_gguf
+from engine.models.formats.gguf.places import ollama_files, other_folders
 from engine.models.json_file import read_json
 from engine.models.place import CACHED, folders_in, model_place, newest_snapshot
 from engine.models.supplied import SUPPLIED, supplied
@@ -27,7 +28,9 @@ MODELS = 500
 def list_models(
     folders: Iterable[str] = (), recent: Iterable[str] = (), *, cancelled: Callable[[], bool] = lambda: False
 ) -> tuple[ModelFacts, ...]:
-    """Return the models that can be chosen, each real place once: those that came with Heddle, ``recent``, ``folders``, the cache.
+    """Return the models that can be chosen, each real place once, in this order.
+
+    Those that came with Heddle, ``recent``, ``folders``, the cache, and what LM Studio, Jan, llama.cpp and Ollama keep.
 
     Models that cannot be used are listed with their problems; folders without config.json, modules.json or GGUF files
     are not. ``folders`` may be models themselves or hold models up to three folders below. Raises Cancelled soon after
@@ -35,7 +38,7 @@ def list_models(
     """
     models: list[ModelFacts] = []
     seen: set[str] = set()
-    for folder, source in _places(folders, recent, cancelled):
+    for folder, source, name in _places(folders, recent, cancelled):
         if cancelled():
             raise Cancelled("The search for models was stopped.")
         real = os.path.realpath(model_place(folder)) if folder else source
@@ -44,7 +47,9 @@ def list_models(
         if real not in seen:
             seen.add(real)
             facts = look(folder) if folder else _missing(source)
-            models.append(facts if supplied(facts.source) else dataclasses.replace(facts, source=source))
+            models.append(
+                facts if supplied(facts.source) else dataclasses.replace(facts, source=source, name=name or facts.name)
+            )
     return tuple(models)
 
 
@@ -65,22 +70,29 @@ def cached_models(hub: str) -> Iterator[str]:
                 yield snapshot
 
 
-def _places(folders: Iterable[str], recent: Iterable[str], cancelled: Callable[[], bool]) -> Iterator[tuple[str, str]]:
-    """Yield folder and source of every candidate; an empty folder stands for a supplied one that is not installed."""
+def _places(
+    folders: Iterable[str], recent: Iterable[str], cancelled: Callable[[], bool]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield place, source and (where it is not the place's own) name of every candidate; an empty folder stands for a supplied one that is not installed."""
     for ours in SUPPLIED:
         try:
-            yield ours.place(), ours.name
+            yield ours.place(), ours.name, ""
         except ModelError:
-            yield "", ours.name
+            yield "", ours.name, ""
     for folder in recent:
         if _is_model(folder) or is_gguf(folder):
-            yield folder, "recent"
+            yield folder, "recent", ""
     for folder in folders:
         for model in _below(folder, cancelled):
-            yield model, "folder"
+            yield model, "folder", ""
     for folder in cached_models(cache_folder()):
         for model in [folder] if _is_model(folder) else first_files(folder):
-            yield model, "cache"
+            yield model, "cache", ""
+    for folder, program in other_folders():
+        for model in _below(folder, cancelled):
+            yield model, program, ""
+    for model, name in ollama_files():
+        yield model, "Ollama", name
 
 
 def _missing(name: str) -> ModelFacts:

@@ -13,7 +13,7 @@ from typing import Any
 from engine.errors import ModelError
 from engine.models.families import families
 from engine.models.formats.gguf.look import look_at
-from engine.models.formats.gguf.parts import is_gguf, model_name
+from engine.models.formats.gguf.parts import ENDING, is_gguf, model_name
 from engine.models.json_file import read_object
 from engine.models.kv import kv_numbers, table_numbers
 from engine.models.links import cached_name, outside_links
@@ -76,7 +76,9 @@ def look(folder: str) -> ModelFacts:
             name, source = cached, "cache"
         if is_gguf(folder):
             name = name if ours else model_name(folder)
-            _look_into_gguf(folder, found)
+            title = _look_into_gguf(folder, found)
+            if not ours and not folder.lower().endswith(ENDING):
+                name = title or name  # a blob whose name is a checksum
         else:
             _look(folder, found)
     except ModelError as error:
@@ -192,8 +194,8 @@ def _look(folder: str, found: _Findings) -> None:
         _collect(found, lambda weights: _look_at_pipeline(found, weights, folder))
 
 
-def _look_into_gguf(path: str, found: _Findings) -> None:
-    """Fill ``found`` from the headers of a model's GGUF files."""
+def _look_into_gguf(path: str, found: _Findings) -> str:
+    """Fill ``found`` from the headers of a model's GGUF files, and return the name that they give it."""
     seen = look_at(path)
     found.config, found.weights, found.stored, found.licence = seen.config, seen.weights, seen.types, seen.licence
     found.family, found.kind = seen.config["model_type"], "decoder"
@@ -201,6 +203,7 @@ def _look_into_gguf(path: str, found: _Findings) -> None:
     found.warnings += seen.warnings
     check_sizes(found.config)
     check_against_weights(found.config, seen.weights)
+    return seen.name
 
 
 def _collect(found: _Findings, step: Any) -> None:

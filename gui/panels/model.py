@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 from PySide6.QtCore import QSize, Qt
@@ -22,7 +23,7 @@ from engine.lanes.plan import DTYPES, QUANTISED
 from engine.metrics.snapshot import ModelState
 from engine.protocol import ModelFacts, Reply, restore
 from gui import words
-from gui.dialogs.choosing import choose_folder
+from gui.dialogs.choosing import choose_files, choose_folder
 from gui.escape import shown
 from gui.session import STARTER, SUPPLIED, Session
 from gui.theme import Theme
@@ -64,7 +65,10 @@ class ModelPanel(QWidget):
         top = QHBoxLayout()
         top.setSpacing(4)
         top.addWidget(self.choice, 1)
+        self.open_file = self._tool(self.tr("Open a model file (GGUF)…"))
+        self.open_file.clicked.connect(self.choose_file)
         top.addWidget(self.open)
+        top.addWidget(self.open_file)
         top.addWidget(self.refresh)
 
         self._icon = QLabel()
@@ -116,6 +120,7 @@ class ModelPanel(QWidget):
     def _dress(self) -> None:
         self.refresh.setIcon(self._theme.icon("refresh"))
         self.open.setIcon(self._theme.icon("open-folder"))
+        self.open_file.setIcon(self._theme.icon("document"))
         self._status = ""
         self.apply()
 
@@ -210,9 +215,16 @@ class ModelPanel(QWidget):
         last = self._session.settings.text("last_model_folder")
         choose_folder(self, self.tr("Open a model folder"), last, self.try_folder)
 
+    def choose_file(self) -> None:
+        """Ask for a GGUF file, look into it, and open it if it can be used."""
+        last = self._session.settings.text("last_model_folder")
+        kinds = (self.tr("Models (*.gguf)"), self.tr("All files (*)"))
+        choose_files(self, self.tr("Open a model file"), last, kinds, lambda paths: self.try_folder(paths[0]))
+
     def try_folder(self, folder: str) -> None:
-        """Open the model in ``folder``, or look for models below it when it is none itself."""
-        self._session.settings.set_text("last_model_folder", folder)
+        """Open the model in ``folder``, or look for models below it when it is none itself; a GGUF file is a model too."""
+        is_file = os.path.isfile(folder)
+        self._session.settings.set_text("last_model_folder", os.path.dirname(folder) if is_file else folder)
 
         def checked(reply: Reply) -> None:
             facts = restore(ModelFacts, reply.value["facts"]) if reply.ok else None
@@ -221,7 +233,8 @@ class ModelPanel(QWidget):
                 return
             problems = list(facts.problems) if facts is not None else [reply.error]
             self._session.notice("warning", " ".join(map(words.engine_text, problems)), "model")
-            self._session.settings.remember_first("model_folders", folder)
+            if not is_file:
+                self._session.settings.remember_first("model_folders", folder)
             self._session.refresh_models()
 
         self._session.check_model(folder, checked)

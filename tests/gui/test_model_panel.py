@@ -106,3 +106,16 @@ def test_several_things_that_are_dropped_on_the_panel_are_documents(window, qtbo
     drop(window, "/a.txt", "/b.txt", at=QPointF(panel.mapTo(window, panel.rect().center())))
     wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 20)
     assert window.session.model.name.startswith("all-MiniLM")
+
+
+def test_a_model_file_is_looked_into_and_its_folder_remembered(window, qtbot, tmp_path):
+    path = tmp_path / "cut.gguf"
+    path.write_bytes(b"GGUF")
+    window.model_panel.open_file.click()
+    (dialog,) = window.model_panel.findChildren(QFileDialog)
+    assert dialog.nameFilters()[0] == "Models (*.gguf)"
+    dialog.filesSelected.emit([str(path)])
+    dialog.close()
+    wait_for(qtbot, lambda: any("no config.json" in text for text in window.messages.texts))
+    assert window._settings.text("last_model_folder") == str(tmp_path)
+    assert window._settings.strings("model_folders") == []

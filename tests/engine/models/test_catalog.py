@@ -21,9 +21,11 @@ def tiny(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def hub(tmp_path, monkeypatch):
     """An empty cache of this test's own."""
-    for name in ("HF_HOME", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME"):
+    for name in ("HF_HOME", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME", "LLAMA_CACHE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "none"))
     return tmp_path / "hub"
 
 
@@ -179,3 +181,25 @@ def test_gguf_files_are_listed_each_model_once_and_no_projectors(tmp_path, hub):
     assert names(found) == [("recent", "tiny.Q8_0"), ("folder", "cut"), ("folder", "tiny")]
     assert [model.usable for model in found] == [True, False, True]
     assert found[2].folder == str(folder / "tiny-00001-of-00002.gguf")
+
+
+def test_what_other_programs_keep_is_listed_under_their_names(tmp_path, monkeypatch):
+    home = tmp_path / "somebody"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.setenv("OLLAMA_MODELS", str(home / ".ollama" / "models"))
+    studio = home / ".lmstudio" / "models" / "maker" / "tiny-GGUF"
+    manifests = home / ".ollama" / "models" / "manifests" / "registry.ollama.ai" / "library" / "tiny"
+    blobs = home / ".ollama" / "models" / "blobs"
+    for folder in (studio, manifests, blobs):
+        folder.mkdir(parents=True)
+    gguf_files.model_file(studio / "tiny-Q8_0.gguf", "llama")
+    gguf_files.model_file(blobs / "sha256-abc", "qwen2")
+    layer = {"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:abc"}
+    write_json(manifests, "1b", {"layers": [{"mediaType": "text/plain", "digest": "sha256:def"}, layer]})
+    write_json(manifests, "gone", {"layers": [{**layer, "digest": "sha256:0"}]})
+    write_json(manifests, "evil", {"layers": [{**layer, "digest": "sha256:../../../.lmstudio"}]})
+    (manifests / "cut").write_text("{")
+    found = list_models()[len(OURS) :]
+    assert names(found) == [("LM Studio", "tiny-Q8_0"), ("Ollama", "tiny:1b")]
+    assert all(model.usable and model.tasks == ("generate",) for model in found)

@@ -20,6 +20,7 @@ class Look:
     config: dict[str, Any]
     weights: Weights
     types: str
+    name: str
     licence: str
     warnings: tuple[str, ...]
 
@@ -41,7 +42,12 @@ def look_at(path: str) -> Look:
     warnings = check_vocabulary(files)
     shown = tuple(path.replace("\\", "/").rsplit("/", 1)[-1] for path in files.paths)
     return Look(
-        config, Weights(tensors, shown, files.bytes), files.first.types(), files.first.text("general.license"), warnings
+        config,
+        Weights(tensors, shown, files.bytes),
+        files.first.types(),
+        files.first.text("general.name")[:100],
+        files.first.text("general.license"),
+        warnings,
     )
 
 
