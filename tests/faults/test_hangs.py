@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from faulty import finish, make_pile, rows_of, start
+from faulty import ROOT, finish, make_pile, rows_of, start
+from model_folders import make_folder
 from stub_engine import HANGS, HOLDS, NEVER_COUNTED, NEVER_READ
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
@@ -91,6 +93,36 @@ def test_a_command_told_to_end_while_a_folder_hangs_names_the_folder(tmp_path):
     assert code == 130, errors
     assert f"{pile}/{name}" in errors
     assert finish(start(pile, out), BOUND)[0] == 0
+
+
+ENDLESS = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
+    "{% if 'odd' in m['content'] %}{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}{% endif %}"
+    "{% endfor %}"
+)
+"""A chat template that does not end with one text in ten thousand, and so with none that it is tried with."""
+
+
+def test_a_command_told_to_end_while_a_chat_template_does_not_end_names_the_model(tmp_path):
+    model = make_folder(tmp_path / "model", "qwen3", modules=False, head="ForCausalLM", positions=1024)
+    Path(model, "chat_template.jinja").write_text(ENDLESS)
+    pile = make_pile(tmp_path / "pile", 2)
+    (pile / "0001.txt").write_text("an odd text")
+    out = tmp_path / "rows.jsonl"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "engine", "run", "generate", "--prompt", "{text}", "--max-new-tokens", "2", str(pile)]
+        + ["--out", str(out), "--model", model, "--dtype", "float32"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    wait_until_it_hangs(out, "prompt", model)
+    process.send_signal(signal.SIGTERM)
+    code, errors = finish(process, BOUND)
+    assert code == 130, errors
+    assert f"model {model}" in errors
+    assert not [row for row in rows_of(out).values() if row["state"] == "quarantined"], "no document is to blame"
 
 
 def test_a_command_goes_on_by_itself_without_a_document_that_does_not_end(tmp_path):
