@@ -353,13 +353,12 @@ def one_seed(seed: int, verdict: Verdict, *, starter: bool) -> None:
         front = ["real"] if starter else []
         for _ in range(chosen.randrange(1, 4)):
             process = run_command(folder, out, front)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=chosen.uniform(0.3, 2.5) * (6 if starter else 1))
+            _let_work(process, out, chosen)
             folder.disturb()
             process.kill()
             process.communicate()
         process = run_command(folder, out, front, "--retry-quarantined")
-        time.sleep(chosen.uniform(0.2, 1.0))
+        _let_work(process, out, chosen)
         folder.disturb()
         _finish(process, verdict, seed)
         errors = _finish(run_command(folder, out, front, "--retry-quarantined"), verdict, seed)
@@ -370,6 +369,19 @@ def one_seed(seed: int, verdict: Verdict, *, starter: bool) -> None:
         beside = sorted(path.name for path in top.iterdir() if path.name not in {"pile", out.name, out.name + ".runs"})
         if beside != [out.name + ".journal"]:
             verdict.wrong.append(f"seed {seed}: beside the result lies {beside}")
+
+
+def _let_work(process: subprocess.Popen, out: Path, chosen: random.Random) -> None:
+    """Wait until lanes have finished something and a little longer, or, seldom, only for the start."""
+    runs = Path(str(out) + ".runs")
+    before, end = runs.stat().st_size if runs.exists() else 0, time.monotonic() + PATIENCE
+    early = chosen.random() < 0.2
+    while not early and process.poll() is None and time.monotonic() < end:
+        if runs.exists() and runs.stat().st_size > before:
+            break
+        time.sleep(0.01)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(chosen.uniform(0.0, 2.0 if early else 0.4))
 
 
 def _finish(process: subprocess.Popen, verdict: Verdict, seed: int) -> str:
