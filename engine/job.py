@@ -327,7 +327,7 @@ class Job:
             elapsed=self.elapsed(),
             eta=self.eta(),
             message=self.message,
-            in_work=len(self.in_lanes),
+            in_work=sum(self.documents[n].record.state == State.RUNNING for n in self.in_lanes),
         )
 
     def take_changes(self, limit: int, acknowledged: int) -> tuple[JobRows, bool]:

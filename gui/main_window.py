@@ -38,6 +38,7 @@ from gui.undo import Undo
 from gui.widgets.drop_overlay import DropOverlay
 from gui.widgets.message_bar import MessageBar
 from gui.widgets.welcome import Welcome
+from gui.widgets.wheel import scroll_past
 
 TICK = 100
 """Milliseconds between two looks at what the engine sent."""
@@ -64,6 +65,8 @@ class MainWindow(QMainWindow):
         self.model_panel = ModelPanel(session, theme)
         self.task_panel = TaskPanel(session)
         self.hardware_panel = HardwarePanel(session)
+        for panel in (self.model_panel, self.task_panel, self.hardware_panel):
+            scroll_past(panel)
         a = self.actions_
         self.welcome = Welcome(theme, a.add_files, a.add_folder, a.sample)
         self.pile_panel = PilePanel(session, theme, self.welcome)

@@ -23,6 +23,7 @@ from engine.protocol import Setting, TaskSpec
 from gui import words
 from gui.widgets.labels import wrapped
 from gui.widgets.text_area import TextArea
+from gui.widgets.wheel import scroll_past
 
 _LIMIT = 2**31 - 1
 """Where a setting names no limit, or one that Qt's whole numbers cannot hold; Qt's own default would stop at 99."""
@@ -61,6 +62,7 @@ class Field(QWidget):
         self._problem.hide()
         column.addWidget(self._problem)
         self.set_value(setting.default)
+        scroll_past(self)
 
     def _make(self, setting: Setting, title: str) -> QWidget:
         match setting.kind:

@@ -118,6 +118,8 @@ class Machine:
         assert {state: n for state, n in self.job.counts.items() if n} == {s: states.count(s) for s in set(states)}
         held = {item.document for _, _, item, _ in self.writing}
         assert held <= set(self.job.in_lanes)
+        running = [n for n in self.job.in_lanes if self.job.documents[n].record.state == State.RUNNING]
+        assert self.job.state().in_work == len(running) <= states.count(State.RUNNING)
         assert (self.job.running_since > 0) == (self.job.status == "running" or self.job.under_way > 0)
         if self.job.under_way:
             assert self.job.told in ("queued", "running", "pausing", "stopping")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QPlainTextEdit, QSpinBox
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QPlainTextEdit, QSpinBox
 from window_helpers import wait_for
 
 from engine.protocol import Setting, TaskSpec
@@ -231,3 +233,24 @@ def test_what_has_lines_wraps_them(qtbot, theme, kind):
     made.resize(200, 400)
     made.show()
     assert made.fields["lines"].editor.horizontalScrollBar().maximum() == 0
+
+
+@pytest.mark.parametrize("name", ["whole", "real", "pick"])
+def test_scrolling_over_a_form_changes_no_value(form, name):
+    before, editor = form.values(), form.fields[name].editor
+    assert editor.focusPolicy() == Qt.FocusPolicy.StrongFocus
+    for turn in (120, -120):
+        at, none = QPointF(5, 5), QPoint()
+        wheel = QWheelEvent(
+            at,
+            at,
+            none,
+            QPoint(0, turn),
+            Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        )
+        QApplication.sendEvent(editor, wheel)
+        assert not wheel.isAccepted()
+    assert form.values() == before
