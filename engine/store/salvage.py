@@ -319,19 +319,26 @@ def _is_whole(row: Row) -> bool:
 
 
 def _rows(connection: sqlite3.Connection, table: str, columns: tuple[str, ...]) -> Iterator[Row]:
-    """Walk a table by its row numbers, stepping over what cannot be read."""
+    """Walk a table by its row numbers, stepping over what cannot be read, and over numbers that go back.
+
+    On a damaged page they can: only what is beyond the last one counts, or this might never end.
+    """
     present = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
     names = ", ".join(name if name in present else _absent(name) for name in columns)
     query = f"SELECT rowid, {names} FROM {table} NOT INDEXED WHERE rowid >= ? ORDER BY rowid LIMIT 256"
     at = 0
     while at < _LAST:
-        before = at
+        before, met = at, False
         try:
             for row in connection.execute(query, (at,)):
-                at = row[0] + 1
-                yield row[1:]
-            if at == before:
+                met = True
+                if row[0] >= at:
+                    at = row[0] + 1
+                    yield row[1:]
+            if not met:
                 return
+            if at == before:
+                at = _next_readable(connection, table, at)
         except _UNREADABLE:
             at = _next_readable(connection, table, at)
 
@@ -344,11 +351,12 @@ def _absent(column: str) -> str:
 
 def _next_readable(connection: sqlite3.Connection, table: str, at: int) -> int:
     """Return the next row number from which on rows can be read; ``_LAST`` when there is none."""
-    query = f"SELECT * FROM {table} NOT INDEXED WHERE rowid >= ? ORDER BY rowid LIMIT 1"
+    query = f"SELECT rowid, * FROM {table} NOT INDEXED WHERE rowid >= ? ORDER BY rowid LIMIT 1"
 
     def reads(number: int) -> bool:
         try:
-            return connection.execute(query, (number,)).fetchone() is not None
+            row = connection.execute(query, (number,)).fetchone()
+            return row is not None and row[0] >= number
         except _UNREADABLE:
             return False
 
