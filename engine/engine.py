@@ -11,46 +11,50 @@ import contextlib
 import gc
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from engine import machine, tasks
-from engine.activity import Activity, Board
-from engine.adding import add_paths, add_texts, hand_over
-from engine.answers import look_up
-from engine.aside import Stuck, blamed, culprits, sentence, set_aside, set_aside_in, suspicion
-from engine.desk import Desk
+from engine import tasks
+from engine.api.activity import Activity
+from engine.api.plan import Plan
+from engine.api.snapshot import Snapshot
 from engine.documents import encodings
 from engine.documents.read import POLICIES
 from engine.documents.watch import Watcher
 from engine.errors import HeddleError, UsageError
-from engine.following import Following
-from engine.helpers import Helpers, InTurn
-from engine.inspection import inspect
-from engine.job import LIVE, Job, Stop
-from engine.lanes.plan import Plan
-from engine.loom import Loom
-from engine.metrics.snapshot import Snapshot
+from engine.jobs import control
+from engine.jobs.aside import Stuck, blamed, culprits, sentence, set_aside, set_aside_in, suspicion
+from engine.jobs.coordinator import Coordinator
+from engine.jobs.growing_exports import Following
+from engine.jobs.ingest import add_paths, add_texts, added, hand_over
+from engine.jobs.inspection import inspect
+from engine.jobs.job import Job
+from engine.jobs.job_list import AWAKE, JobList
+from engine.jobs.offline_sources import OfflineWatch
+from engine.jobs.preview import Preview
+from engine.jobs.recovery import recover
+from engine.jobs.removals import Removals
+from engine.jobs.result_cache import look_up
+from engine.jobs.snapshots import Snapshots
+from engine.jobs.trial import Trials
+from engine.jobs.work_source import CoordinatedWork
 from engine.models.catalog import list_models
 from engine.models.check import check
 from engine.models.place import model_place
-from engine.painter import Painter
-from engine.recovery import recover
-from engine.removals import Removals
-from engine.runner import Runner
-from engine.shelf import AWAKE, Shelf
 from engine.store.export import export
 from engine.store.journal import Journal
-from engine.tasks.base import Task
-from engine.trial import Trials
+from engine.telemetry import machine
+from engine.telemetry.activity import Board, touch
+from engine.telemetry.helpers import Helpers, InTurn
+from engine.workers.manager import ModelManager
 
 if TYPE_CHECKING:
+    from engine.api.facts import JobFacts, ModelFacts
     from engine.models.load import LoadedModel
     from engine.models.load_decoder import LoadedDecoder
-    from engine.protocol import ModelFacts
-    from engine.protocol_jobs import JobFacts
+    from engine.store.record import Record
 
 
 LOOK_UPS = 32
@@ -59,15 +63,18 @@ LOOK_UPS = 32
 STUCK_SECONDS = 5.0
 """Seconds after which a step of work that was not told to go on counts as one that does not end, when all has to end."""
 
+HELPERS = 16
+"""Tasks that are advanced at once."""
+
 READERS = 16
 """Piles that files are added to at once."""
 
 WAITS = 32
-"""Commands that wait for lanes at once."""
+"""Commands that wait for workers at once."""
 
 
 class Engine:
-    """Jobs, one model, lanes, a journal. All methods may be called from any thread."""
+    """Jobs, one model, workers, a journal. All methods may be called from any thread."""
 
     alive: ClassVar[set[Engine]] = set()
     """Engines that were not closed yet; what is left of them at the end of the program is closed then."""
@@ -98,23 +105,25 @@ class Engine:
         self.set_aside = found if stuck is not None and (len(found) == 1 or not stuck.silent) else ()
         """What the engine before did not come back from; its documents are quarantined."""
         set_aside_in(self.journal, self.set_aside)
-        self.runner = Runner(self.journal)
-        self.runner.board = self.board
-        self.runner.deaf = {one.subject for one in self.set_aside if one.kind == "folder"}
-        self.shelf = Shelf(self.runner)
+        # A thread for each call: one that never returns (a dead disk, an endless template) holds up no other.
+        self._helpers = Helpers("helpers", HELPERS)
+        """Tasks are advanced here, beside the coordinator."""
+        self.coordinator = Coordinator(self.journal, self._helpers, self.board)
+        self.coordinator.deaf = {one.subject for one in self.set_aside if one.kind == "folder"}
+        self._offline = OfflineWatch(self.coordinator)
+        self.job_list = JobList(self.coordinator)
         if shelve:
-            self.shelf.sweep()
-        self.recovered = recover(self.runner, command, (lambda kept: kept.status in AWAKE) if shelve else None)
-        self.loom = Loom(self.runner, self._tell)
-        self.trials = Trials(self.runner)
-        self.removals = Removals(self.runner)
-        self._desk = Desk(self.runner, self.loom)
-        self._painter = Painter(self.runner, self.loom, self.trials)
+            self.job_list.sweep()
+        self.recovered = recover(self.coordinator, command, (lambda kept: kept.status in AWAKE) if shelve else None)
+        self.manager = ModelManager(CoordinatedWork(self.coordinator), self._tell)
+        self.trials = Trials(self.coordinator)
+        self.removals = Removals(self.coordinator)
+        self._preview = Preview(self.coordinator, self.manager)
+        self._snapshots = Snapshots(self.coordinator, self.manager, self.trials)
         for note in map(sentence if self.set_aside else suspicion, found):
             self._tell("warning", note)
         self._closing = threading.Event()
         self._watcher = Watcher(self._take_new)
-        # A thread for each call: one that never returns (a dead disk, an endless template) holds up no other.
         self._readers = Helpers("reader", READERS)
         self._adder = InTurn(self._readers)
         self._waits = Helpers("waits", WAITS)
@@ -135,21 +144,21 @@ class Engine:
 
     # --------------------------------------------------------------------------------------------------------------- model
     def open_model(self, folder: str, dtype: str = "auto") -> Future[ModelFacts]:
-        """Load the model in ``folder`` (``starter``: the one that came with Heddle) and let lanes run on it.
+        """Load the model in ``folder`` (``starter``: the one that came with Heddle) and let workers run on it.
 
         The future raises ModelError, Cancelled, or UsageError while a job still runs on another model.
         """
         self.trials.stop()
-        return self.loom.open_model(folder, dtype)
+        return self.manager.open_model(folder, dtype)
 
     def cancel_open(self) -> Future[None]:
         """Stop the load that is under way; the future is done when it has stopped."""
-        return self.loom.cancel_open()
+        return self.manager.cancel_open()
 
     def close_model(self) -> Future[None]:
         """Unload the model and give its memory back; raises UsageError while a job runs."""
         self.trials.stop()
-        return self.loom.close_model()
+        return self.manager.close_model()
 
     def set_plan(self, plan: Plan) -> Future[Plan]:
         """Use ``plan`` from the next batch on; the future gives it with nothing left open.
@@ -157,17 +166,17 @@ class Engine:
         Another device or number format loads the model again, which raises UsageError while a job runs.
         """
         self.trials.stop()
-        return self.loom.set_plan(plan)
+        return self.manager.set_plan(plan)
 
     @property
     def plan(self) -> Plan:
         """The plan in use, nothing left open."""
-        return self.loom.plan
+        return self.manager.plan
 
     @property
     def loaded(self) -> LoadedModel | LoadedDecoder | None:
-        """The model that lanes run on, or None."""
-        return self.loom.loaded
+        """The model that workers run on, or None."""
+        return self.manager.loaded
 
     def list_models(self, folders: Sequence[str] = (), recent: Sequence[str] = ()) -> Future[tuple[ModelFacts, ...]]:
         """Look for models: the starter, ``recent`` ones, ``folders``, the Hugging Face cache."""
@@ -185,12 +194,15 @@ class Engine:
     # ---------------------------------------------------------------------------------------------------------------- jobs
     def create_job(self, job: str, name: str = "", command: str = "") -> None:
         """Make a new, empty pile; ``command`` is that of ``heddle run`` (question.command)."""
-        with self.runner.lock:
-            if job in self.runner.jobs:
+
+        def create() -> None:
+            if job in self.coordinator.jobs:
                 raise UsageError(f"There is a job {job!r} already.")
-            made = Job(job, name, time.time(), command=command)
-            self.runner.jobs[job] = made
+            made = Job(job, self.journal, name, time.time(), command=command)
             self.journal.add_job(made.record())
+            self.coordinator.put(made)
+
+        self.coordinator.call(create)
 
     def add_paths(
         self,
@@ -213,18 +225,23 @@ class Engine:
             encodings.known(encoding)
         if on_bad_bytes not in POLICIES:
             raise UsageError(f"Bad bytes can be met with {' or '.join(POLICIES)}, not {on_bad_bytes!r}.")
-        with self.runner.lock:
+
+        def begin() -> None:
             found.adding += 1
-            found.encoding, found.on_bad_bytes, found.question = encoding, on_bad_bytes, ""
-            self.journal.update_job(job, encoding=encoding, on_bad_bytes=on_bad_bytes)
-        return self._adder.submit(job, add_paths, self.runner, found, wanted, self._closing.is_set, tuple(leave_out))
+            if (found.encoding, found.on_bad_bytes) != (encoding, on_bad_bytes):
+                found.read_as(encoding, on_bad_bytes)
+            self.coordinator.update(found)
+
+        self.coordinator.call(begin)
+        return self._adder.submit(
+            job, add_paths, self.coordinator, found, wanted, self._closing.is_set, tuple(leave_out)
+        )
 
     def add_texts(self, job: str, texts: Iterable[tuple[str, str]]) -> Future[dict[str, int]]:
         """Put texts that are in memory on the pile, as (name, text); the future gives ``{"added": n, "skipped": n}``."""
         found = self._job(job)
-        with self.runner.lock:
-            found.adding += 1
-        return self._adder.submit(job, add_texts, self.runner, found, list(texts))
+        self._expect(found)
+        return self._adder.submit(job, add_texts, self.coordinator, found, list(texts))
 
     def submit(
         self,
@@ -241,52 +258,49 @@ class Engine:
         What the journal already knows the answer to is not run, unless ``again``. With ``rest``, documents that were
         cancelled run as well.
         """
-        found = self._job(job)
         made = tasks.make(task, settings or {})
-        with self.runner.lock:
-            if self.loaded is not None and (reason := self.runner.mismatch(made)):
-                raise UsageError(reason)
-            if found.status in LIVE:
-                raise UsageError(
-                    f"{found.name or 'The job'} runs already. Stop it before starting it with another task."
-                )
-            if (found.task_name, found.settings) != (task, dict(settings or {})):
-                found.anchors, found.anchors_taken = None, False
-                found.task, found.task_name, found.settings = made, task, dict(settings or {})
-                # Documents that were counted under other settings are prepared anew; results stay until run again.
-                found.forget_tokens(counts=False)
-            found.priority, found.again, found.question = priority, again, ""
-            found.looking += 1
-            self.runner.start(found, rest=rest)
-        self._answers.submit(look_up, self.runner, found)
+        found = self._job(job)
+        asked = dict(settings or {})
+        self.coordinator.call(
+            lambda: control.submit(self.coordinator, found, made, asked, priority, again=again, rest=rest)
+        )
+        self._answers.submit(look_up, self.coordinator, found)
 
     def pause(self, job: str) -> Future[None]:
         """Finish what runs and take no more; the future is done when nothing of the job runs, or it is resumed."""
         found = self._job(job)
-        self.runner.pause(found)
-        return self.runner.when_settled(found)
+        self.coordinator.call(lambda: control.pause(self.coordinator, found))
+        return self.coordinator.when(
+            lambda: control.settled(self.coordinator, found) or found.status not in ("paused", "finished")
+        )
 
     def resume(self, job: str) -> None:
         """Go on with a paused job."""
         found = self._job(job)
-        if found.task is None:
-            raise UsageError("This pile has no task yet; choose one and start it.")
-        if found.status == "paused":
-            self.runner.start(found)
+
+        def resume() -> None:
+            if found.task is None:
+                raise UsageError("This pile has no task yet; choose one and start it.")
+            if found.status == "paused":
+                control.start(self.coordinator, found)
+
+        self.coordinator.call(resume)
 
     def cancel(self, job: str) -> Future[None]:
         """Stop the job within a layer; the future is done when nothing of it runs, or it is started again."""
         found = self._job(job)
-        self.runner.cancel(found)
-        return self.runner.when_settled(found)
+        self.coordinator.call(lambda: control.cancel(self.coordinator, found))
+        return self.coordinator.when(lambda: control.settled(self.coordinator, found) or found.status != "cancelled")
 
     def retry(self, job: str, documents: Iterable[int] = ()) -> int:
         """Run documents again, those named or all that failed or were cancelled; returns how many."""
-        return self.runner.retry(self._job(job), documents)
+        found, numbers = self._job(job), list(documents)
+        return self.coordinator.call(lambda: control.retry(self.coordinator, found, numbers))
 
     def remove_documents(self, job: str, documents: Iterable[int] = ()) -> int:
         """Take documents off the pile (never running ones), all with none named; returns how many."""
-        return self.runner.remove(self._job(job), documents)
+        found, numbers = self._job(job), list(documents)
+        return self.coordinator.call(lambda: control.remove(self.coordinator, found, numbers))
 
     def take_off(self, job: str, documents: Iterable[int] = ()) -> Future[dict[str, int]]:
         """Take documents off the pile as ``remove_documents`` does, so that ``put_back`` can undo it."""
@@ -298,45 +312,43 @@ class Engine:
 
     def set_priority(self, job: str, priority: int) -> None:
         """Serve jobs with a higher number first."""
-        with self.runner.lock:
-            self._job(job).priority = priority
-            self.journal.update_job(job, priority=priority)
-            self.runner.work.notify_all()
+        found = self._job(job)
+        self.coordinator.call(lambda: control.set_priority(self.coordinator, found, priority))
 
     # ------------------------------------------------------------------------------------------------------- jobs as a whole
     def list_jobs(self) -> Future[tuple[JobFacts, ...]]:
         """List all jobs of the journal, oldest first, whether they are in memory or not."""
-        return self._answers.submit(self.shelf.list)
+        return self._answers.submit(self.job_list.list)
 
     def show_job(self, job: str) -> Future[JobFacts]:
         """Bring a job of the journal into memory; its rows come with the next snapshots."""
-        return self._answers.submit(self.shelf.show, job)
+        return self._answers.submit(self.job_list.show, job)
 
     def put_away(self, job: str) -> None:
         """Take a job out of memory; raises UsageError while it runs."""
-        self.shelf.put_away(job)
+        self.job_list.put_away(job)
         self._watcher.forget(job)
 
     def rename_job(self, job: str, name: str) -> Future[None]:
         """Give a job another name; the future raises UsageError for an empty one."""
-        return self._answers.submit(self.shelf.rename, job, name)
+        return self._answers.submit(self.job_list.rename, job, name)
 
     def delete_job(self, job: str) -> Future[None]:
         """Delete a job; ``restore_job`` brings it back until the next start. The future raises UsageError if it runs."""
         self._watcher.forget(job)
-        return self._answers.submit(self.shelf.delete, job)
+        return self._answers.submit(self.job_list.delete, job)
 
     def restore_job(self, job: str) -> Future[JobFacts]:
         """Undo ``delete_job``."""
-        return self._answers.submit(self.shelf.restore, job)
+        return self._answers.submit(self.job_list.restore, job)
 
     def duplicate_job(self, job: str, copy: str, name: str = "") -> Future[JobFacts]:
         """Make the job ``copy`` with the same documents, none of them done, and the same task."""
-        return self._adder.submit(job, self.shelf.duplicate, job, copy, name)
+        return self._adder.submit(job, self.job_list.duplicate, job, copy, name)
 
     def run_first(self, job: str, documents: Iterable[int]) -> int:
         """Let waiting documents run before the others of their pile; returns how many of them still waited."""
-        return self.shelf.run_first(self._job(job), documents)
+        return self.job_list.run_first(self._job(job), documents)
 
     def watch_folder(self, job: str, folder: str) -> None:
         """Add new files of ``folder`` to the pile once they stop growing, and run changed ones again; "" ends it."""
@@ -344,39 +356,51 @@ class Engine:
         if not folder:
             self._watcher.forget(job)
             return
-        with self.runner.lock:
-            records = [document.record for document in found.documents.values()]
+        records = self.coordinator.call(lambda: [document.record for document in found.documents.values()])
         known = {one.path: (one.size, one.mtime_ns) if one.mtime_ns else None for one in records}
         self._watcher.watch(job, folder, known)
 
     def _take_new(self, job: str, paths: list[str]) -> None:
         """Take files that a watch found; a job that had finished goes on with them."""
-        found = self.runner.jobs.get(job)
+        found = self.coordinator.call(lambda: self.coordinator.jobs.get(job))
         if found is None or self._closing.is_set():
             self._watcher.forget(job)
             return
-        with self.runner.lock:
-            found.adding += 1
+        self._expect(found)
+
+        def go_on() -> None:
             if found.status == "finished" and found.task is not None:
-                self.runner.start(found)
-        self._adder.submit(job, partial(add_paths, watched=True), self.runner, found, paths, self._closing.is_set)
+                control.start(self.coordinator, found)
+
+        self.coordinator.call(go_on)
+        add = partial(add_paths, watched=True)
+        self._adder.submit(job, add, self.coordinator, found, paths, self._closing.is_set)
+
+    def _expect(self, job: Job) -> None:
+        """Let a job wait for documents that are being added."""
+
+        def begin() -> None:
+            job.adding += 1
+            self.coordinator.update(job)
+
+        self.coordinator.call(begin)
 
     def inspect(self, job: str, document: int, limit: int = 100_000) -> Future[dict[str, Any]]:
         """Give text and result of one document, as protocol.Inspect tells."""
         found = self._job(job)
-        return self._looks.submit(inspect, self.runner, found, document, limit)
+        return self._looks.submit(inspect, self.coordinator, found, document, limit)
 
     def preview(
         self, job: str, document: int, task: str, settings: dict[str, Any], limit: int = 20_000
     ) -> Future[dict[str, Any]]:
         """Give the exact prompt about one document, as protocol.Preview tells; UsageError for settings without sense."""
         found, made = self._job(job), tasks.make(task, settings)
-        return self._looks.submit(self._desk.preview, found, document, made, limit)
+        return self._looks.submit(self._preview.prompt, found, document, made, limit)
 
     def try_on(self, job: str, document: int, task: str, settings: dict[str, Any]) -> Future[dict[str, Any]]:
         """Run a task on one document and leave its row alone, as protocol.Trial tells."""
         found, made = self._job(job), tasks.make(task, settings)
-        self._desk.need_model()
+        self._preview.need_model()
         return self._waits.submit(self.trials.run, found, document, made, dict(settings), self._closing.is_set)
 
     def stop_trial(self) -> None:
@@ -384,25 +408,26 @@ class Engine:
         self.trials.stop()
 
     def count_tokens(self, job: str, task: str = "", settings: dict[str, Any] | None = None) -> Future[dict[str, Any]]:
-        """Count the tokens of waiting documents on idle lanes; the future is as protocol.CountTokens tells.
+        """Count the tokens of waiting documents on idle workers; the future is as protocol.CountTokens tells.
 
         Raises UsageError without a model or for settings without sense.
         """
         found = self._job(job)
         made = tasks.make(task, settings or {}) if task else None
-        self._desk.need_model()
-        stop = self.runner.count(found)
-        return self._waits.submit(self._count, found, made, stop)
+        self._preview.need_model()
+        stop = self.coordinator.call(lambda: control.count(self.coordinator, found))
+        counted = self.coordinator.when(lambda: control.counted(self.coordinator, found, stop))
 
-    def _count(self, job: Job, task: Task | None, stop: Stop) -> dict[str, Any]:
-        with self.runner.lock:
-            while (job.uncounted or job.counting) and not stop.asked and not self._closing.is_set():
-                self.runner.settled.wait(0.5)
-        return self._desk.overview(job, task)
+        def sum_up() -> dict[str, Any]:
+            counted.result()
+            return self._preview.overview(found, made)
+
+        return self._waits.submit(sum_up)
 
     def stop_counting(self, job: str) -> None:
         """End the counting of a pile's tokens; what is counted stays."""
-        self.runner.stop_counting(self._job(job))
+        found = self._job(job)
+        self.coordinator.call(lambda: control.stop_counting(self.coordinator, found))
 
     def export(self, job: str, path: str, format: str) -> Future[int]:  # noqa: A002 - the protocol's word
         """Write the job's rows to ``path`` (csv, jsonl, npy, md, txt); the future gives their number or raises ExportError."""
@@ -410,7 +435,7 @@ class Engine:
 
         def write() -> int:
             with self.board.doing("export", path, "write", job=job):
-                return export(self.journal, job, path, format)
+                return export(self.journal, job, path, format, touch)
 
         return self._looks.submit(write)
 
@@ -431,30 +456,69 @@ class Engine:
     def wait(self, job: str, timeout: float | None = None) -> bool:
         """Wait until the job has finished, was cancelled or paused; False when ``timeout`` was not enough."""
         found = self._job(job)
-        with self.runner.lock:
-            return self.runner.settled.wait_for(
-                lambda: found.status not in LIVE and not found.under_way and not found.adding, timeout
-            )
+        if self.coordinator.call(lambda: control.over(self.coordinator, found)):
+            return True
+        over = self.coordinator.when(lambda: control.over(self.coordinator, found))
+        try:
+            over.result(timeout)
+        except TimeoutError:
+            return not over.cancel()
+        return True
+
+    def use_model(self, model: str) -> None:
+        """Look for earlier answers of this model (question.model_key) before any is open."""
+        self.coordinator.call(lambda: control.use_model(self.coordinator, model))
+
+    def documents_in(self, job: str, states: Container[str]) -> list[int]:
+        """Return the documents of a pile that are in one of these states."""
+        found = self._job(job)
+        return self.coordinator.call(lambda: found.numbers(lambda document: document.record.state in states))
+
+    def documents_that(self, job: str, wanted: Callable[[Record], bool]) -> list[int]:
+        """Return the documents of a pile whose records are ``wanted``."""
+        found = self._job(job)
+        return self.coordinator.call(lambda: found.numbers(lambda document: wanted(document.record)))
+
+    def counts(self, job: str) -> dict[str, int]:
+        """Return how many documents of a pile are in each state."""
+        found = self._job(job)
+        return self.coordinator.call(lambda: dict(found.counts))
+
+    def piles(self) -> list[str]:
+        """Return the jobs that are in memory, trials apart."""
+        return self.coordinator.call(lambda: [job.id for job in self.coordinator.jobs.values() if not job.trial])
+
+    def needs_model(self, job: str) -> bool:
+        """Tell whether something waits to be read that the journal has no answer to."""
+        found = self._job(job)
+        return self.coordinator.call(lambda: not found.looking and self.coordinator.scheduler.waiting(job)[0] > 0)
+
+    def answered(self, job: str) -> int:
+        """Return how many documents the journal answered, without a worker."""
+        return self._job(job).answered
+
+    def generated(self) -> tuple[list[Any], list[float]]:
+        """Return what the workers' generators have counted, and the times to the first token, shortest first."""
+        meters = list(self.coordinator.meters)
+        counted = [meter.statistics for meter in meters if meter.statistics is not None]
+        return counted, self.coordinator.call(lambda: sorted(self.coordinator.ttft))
 
     def _job(self, job: str) -> Job:
-        found = self.runner.jobs.get(job)
-        if found is None:
-            raise UsageError(f"There is no job {job!r}.")
-        return found
+        return self.coordinator.call(lambda: self.coordinator.job(job))
 
     # ---------------------------------------------------------------------------------------------------------------- looking
     def snapshot(self) -> Snapshot:
         """Return what changed since the last call, and the meters; called by one watcher, ten times a second."""
-        snapshot = self._painter.snapshot()
+        snapshot = self._snapshots.snapshot()
         self._following.see(snapshot.rows)
         return snapshot
 
     def _tell(self, level: str, text: str) -> None:
-        self._painter.notify(level, text)
+        self._snapshots.notify(level, text)
 
     def gil_share(self) -> float:
-        """Return the share of lane time that went to Python between operations; -1 without any forward yet."""
-        return self.loom.gil_share()
+        """Return the share of worker time that went to Python between operations; -1 without any forward yet."""
+        return self.manager.gil_share()
 
     def collect_garbage(self) -> None:
         """Run Python's garbage collector if it is due; called by the main thread, where automatic collection is off."""
@@ -473,16 +537,15 @@ class Engine:
 
     def give_up(self, activities: Sequence[Activity]) -> int:
         """Quarantine the documents among ``activities`` and return how many; their threads are left to themselves."""
-        return set_aside(self.runner, activities)
+        return set_aside(self.coordinator, activities)
 
     def end_adding(self, job: str) -> None:
         """Wait no longer for what is being added to a job; what a thread still finds is taken when it comes."""
-        with self.runner.lock:
-            found = self.runner.jobs.get(job)
+        found = self.coordinator.call(lambda: self.coordinator.jobs.get(job))
         if found is not None:
-            hand_over(self.runner, found)
+            hand_over(self.coordinator, found)
         while found is not None and found.adding > 0:
-            self.runner.added(found)
+            added(self.coordinator, found)
 
     def close(self, seconds: float = 2.0) -> bool:
         """Stop taking work, drop what is in flight, end within about ``seconds``; False if a thread did not end.
@@ -493,14 +556,16 @@ class Engine:
         Engine.alive.discard(self)
         self._closing.set()
         self._watcher.close()
-        self.loom.begin_closing()
-        self.runner.close()
-        clean = self.loom.close(max(0.1, seconds - (time.monotonic() - begin)))
+        self.manager.begin_closing()
+        self._offline.close()
+        self.coordinator.close()
+        clean = self.manager.close(max(0.1, seconds - (time.monotonic() - begin)))
         if stuck := self.stuck(STUCK_SECONDS):
             clean = False
             with contextlib.suppress(HeddleError):
                 self.give_up(stuck)
-        for executor in (self._readers, self._waits, self._answers, self._looks):
+        self.coordinator.end(max(0.2, seconds - (time.monotonic() - begin)))
+        for executor in (self._readers, self._waits, self._answers, self._looks, self._helpers):
             executor.shutdown(wait=False, cancel_futures=True)
         left = max(0.2, seconds - (time.monotonic() - begin))
         with contextlib.suppress(HeddleError):
@@ -512,6 +577,6 @@ class Engine:
 
 @atexit.register
 def _close_all() -> None:
-    # Lanes are Qt's threads, which Python does not end: a program that forgot them would wait for ever.
+    # Workers are Qt's threads, which Python does not end: a program that forgot them would wait for ever.
     for engine in list(Engine.alive):
         engine.close()

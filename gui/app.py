@@ -110,8 +110,8 @@ def build(
 
 def _engine_host(arguments: list[str]) -> int:
     """Be the engine: a frozen build has one executable for both processes."""
-    sys.argv = ["engine.host", *arguments]
-    runpy.run_module("engine.host", run_name="__main__", alter_sys=True)
+    sys.argv = ["engine.server.stdio", *arguments]
+    runpy.run_module("engine.server.stdio", run_name="__main__", alter_sys=True)
     return 0
 
 

@@ -15,7 +15,7 @@ from typing import TextIO
 
 from PySide6.QtCore import QMessageLogContext, QObject, QtMsgType, Signal, qInstallMessageHandler
 
-from engine import private_files
+from engine.api import private_files
 from gui.dialogs.texts import TextDialog
 from gui.engine_client import ENGINE_LOG
 

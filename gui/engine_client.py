@@ -11,7 +11,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QProcess, QTimer, Signal
 
-from engine.protocol import (
+from engine.api import (
     VERSION,
     Bye,
     CancelOpen,

@@ -44,7 +44,7 @@ def engine_command(journal: str) -> tuple[str, list[str]]:
     tail = ["--session", journal, "--shelve", "--parent", str(os.getpid())]
     if getattr(sys, "frozen", False):
         return sys.executable, ["--engine-host", *tail]
-    return sys.executable, ["-P", "-m", "engine.host", *tail]
+    return sys.executable, ["-P", "-m", "engine.server.stdio", *tail]
 
 
 def environment() -> QProcessEnvironment:

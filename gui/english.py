@@ -8,7 +8,7 @@ from PySide6.QtCore import QTranslator
 
 SINGULARS = {
     "%Ln documents": "%Ln document",
-    "%Ln lanes": "%Ln lane",
+    "%Ln workers": "%Ln worker",
     "%Ln threads": "%Ln thread",
     "%Ln cores": "%Ln core",
     "%Ln failed": "%Ln failed",
@@ -28,7 +28,7 @@ SINGULARS = {
 }
 """Source strings hold the plural; these are their forms for one. ``%Ln`` is the number in the user's locale."""
 
-_COUNTED = re.compile("(%Ln (?:documents|answers|rows|lanes|threads|cores))\\b")
+_COUNTED = re.compile("(%Ln (?:documents|answers|rows|workers|threads|cores))\\b")
 """What is counted in the other source strings; for one, its s goes."""
 
 

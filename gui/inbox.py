@@ -8,8 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer
 
-from engine.metrics.snapshot import Snapshot
-from engine.protocol import Frames, ProtocolError
+from engine.api import Frames, ProtocolError, Snapshot
 
 BUDGET = 0.03
 """Seconds for which messages are taken in one event; a message that has begun is taken whole."""

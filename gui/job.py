@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.metrics.snapshot import JobState
-from engine.protocol_jobs import JobFacts
+from engine.api import JobFacts, JobState
 from gui.pile import Pile
 from gui.words import BUSY, HALTING, STATES
 
@@ -36,7 +35,7 @@ class Job:
 
     @property
     def busy(self) -> bool:
-        """Whether lanes work for it or will by themselves."""
+        """Whether workers work for it or will by themselves."""
         return self.state.status in BUSY
 
     @property

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QInputDialog, QLineEdit, QWidget
 
-from engine.protocol_jobs import JobFacts
+from engine.api import JobFacts
 from gui.dialogs.choosing import choose_folder
 from gui.escape import shown
+from gui.job_list import JobList
 from gui.session import Session
-from gui.shelf import Shelf
 from gui.words import BUSY, HALTING
 
 if TYPE_CHECKING:
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 class JobCommands(QObject):
-    """Asks what has to be asked (a name, a folder) without blocking, and tells the shelf."""
+    """Asks what has to be asked (a name, a folder) without blocking, and tells the list of jobs."""
 
-    def __init__(self, shelf: Shelf, session: Session, task: TaskPanel, window: QWidget) -> None:
-        """Work on ``shelf``; a job that is opened fills in its task in ``task``; dialogs belong to ``window``."""
+    def __init__(self, job_list: JobList, session: Session, task: TaskPanel, window: QWidget) -> None:
+        """Work on ``job_list``; a job that is opened fills in its task in ``task``; dialogs belong to ``window``."""
         super().__init__(window)
-        self.shelf, self._session, self._task, self._window = shelf, session, task, window
+        self.job_list, self._session, self._task, self._window = job_list, session, task, window
         self.start: Callable[[], None] = lambda: None
         """Starts the pile that is shown, or asks whether to run it again."""
         self.export: Callable[[], None] = lambda: None
         """Asks where to export the pile that is shown."""
-        shelf.shown_again.connect(self._fill_in)
+        job_list.shown_again.connect(self._fill_in)
 
     def _fill_in(self, facts: JobFacts) -> None:
         if facts.task:
@@ -43,7 +43,7 @@ class JobCommands(QObject):
 
     def open(self, job: str) -> None:
         """Show a job in the window, with its results and its task."""
-        self.shelf.show(job)
+        self.job_list.show(job)
 
     def resume(self, job: str) -> None:
         """Go on with a paused job."""
@@ -64,16 +64,16 @@ class JobCommands(QObject):
             return
 
         def shown_now(facts: JobFacts) -> None:
-            self.shelf.shown_again.disconnect(shown_now)
+            self.job_list.shown_again.disconnect(shown_now)
             if facts.id == job:
                 does()
 
-        self.shelf.shown_again.connect(shown_now)
-        self.shelf.show(job)
+        self.job_list.shown_again.connect(shown_now)
+        self.job_list.show(job)
 
     def rename(self, job: str, parent: QWidget | None = None) -> None:
         """Ask for another name."""
-        facts = self.shelf.facts(job)
+        facts = self.job_list.facts(job)
         if facts is None:
             return
         dialog = QInputDialog(parent or self._window)
@@ -83,29 +83,29 @@ class JobCommands(QObject):
         dialog.setLabelText(self.tr("Name of the pile:"))
         dialog.setTextValue(shown(facts.name))
         dialog.setTextEchoMode(QLineEdit.EchoMode.Normal)
-        dialog.textValueSelected.connect(lambda name: self.shelf.rename(job, name))
+        dialog.textValueSelected.connect(lambda name: self.job_list.rename(job, name))
         dialog.open()
 
     def duplicate(self, job: str) -> None:
         """Make another job of the same documents and fill in its task, to be changed."""
-        self.shelf.duplicate(job)
+        self.job_list.duplicate(job)
 
     def delete(self, job: str) -> None:
         """Delete a job; it can be undone, so nothing is asked."""
-        self.shelf.delete(job)
+        self.job_list.delete(job)
 
     def put_away(self, job: str) -> None:
         """Close a job in the window."""
-        self.shelf.put_away(job)
+        self.job_list.put_away(job)
 
     def watch(self, job: str) -> None:
         """Ask for a folder to watch, or end watching."""
-        if self.shelf.watched(job):
-            self.shelf.watch(job, "")
+        if self.job_list.watched(job):
+            self.job_list.watch(job, "")
             return
         last = self._session.settings.text("last_folder")
         dialog = choose_folder(
-            self._window, self.tr("Watch a folder"), last, lambda folder: self.shelf.watch(job, folder)
+            self._window, self.tr("Watch a folder"), last, lambda folder: self.job_list.watch(job, folder)
         )
         dialog.setObjectName("watch")
 

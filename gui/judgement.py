@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QCoreApplication
 
-from engine.activity import Activity, what
-from engine.protocol import Cancel, CloseModel, Command, Export, Pause, RemoveDocuments, Resume, Retry, Submit
-from engine.protocol_jobs import RunFirst
+from engine.api import Cancel, CloseModel, Command, Export, Pause, RemoveDocuments, Resume, Retry, RunFirst, Submit
+from engine.api.activity import Activity, what
 from gui.engine_process import Patience
 from gui.escape import shown
 

@@ -6,7 +6,7 @@ from PySide6.QtCore import QEvent, QRect, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QAbstractScrollArea, QMainWindow, QWidget
 
-from engine.metrics.snapshot import Snapshot
+from engine.api import Snapshot
 from gui import progress, words
 from gui.actions import Actions
 from gui.adding import Adder
@@ -16,6 +16,7 @@ from gui.dialogs.opener import Dialogs
 from gui.drops import local_paths
 from gui.escape import shown
 from gui.job_commands import JobCommands
+from gui.job_list import JobList
 from gui.layout import Layout
 from gui.notify import Notifier
 from gui.panels.hardware import HardwarePanel
@@ -23,10 +24,9 @@ from gui.panels.model import ModelPanel
 from gui.panels.pile import PilePanel
 from gui.panels.result import ResultPanel
 from gui.panels.task import TaskPanel
-from gui.rehearsal import Rehearsal
+from gui.previewer import Previewer
 from gui.session import Session
 from gui.settings import Settings
-from gui.shelf import Shelf
 from gui.stale import Stale
 from gui.starting import Starter
 from gui.status_line import StatusLine
@@ -70,8 +70,8 @@ class MainWindow(QMainWindow):
         a = self.actions_
         self.welcome = Welcome(theme, a.add_files, a.add_folder, a.sample)
         self.pile_panel = PilePanel(session, theme, self.welcome)
-        self.rehearsal = Rehearsal(session, self.task_panel, self)
-        self.result_panel = ResultPanel(session, theme, self.task_panel, self.rehearsal)
+        self.previewer = Previewer(session, self.task_panel, self)
+        self.result_panel = ResultPanel(session, theme, self.task_panel, self.previewer)
         self.messages = MessageBar(theme)
         self.status = StatusLine(theme)
         self.setStatusBar(self.status)
@@ -96,10 +96,10 @@ class MainWindow(QMainWindow):
         self.notifier = Notifier(self)
         self.stale = Stale(session, self)
         self.closing = Closing(session, self)
-        self.shelf = Shelf(session, self)
-        self.undo = Undo(session, self.shelf, self)
-        self.commands = JobCommands(self.shelf, session, self.task_panel, self)
-        self.starter = Starter(session, self.shelf, self.task_panel, self._show_task, self)
+        self.job_list = JobList(session, self)
+        self.undo = Undo(session, self.job_list, self)
+        self.commands = JobCommands(self.job_list, session, self.task_panel, self)
+        self.starter = Starter(session, self.job_list, self.task_panel, self._show_task, self)
         self.commands.start, self.commands.export = self.starter.run_again, self.export
         self.dialogs = Dialogs(session, self.commands, theme, self)
         self.live: QWidget | None = None
@@ -169,8 +169,8 @@ class MainWindow(QMainWindow):
         self.task_panel.changed.connect(self.refresh)
         self.task_panel.form_made.connect(self._order_tabs)
         self.toolbar.model_clicked.connect(self._show_model)
-        self.rehearsal.trial_changed.connect(self.refresh_actions)
-        self.rehearsal.counted.connect(self._show_counts)
+        self.previewer.trial_changed.connect(self.refresh_actions)
+        self.previewer.counted.connect(self._show_counts)
         session.engine_changed.connect(self._engine_changed)
         session.jobs_changed.connect(self.refresh_actions)
         session.current_changed.connect(self.refresh)
@@ -216,7 +216,7 @@ class MainWindow(QMainWindow):
         if self.windowTitle() != title:
             self.setWindowTitle(title)
         self.task_panel.show_obstacle(progress.mismatch(session, self.task_panel.task))
-        self.rehearsal.look()
+        self.previewer.look()
         self.awake.hold(any(job.at_work for job in session.jobs.values()))
         self.refresh_actions()
 
@@ -241,7 +241,7 @@ class MainWindow(QMainWindow):
         for action in self._row_actions:
             action.setEnabled(chosen)
         a.show_prompt.setEnabled(self.result_panel.document >= 0)
-        a.try_on.setEnabled(self.result_panel.document >= 0 and self.rehearsal.trying < 0)
+        a.try_on.setEnabled(self.result_panel.document >= 0 and self.previewer.trying < 0)
         a.clear.setEnabled(idle and job is not None and job.count() > 0)
         a.next_pile.setEnabled(len(self.session.jobs) > 1)
         for action in (a.rename, a.watch):
@@ -251,11 +251,11 @@ class MainWindow(QMainWindow):
         a.put_away.setEnabled(movable)
         a.delete.setEnabled(movable)
         a.set_undo(self.undo.text)
-        a.set_watch(watching=bool(job is not None and self.shelf.watched(job.id)))
+        a.set_watch(watching=bool(job is not None and self.job_list.watched(job.id)))
         a.start_engine.setEnabled(not self.session.client.alive)
 
     def _show_counts(self) -> None:
-        counts = self.rehearsal.counts
+        counts = self.previewer.counts
         self.task_panel.show_counts(counts)
         answer = self.task_panel.values().get("max_new_tokens", 0)
         self.hardware_panel.set_tokens(counts["longest"] + answer if counts else 0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.metrics.snapshot import DocumentRow, JobRows
+from engine.api import DocumentRow, JobRows
 from gui.escape import shown
 
 COMPARED = 200

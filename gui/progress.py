@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication
 
-from engine.metrics.snapshot import JobState, Meters
+from engine.api import JobState, Meters
 from gui import words
+from gui.abilities import can_do, task_named
 from gui.job import Job
 from gui.session import Session
 from gui.words import HALTING
@@ -95,6 +96,6 @@ def obstacle(session: Session, task: str) -> str:
 
 def mismatch(session: Session, task: str) -> str:
     """Return why the model that is open cannot do the task, "" when it can or when nothing is known of it."""
-    if session.facts is not None and session.facts.tasks and task and task not in session.facts.tasks:
+    if not can_do(session.facts, task_named(session.machine_hello, task)):
         return _tr("This model cannot do this task; choose another model or task.")
     return ""

@@ -10,10 +10,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from engine.activity import Activity
-from engine.lanes.plan import Plan
-from engine.metrics.snapshot import Meters, ModelState, Notice, Snapshot
-from engine.protocol import (
+from engine.api import (
     AddPaths,
     Cancel,
     CancelOpen,
@@ -23,19 +20,28 @@ from engine.protocol import (
     Export,
     Hello,
     Inspect,
+    JobFacts,
     ListModels,
+    Meters,
     ModelFacts,
+    ModelState,
+    Notice,
     OpenModel,
     Pause,
+    Plan,
     RemoveDocuments,
     Reply,
+    RestoreDocuments,
     Resume,
     Retry,
+    RunFirst,
     SetPlan,
+    ShowJob,
+    Snapshot,
     Submit,
     restore,
 )
-from engine.protocol_jobs import JobFacts, RestoreDocuments, RunFirst, ShowJob
+from engine.api.activity import Activity
 from gui import words
 from gui.banner import Banner
 from gui.engine_client import EngineClient, EngineState
@@ -333,7 +339,7 @@ class Session(QObject):
     @property
     def writes(self) -> bool:
         """Whether the model that is open or being opened writes text."""
-        return self.facts is not None and "generate" in self.facts.tasks
+        return self.facts is not None and self.facts.writes
 
     @property
     def job(self) -> Job | None:

@@ -9,9 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QByteArray, QSettings
 
-from engine import private_files
-from engine.errors import UsageError
-from engine.lanes.plan import Plan
+from engine.api import Plan, UsageError, private_files
 
 RECENT = 8
 """How many models and folders are remembered."""
@@ -74,7 +72,7 @@ class Settings:
         try:
             return Plan(
                 device=str(value.get("device", "cpu")),
-                lanes=int(value.get("lanes", 0)),
+                workers=int(value.get("workers", 0)),
                 threads=int(value.get("threads", 0)),
                 dtype=str(value.get("dtype", "auto")),
                 slots=int(value.get("slots", 0)),

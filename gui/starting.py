@@ -11,20 +11,20 @@ from PySide6.QtWidgets import QCheckBox, QMessageBox, QWidget
 from gui import progress
 from gui.closing import question
 from gui.job import Job
+from gui.job_list import JobList
 from gui.panels.task import TaskPanel
 from gui.session import Session
-from gui.shelf import Shelf
 
 
 class Starter(QObject):
     """Starts the pile that is shown with the task that is chosen. ``show_task`` brings the task's panel forward."""
 
     def __init__(
-        self, session: Session, shelf: Shelf, task: TaskPanel, show_task: Callable[[], None], window: QWidget
+        self, session: Session, job_list: JobList, task: TaskPanel, show_task: Callable[[], None], window: QWidget
     ) -> None:
         """Questions belong to ``window``."""
         super().__init__(window)
-        self._session, self._shelf, self._task, self._window = session, shelf, task, window
+        self._session, self._job_list, self._task, self._window = session, job_list, task, window
         self._show_task = show_task
 
     def start(self) -> None:
@@ -59,7 +59,7 @@ class Starter(QObject):
 
     def _changed(self, job: Job) -> bool:
         """Return whether the task is another one than that of the results that are there, where that is known."""
-        facts = self._shelf.facts(job.id)
+        facts = self._job_list.facts(job.id)
         before = job.submitted or ((facts.task, facts.settings) if facts is not None else ("", {}))
         values = self._task.values()
         same = before[0] == self._task.task and all(values.get(name) == value for name, value in before[1].items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject
 
 from gui import words
+from gui.abilities import can_do, task_named
 from gui.escape import shown
 from gui.panels.task import TaskPanel
 from gui.session import SUPPLIED, Session
@@ -33,9 +34,10 @@ class SuppliedModels(QObject):
         if not self._asked or not task or facts is None or session.model.status != "ready" or not session.models:
             return
         self._asked = False
-        if task in facts.tasks or facts.source not in SUPPLIED or any(job.busy for job in session.jobs.values()):
+        spec = task_named(session.machine_hello, task)
+        if can_do(facts, spec) or facts.source not in SUPPLIED or any(job.busy for job in session.jobs.values()):
             return
-        other = next((m for m in session.models if m.source in SUPPLIED and m.usable and task in m.tasks), None)
+        other = next((m for m in session.models if m.source in SUPPLIED and m.usable and can_do(m, spec)), None)
         if other is not None:
             advice = " ".join(map(words.engine_text, other.warnings))
             text = self.tr("{model} is opened for this task. {advice}")

@@ -26,7 +26,7 @@ def lead_tabs(window: MainWindow) -> None:
         window.task_panel.choice,
         *(field.editor for field in (form.in_order if form is not None else ())),
         window.hardware_panel.device,
-        window.hardware_panel.lanes,
+        window.hardware_panel.workers,
         window.hardware_panel.threads,
         window.hardware_panel.slots,
         window.hardware_panel.dtype,

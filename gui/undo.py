@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from PySide6.QtCore import QObject, Signal
 
 from gui.escape import shown
+from gui.job_list import JobList
 from gui.session import Session
-from gui.shelf import Shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +26,15 @@ class Undo(QObject):
 
     changed = Signal()
 
-    def __init__(self, session: Session, shelf: Shelf, parent: QObject | None = None) -> None:
-        """Follow ``session`` and ``shelf``."""
+    def __init__(self, session: Session, job_list: JobList, parent: QObject | None = None) -> None:
+        """Follow ``session`` and ``job_list``."""
         super().__init__(parent)
-        self._session, self._shelf = session, shelf
+        self._session, self._job_list = session, job_list
         self._steps: list[_Step] = []
         self._greeted = False
         session.removed.connect(self._removed)
         session.hello.connect(self._welcome)
-        shelf.changed.connect(self._look)
+        job_list.changed.connect(self._look)
 
     @property
     def text(self) -> str:
@@ -64,13 +64,13 @@ class Undo(QObject):
 
     def _look(self) -> None:
         """Take in which piles can be brought back now."""
-        deleted = dict(self._shelf.deleted)
+        deleted = dict(self._job_list.deleted)
         self._steps = [step for step in self._steps if step.key[0] != "pile" or step.key[1] in deleted]
         known = {step.key for step in self._steps}
         for job, name in deleted.items():
             if ("pile", job) not in known:
                 text = self.tr("&Undo deleting '{name}'").format(name=shown(name).replace("&", "&&"))
-                self._steps.append(_Step(("pile", job), text, lambda job=job: self._shelf.undo_delete(job)))
+                self._steps.append(_Step(("pile", job), text, lambda job=job: self._job_list.undo_delete(job)))
         self.changed.emit()
 
     def _welcome(self) -> None:

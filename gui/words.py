@@ -10,10 +10,10 @@ STATES = ("waiting", "running", "done", "failed", "skipped", "cancelled", "quara
 """The states of a document, in the order of the filter buttons (values of the engine's documents.State)."""
 
 BUSY = ("queued", "running")
-"""The states of a job in which lanes work for it or will do so by themselves."""
+"""The states of a job in which workers work for it or will do so by themselves."""
 
 HALTING = ("pausing", "stopping")
-"""The states of a job that is to rest, while lanes still hold some of it."""
+"""The states of a job that is to rest, while workers still hold some of it."""
 
 _ENGINE_WORDS = (
     QT_TRANSLATE_NOOP("engine", "waiting"),
@@ -75,16 +75,16 @@ def choice(name: str) -> str:
 def tip(word: str) -> str:
     """Return what a word of the hardware panel means, as rich text: Qt wraps no other tooltip."""
     said = {
-        "lanes": _tr(
-            "A lane takes documents and runs the model on them; several lanes work side by side on one copy of the model. "
+        "workers": _tr(
+            "A worker takes documents and runs the model on them; several workers work side by side on one copy of the model. "
             "Auto takes what suits this machine."
         ),
         "threads": _tr(
-            "How many processor cores one lane uses for its calculations. Lanes times threads should not be more than the "
+            "How many processor cores one worker uses for its calculations. Workers times threads should not be more than the "
             "machine has cores."
         ),
         "slots": _tr(
-            "How many answers one lane writes at the same time. More slots finish a pile sooner and take more memory."
+            "How many answers one worker writes at the same time. More slots finish a pile sooner and take more memory."
         ),
         "formats": _tr(
             "How exactly the model's numbers are kept: fewer bits take less memory and can be faster, and change answers a "

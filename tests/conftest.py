@@ -22,7 +22,7 @@ import pytest  # noqa: E402 - after the path and the environment
 from PySide6.QtCore import QThread  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-QThread.currentThread()  # Qt takes the first thread that it sees for its main one; a lane must not be it
+QThread.currentThread()  # Qt takes the first thread that it sees for its main one; a worker must not be it
 
 tqdm.monitor_interval = 0  # the oracle's progress bars would start a thread that never ends
 
@@ -44,7 +44,7 @@ def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _engines_are_closed() -> Iterator[None]:
-    """Fail a module that leaves an engine open: its lanes would run on beside everything that follows."""
+    """Fail a module that leaves an engine open: its workers would run on beside everything that follows."""
     yield
     engines = sys.modules.get("engine.engine")
     left = list(engines.Engine.alive) if engines is not None else []

@@ -11,15 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine import protocol
-from engine.metrics.snapshot import DocumentRow, Snapshot
-from engine.protocol import Bye, Event, Frames, Hello, Picture, Reply
+from engine import api
+from engine.api.codec import Frames
+from engine.api.events import Bye, Event, Hello, Picture, Reply
+from engine.api.snapshot import DocumentRow, Snapshot
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 class HostProcess:
-    """Starts ``python -m engine.host`` and keeps what it said."""
+    """Starts ``python -m engine.server.stdio`` and keeps what it said."""
 
     def __init__(
         self,
@@ -29,7 +30,9 @@ class HostProcess:
         stderr: int = subprocess.PIPE,
     ) -> None:
         command = (
-            [sys.executable, "-c", code, *arguments] if code else [sys.executable, "-m", "engine.host", *arguments]
+            [sys.executable, "-c", code, *arguments]
+            if code
+            else [sys.executable, "-m", "engine.server.stdio", *arguments]
         )
         paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
         self.process = subprocess.Popen(
@@ -52,7 +55,7 @@ class HostProcess:
 
     def send(self, kind: Callable[..., Any], **fields: Any) -> int:
         self._request += 1
-        self.process.stdin.write(protocol.encode(kind(self._request, **fields)))
+        self.process.stdin.write(api.encode(kind(self._request, **fields)))
         self.process.stdin.flush()
         return self._request
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.models.linears.packed import PackedLinear
+from engine.kernels.linears.packed import PackedLinear
 
 
 def need_packing(dtype: torch.dtype) -> None:

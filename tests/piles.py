@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.documents.document import State
+from engine.api.state import State
 
 SENTENCES: dict[str, str] = {
     "english": "The lift has been out of order since Monday. Could somebody have a look at it before the weekend?\n",

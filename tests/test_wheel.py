@@ -91,7 +91,7 @@ def test_the_wheel_carries_the_licence_and_both_commands(wheel: Path) -> None:
         commands.read_string(archive.read(entry_points).decode())
         (licence,) = (name for name in archive.namelist() if name.endswith("/licenses/LICENSE"))
         assert archive.read(licence) == (ROOT / "LICENSE").read_bytes()
-    assert commands["console_scripts"]["heddle"] == "engine.cli:main"
+    assert commands["console_scripts"]["heddle"] == "engine.cli.main:main"
     assert commands["gui_scripts"]["heddle-desktop"] == "gui.app:main"
 
 

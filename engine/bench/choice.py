@@ -1,17 +1,17 @@
-"""The best measured plan for a benchmark: lanes, slots and the number format, by short runs of the same prompts."""
+"""The best measured plan for a benchmark: workers, slots and the number format, by short runs of the same prompts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine import machine
+from engine.api.codec import plain
+from engine.api.plan import Plan
 from engine.bench.work import BATCH
 from engine.errors import HeddleError
-from engine.lanes.plan import Plan
-from engine.protocol import plain
+from engine.telemetry import machine
 
 if TYPE_CHECKING:
-    from engine.bench.desk import Desk
+    from engine.bench.measurement import Measurement
 
 NEW_TOKENS = 16
 """Length of the answers of a trial."""
@@ -21,24 +21,24 @@ def plans_to_try(given: Plan, documents: int) -> list[Plan]:
     """Return the plans that ``given`` leaves open for ``documents`` prompts, those of one number format side by side.
 
     With the format left to the machine, int8 is tried beside the floats that it would take: a peer with formats of its
-    own counts by the better one too. A plan with lanes, threads or slots in it leaves nothing open.
+    own counts by the better one too. A plan with workers, threads or slots in it leaves nothing open.
     """
-    if given.lanes or given.threads or given.slots:
+    if given.workers or given.threads or given.slots:
         return []
     cores = machine.core_count()
     formats = (machine.resolve_dtype("auto", "cpu"), "int8") if given.dtype == "auto" else (given.dtype,)
     return [
-        Plan("cpu", lanes, cores // lanes, dtype, slots)
+        Plan("cpu", workers, cores // workers, dtype, slots)
         for dtype in formats
-        for lanes in sorted({1, cores}, reverse=True)
+        for workers in sorted({1, cores}, reverse=True)
         for slots in (BATCH, 2 * BATCH)
-        # More slots than a lane has documents change nothing.
-        if slots == BATCH or documents / lanes > BATCH
+        # More slots than a worker has documents change nothing.
+        if slots == BATCH or documents / workers > BATCH
     ]
 
 
 def choose_plan(
-    desk: Desk, given: Plan, documents: int, trial: int, left_out: dict[str, str]
+    measurement: Measurement, given: Plan, documents: int, trial: int, left_out: dict[str, str]
 ) -> tuple[Plan, list[dict[str, Any]]]:
     """Return the fastest of the plans for ``documents`` prompts, and all with their speeds over ``trial`` of them.
 
@@ -49,7 +49,7 @@ def choose_plan(
     for dtype in dict.fromkeys(plan.dtype for plan in plans):
         # A process for each, so that the memory of one format is not counted with another's.
         own = [plan for plan in plans if plan.dtype == dtype]
-        process = desk.ours(own[0])
+        process = measurement.ours(own[0])
         try:
             process.ready()
             for plan in own:
@@ -58,7 +58,7 @@ def choose_plan(
         except HeddleError as error:
             left_out[dtype] = str(error)
         finally:
-            desk.end_last()
+            measurement.end_last()
     if not plans:
         return given, []
     if not tried:

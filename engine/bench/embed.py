@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from engine import machine
+from engine.api.codec import plain
+from engine.api.plan import Plan
 from engine.bench.side_process import SideProcess
 from engine.errors import UsageError
-from engine.lanes.plan import Plan
-from engine.protocol import plain
+from engine.telemetry import machine
 
 
 def measure(*, pairs: int, texts: int, plan: Plan) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def bench_embed(*, pairs: int, texts: int, plan: Plan, as_json: bool) -> int:
     used = found["ours"]["plan"]
     lines = (
         f"{texts:,} texts, all-MiniLM-L6-v2, {found['cores']} cores ({found['instruction_set']}), median of {pairs} pairs",
-        f"heddle                 {found['ours_texts_per_s']:8.1f} texts/s   {used['lanes']} x {used['threads']}, {used['dtype']}",
+        f"heddle                 {found['ours_texts_per_s']:8.1f} texts/s   {used['workers']} x {used['threads']}, {used['dtype']}",
         f"sentence-transformers  {found['peer_texts_per_s']:8.1f} texts/s   its defaults, {found['peer']['threads']} threads",
         f"ratio                  {found['ratio']:8.2f}           smallest cosine {found['min_cosine']:.6f}",
     )

@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine import machine
+from engine.api.plan import Plan
 from engine.bench.choice import choose_plan
-from engine.bench.desk import PACKAGES, Desk, peer_dtype
 from engine.bench.generate_parts import measure_prefix, measure_single, measure_slot
 from engine.bench.generate_report import figures, lines_of
+from engine.bench.measurement import PACKAGES, Measurement, peer_dtype
 from engine.bench.shapes import SHAPES
 from engine.bench.side_process import Deadline, Side, SideProcess
 from engine.bench.work import ALONE, BATCH, Work, work_a, work_a_long
 from engine.errors import HeddleError, UsageError
-from engine.lanes.plan import Plan
+from engine.telemetry import machine
 
 PARTS = ("batches", "single", "prefix", "slot")
 """What can be measured; ``batches`` is Work A or A-long."""
@@ -86,17 +86,17 @@ def measure_batches(order: Order) -> dict[str, Any]:
         work = _that_fits(order, work, deadline)
     documents = len(work.prompts)
     left_out: dict[str, str] = {}
-    with Desk(order.shape, work, order.peer_python) as desk:
+    with Measurement(order.shape, work, order.peer_python) as measurement:
         # Long prompts are nearly all of their own time, so that a quarter of them tells plans apart.
         trial = max(min(documents, 2 * machine.core_count()), documents // 4) if order.long else documents
-        chosen, tried = choose_plan(desk, order.plan, documents, trial, left_out)
+        chosen, tried = choose_plan(measurement, order.plan, documents, trial, left_out)
         plan = machine.resolve_plan(chosen)
-        process = desk.ours(chosen)
+        process = measurement.ours(chosen)
         process.ready()
         ours = Side("ours", process, documents, 0)
-        limits = desk.limits(plan.dtype)
+        limits = measurement.limits(plan.dtype)
         limits.ready()
-        sides = [ours, *_peers(order, desk, work, plan.dtype, left_out)]
+        sides = [ours, *_peers(order, measurement, work, plan.dtype, left_out)]
         found: dict[str, float] = {"rate": 0.0, "bandwidth": 0.0}
         for side in _turns(sides, order.pairs, deadline):
             if side is ours:
@@ -119,8 +119,8 @@ def _that_fits(order: Order, work: Work, deadline: Deadline) -> Work:
     batch is as long as: at 4,000 tokens attention costs as much again as the rest.
     """
     probe = (max(work.prompts, key=len), min(work.prompts, key=len))
-    with Desk(order.shape, Work("probe", probe, work.new_tokens)) as desk:
-        process = desk.peer("transformers", dtype=peer_dtype(machine.resolve_plan(order.plan).dtype))
+    with Measurement(order.shape, Work("probe", probe, work.new_tokens)) as measurement:
+        process = measurement.peer("transformers", dtype=peer_dtype(machine.resolve_plan(order.plan).dtype))
         process.ready()
         each = process.ask({"documents": len(probe), "new_tokens": work.new_tokens})["seconds"] / len(probe)
     # Ours is counted as taking as long as padded batches, which also pays for loading and for the choice of a plan.
@@ -128,21 +128,24 @@ def _that_fits(order: Order, work: Work, deadline: Deadline) -> Work:
     return Work(work.name, work.prompts[: max(FEWEST_LONG, count)], work.new_tokens)
 
 
-def _peers(order: Order, desk: Desk, work: Work, dtype: str, left_out: dict[str, str]) -> list[Side]:
+def _peers(order: Order, measurement: Measurement, work: Work, dtype: str, left_out: dict[str, str]) -> list[Side]:
     """Start the sides that can run here; why others cannot goes into ``left_out``."""
     documents = len(work.prompts)
     wanted = ("padded",) if order.long else order.peers
-    shared = desk.peer("transformers", dtype=peer_dtype(dtype))
+    shared = measurement.peer("transformers", dtype=peer_dtype(dtype))
     started = [(name, shared) for name in ("padded", "sequential") if name in wanted]
     if "generate_batch" in wanted:
-        started.append(("generate_batch", desk.peer("generate_batch", dtype=peer_dtype(dtype))))
+        started.append(("generate_batch", measurement.peer("generate_batch", dtype=peer_dtype(dtype))))
     for name, package in PACKAGES.items():
         if name not in wanted:
             continue
         if installed(package, order.peer_python):
             formats = ("fp16", "int8") if name == "openvino" else ("",)
             started += [
-                (f"{name} {weights}".strip(), desk.peer(name, format=weights or None, batch=min(2 * BATCH, documents)))
+                (
+                    f"{name} {weights}".strip(),
+                    measurement.peer(name, format=weights or None, batch=min(2 * BATCH, documents)),
+                )
                 for weights in formats
             ]
         else:

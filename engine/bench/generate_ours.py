@@ -1,4 +1,4 @@
-"""Heddle's side of ``bench generate``: the same Engine, lanes, tokenizer and journal as any job."""
+"""Heddle's side of ``bench generate``: the same Engine, workers, tokenizer and journal as any job."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import time
 import uuid
 from typing import Any
 
+from engine.api.plan import Plan
 from engine.bench.work import text_of
-from engine.cli import prepare_process
-from engine.lanes.plan import Plan
+from engine.telemetry.libraries import prepare_process
 
 
 class Ours:
@@ -62,13 +62,13 @@ class Ours:
 
     def about(self) -> dict[str, Any]:
         """Return what to tell of this side: the plan with nothing left open, and how it runs."""
-        from engine.protocol import plain
+        from engine.api.codec import plain
 
         loaded = self.engine.loaded
         assert loaded is not None
         plan = plain(self.engine.plan)
         if not plan["slots"]:
-            from engine.lanes.footprint import SLOTS
+            from engine.api.footprint import SLOTS
 
             plan["slots"] = SLOTS
         return {
@@ -104,9 +104,9 @@ def main() -> int:
         prompts = json.load(file)
     side = Ours(folder, prompts, options["vocabulary"], Plan(**json.loads(plan)))
     if not options["reuse"]:
-        from engine.lanes import generating
+        from engine.workers import generator
 
-        generating.SHORTEST_PREFIX = 1 << 30  # no beginning is long enough to keep apart
+        generator.SHORTEST_PREFIX = 1 << 30  # no beginning is long enough to keep apart
     begin = time.perf_counter()
     side.run(min(2, len(prompts)), 4)
     serve(side, {"ready": True, "warm_up": time.perf_counter() - begin})

@@ -5,13 +5,13 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from engine import machine
-from engine.bench.desk import Desk, peer_dtype
+from engine.api.plan import DTYPES, Plan
+from engine.bench.measurement import Measurement, peer_dtype
 from engine.bench.shapes import SHAPES
 from engine.bench.side_process import SideProcess
 from engine.bench.work import Work, make_work
 from engine.errors import HeddleError
-from engine.lanes.plan import DTYPES, Plan
+from engine.telemetry import machine
 
 ALONE_TOKENS = 48
 """New tokens of the document that runs alone."""
@@ -40,25 +40,25 @@ def measure_single(shape: str, plan: Plan, pairs: int) -> dict[str, Any]:
     found: dict[str, Any] = {"tokens_per_s": {}, "ratios": {}, "over_float32": {}, "left_out": {}}
     need = _FORMATS_BYTES * SHAPES[shape].weights + (len(formats) + 1) * _SIDE_BYTES
     groups = [formats] if need < machine.memory_available() else [[name] for name in formats]
-    with Desk(shape, work) as desk:
+    with Measurement(shape, work) as measurement:
         other = peer_dtype("auto")
-        peer = desk.peer("transformers", dtype=other)
+        peer = measurement.peer("transformers", dtype=other)
         peer.ready()
         theirs: list[float] = []
         for group in groups:
-            theirs += _measure_formats(desk, group, plan.threads or desk.cores, peer, pairs, found)
+            theirs += _measure_formats(measurement, group, plan.threads or measurement.cores, peer, pairs, found)
     if theirs:
         found["tokens_per_s"][f"transformers {other}"] = round(statistics.median(theirs), 2)
     return found
 
 
 def _measure_formats(
-    desk: Desk, formats: list[str], threads: int, peer: SideProcess, pairs: int, found: dict[str, Any]
+    measurement: Measurement, formats: list[str], threads: int, peer: SideProcess, pairs: int, found: dict[str, Any]
 ) -> list[float]:
     """Add to ``found`` what some number formats come to, in turns; returns the other side's speeds."""
     sides: dict[str, SideProcess] = {}
     for dtype in formats:
-        side = desk.ours(Plan("cpu", 1, threads, dtype, 1))
+        side = measurement.ours(Plan("cpu", 1, threads, dtype, 1))
         try:
             side.ready()
             sides[dtype] = side
@@ -75,7 +75,7 @@ def _measure_formats(
                 found["left_out"][dtype] = str(error)
                 del sides[dtype], speeds[dtype]
     for _ in formats:
-        desk.end_last()
+        measurement.end_last()
     for dtype, mine in speeds.items():
         found["tokens_per_s"][dtype] = round(statistics.median(mine), 2)
         found["ratios"][dtype] = _ratio(mine, theirs)
@@ -121,8 +121,8 @@ def measure_prefix(shape: str, plan: Plan, pairs: int) -> dict[str, Any]:
     work = Work("prefix", tuple(head + tail for tail in tails.prompts), 16)
     seconds: dict[str, list[float]] = {"on": [], "off": []}
     reused: dict[str, int] = {}
-    with Desk(shape, work) as desk:
-        sides = {"on": desk.ours(plan), "off": desk.ours(plan, reuse=False)}
+    with Measurement(shape, work) as measurement:
+        sides = {"on": measurement.ours(plan), "off": measurement.ours(plan, reuse=False)}
         for side in sides.values():
             side.ready()
         for index in range(pairs):
@@ -143,8 +143,8 @@ def measure_slot(shape: str, plan: Plan, *, longest: int = 8000, short: int = 30
     """Return the decode step time with one slot at ``longest`` tokens among short ones, over that of short ones alone."""
     most = SHAPES[shape].positions - 64
     groups = {"short": [short] * slots, "one long": [min(longest, most)] + [short] * (slots - 1)}
-    with Desk(shape, Work("slot", ((1,),), 1)) as desk:
-        side = desk.long_slot(plan.dtype, plan.threads or machine.core_count())
+    with Measurement(shape, Work("slot", ((1,),), 1)) as measurement:
+        side = measurement.long_slot(plan.dtype, plan.threads or machine.core_count())
         side.ready()
         told = side.ask({"groups": groups})
     return {

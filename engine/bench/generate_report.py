@@ -6,11 +6,11 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from engine.api.codec import plain
 from engine.bench.limits import limit_seconds
 from engine.bench.shapes import SHAPES
 from engine.bench.side_process import Side
 from engine.bench.work import Work, text_of
-from engine.protocol import plain
 
 
 def figures(
@@ -32,7 +32,7 @@ def figures(
         shape,
         work,
         dtype=plan["dtype"],
-        lanes=plan["lanes"],
+        workers=plan["workers"],
         slots=plan["slots"],
         rate=found["rate"],
         bandwidth=found["bandwidth"],
@@ -133,14 +133,14 @@ def lines_of(found: dict[str, Any]) -> list[str]:
 
 def _tried_line(one: dict[str, Any]) -> str:
     plan = one["plan"]
-    return f"tried {plan['lanes']} x {plan['threads']}, {plan['slots']} slots, {plan['dtype']}: {one['tokens_per_s']:.1f} tokens/s"
+    return f"tried {plan['workers']} x {plan['threads']}, {plan['slots']} slots, {plan['dtype']}: {one['tokens_per_s']:.1f} tokens/s"
 
 
 def _batch_lines(found: dict[str, Any]) -> list[str]:
     work, plan = found["work"], found["plan"]
     lines = [
         f"work {work['name']}: {work['documents']} prompts of {work['prompt_tokens']:,} tokens, {work['new_tokens']} new each",
-        f"shape {found['shape']['name']}, plan {plan['lanes']} x {plan['threads']}, {plan['slots']} slots, {plan['dtype']}, {found['mode']}",
+        f"shape {found['shape']['name']}, plan {plan['workers']} x {plan['threads']}, {plan['slots']} slots, {plan['dtype']}, {found['mode']}",
         *(_tried_line(one) for one in found["plans_tried"]),
         "",
         f"{'':<16}{'tokens/s':>10}{'ratio':>8}{'pairs':>7}{'peak MB':>9}",

@@ -19,14 +19,14 @@ carry a 16-bit scale for each group of 32."""
 
 
 def limit_seconds(
-    shape: Shape, work: Work, *, dtype: str, lanes: int, slots: int, rate: float, bandwidth: float
+    shape: Shape, work: Work, *, dtype: str, workers: int, slots: int, rate: float, bandwidth: float
 ) -> float:
     """Return the least seconds that ``work`` can take at ``rate`` FLOP/s and ``bandwidth`` bytes/s.
 
     As in BENCH.md, attention, norms and sampling left out::
 
         prompt_time = prompt tokens * 2 * layer_weights / rate
-        rows        = sequences that one read of the weights serves: min(slots, ceil(documents / lanes))
+        rows        = sequences that one read of the weights serves: min(slots, ceil(documents / workers))
         steps       = documents * new tokens / rows
         step_time   = max(weights * bytes of a weight / bandwidth, rows * 2 * weights / rate)
         seconds     = prompt_time + steps * step_time
@@ -35,7 +35,7 @@ def limit_seconds(
     those of the whole machine.
     """
     documents = len(work.prompts)
-    rows = max(1, min(slots, math.ceil(documents / lanes)))
+    rows = max(1, min(slots, math.ceil(documents / workers)))
     steps = documents * work.new_tokens / rows
     read = shape.weights * WEIGHT_BYTES[dtype] / bandwidth
     return work.prompt_tokens() * 2 * shape.layer_weights / rate + steps * max(read, rows * 2 * shape.weights / rate)
@@ -74,7 +74,7 @@ ROWS, SIDE = 1024, 2048
 def _float_rate(dtype: Any) -> float:
     import torch
 
-    from engine.models.linears import fbgemm
+    from engine.kernels.linears import fbgemm
 
     rows = torch.randn(ROWS, SIDE).to(dtype)
     weight = torch.randn(SIDE, SIDE).to(dtype)
@@ -97,7 +97,7 @@ def _float_rate(dtype: Any) -> float:
 def _int8_rate() -> float:
     import torch
 
-    from engine.models.linears import fbgemm
+    from engine.kernels.linears import fbgemm
 
     rows = torch.randint(-100, 100, (ROWS, SIDE), dtype=torch.int8)
     weight = torch.randint(-100, 100, (SIDE, SIDE), dtype=torch.int8)

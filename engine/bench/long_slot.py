@@ -1,6 +1,6 @@
-"""What one long sequence costs its neighbours: the decode step of a lane, one slot at 8,000 tokens among 31 at 300.
+"""What one long sequence costs its neighbours: the decode step of a worker, one slot at 8,000 tokens among 31 at 300.
 
-The generator is driven as a lane does it. The keys and values of the prompts are left at zero instead of being computed:
+The generator is driven as a worker does it. The keys and values of the prompts are left at zero instead of being computed:
 the step reads as many of them all the same.
 """
 
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from engine.bench.work import FIRST_WORD
-from engine.cli import prepare_process
 from engine.errors import HeddleError
+from engine.telemetry.libraries import prepare_process
 
 STEPS = 12
 """Decode steps that are timed, of each kind in turn."""
@@ -24,9 +24,9 @@ STEPS = 12
 
 def filled(loaded: Any, lengths: list[int], new_tokens: int) -> Any:
     """Return a generator in which prompts of these lengths have been read, all but their last token."""
-    from engine.generation.generator import Generator
-    from engine.generation.sampling import SamplingSettings
-    from engine.generation.sequence import Sequence
+    from engine.inference.generation.generator import Generator
+    from engine.inference.generation.sequence import Sequence
+    from engine.requests.sampling import SamplingSettings
 
     mode = loaded.generation
     if mode.shape is None:
@@ -68,8 +68,8 @@ def main() -> int:
     prepare_process()
     import torch
 
-    from engine import machine
     from engine.models.load_decoder import load_decoder
+    from engine.telemetry import machine
 
     machine.tune_allocator()
     torch.set_num_threads(threads)

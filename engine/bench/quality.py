@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import machine
 from engine.bench.english import paragraphs
 from engine.errors import ModelError
 from engine.models.folder import require
+from engine.telemetry import machine
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +50,7 @@ def measure(folder: str, told: Callable[[str], None] = lambda _what: None) -> li
     Models are in memory one at a time. Raises ModelError for a folder that holds no decoder, or that does not fit.
     """
     facts = require(folder)
-    if "generate" not in facts.tasks:
+    if not facts.writes:
         raise ModelError(f"{facts.name} writes no text ({facts.kind}); its quality is that of its vectors.")
     reference: list[torch.Tensor] | None = None
     texts: list[np.ndarray] = []

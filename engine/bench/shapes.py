@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import torch
 
 
+_KINDS = {"llama": ("LlamaForCausalLM", False), "qwen2": ("Qwen2ForCausalLM", True)}
+"""The class of each kind of model, and whether its attention adds biases."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """The shape of a decoder with tied embeddings, in the words of its config.json; ``shards`` files of weights."""
@@ -58,9 +62,8 @@ class Shape:
 
     def config(self) -> dict[str, Any]:
         """Return config.json; nothing ends a text, so that every answer has the length that was asked for."""
-        names = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM"}
         return {
-            "architectures": [names[self.kind]],
+            "architectures": [_KINDS[self.kind][0]],
             "model_type": self.kind,
             "hidden_size": self.hidden,
             "num_hidden_layers": self.layers,
@@ -89,7 +92,7 @@ class Shape:
             name = f"model.layers.{layer}"
             for part, rows in (("q", wide), ("k", narrow), ("v", narrow)):
                 yield f"{name}.self_attn.{part}_proj.weight", (rows, self.hidden)
-                if self.kind == "qwen2":
+                if _KINDS[self.kind][1]:
                     yield f"{name}.self_attn.{part}_proj.bias", (rows,)
             yield f"{name}.self_attn.o_proj.weight", (self.hidden, wide)
             yield f"{name}.mlp.gate_proj.weight", (self.mlp, self.hidden)

@@ -16,18 +16,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from engine.api.plan import Plan
 from engine.bench.english import texts
-from engine.cli import prepare_process
-from engine.lanes.plan import Plan
+from engine.telemetry.libraries import prepare_process
 
 Run = Callable[[list[str]], tuple[float, npt.NDArray[np.float32]]]
 """Embeds texts; returns the seconds it took and the vectors ``[texts, dimension]``."""
 
 
 def ours(plan: Plan) -> tuple[Run, Callable[[], dict[str, Any]]]:
-    """Return Heddle's run, through the same Engine, lanes and journal as any job, and what to tell of it."""
+    """Return Heddle's run, through the same Engine, workers and journal as any job, and what to tell of it."""
+    from engine.api.codec import plain
     from engine.engine import Engine
-    from engine.protocol import plain
 
     engine = Engine()
     engine.set_plan(plan).result()

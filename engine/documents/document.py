@@ -3,26 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from engine.documents.long_text import LongText
-
-
-class State(StrEnum):
-    """Where a document stands. Every document of a job is in exactly one of these."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-    CANCELLED = "cancelled"
-    QUARANTINED = "quarantined"
-    """Was in work when the engine died, twice; it is not tried again unless somebody asks."""
-    OFFLINE = "offline"
-    """Its disk or share is not there; it goes on when that is back."""
 
 
 _LATEST = 2**63 - 1

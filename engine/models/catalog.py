@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterable, Iterator
 
+from engine.api.facts import ModelFacts
 from engine.errors import Cancelled, ModelError
 from engine.models.folder import MARKERS, look
 from engine.models.formats.gguf.parts import first_files, is_gguf
@@ -13,7 +14,6 @@ from engine.models.formats.gguf.places import ollama_files, other_folders
 from engine.models.json_file import read_json
 from engine.models.place import CACHED, folders_in, model_place, newest_snapshot
 from engine.models.supplied import SUPPLIED, supplied
-from engine.protocol import ModelFacts
 
 DEPTH = 3
 """How many folders below a chosen one are searched."""

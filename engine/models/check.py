@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 
+from engine.api.facts import ModelFacts
 from engine.errors import ModelError
 from engine.models.folder import GENERATING, look, require
 from engine.models.formats.gguf.parts import is_gguf, read_files
@@ -13,7 +14,6 @@ from engine.models.probe import needed, probe
 from engine.models.supplied import supplied
 from engine.models.templates import Template, check_template
 from engine.models.tokenizer_files import check_tokenizer_files, look_at_template, mark_texts
-from engine.protocol import ModelFacts
 
 
 def check(folder: str) -> ModelFacts:
@@ -24,7 +24,7 @@ def check(folder: str) -> ModelFacts:
     try:
         _try(facts, everything=True)
     except ModelError as error:
-        return dataclasses.replace(facts, usable=False, problems=(str(error),), tasks=())
+        return dataclasses.replace(facts, usable=False, problems=(str(error),), capabilities=())
     return facts
 
 

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.api.facts import ModelFacts
 from engine.errors import ModelError
 from engine.models.families import families
 from engine.models.formats.gguf.look import look_at
@@ -32,7 +33,7 @@ from engine.models.supplied import supplied_at
 from engine.models.tokenizer_files import check_generation_config, check_tokenizer_files, look_at_template
 from engine.models.vocabulary import look_at_tokenizer
 from engine.models.weights import Weights, find_weights
-from engine.protocol import ModelFacts
+from engine.requests.capability import ENCODE, GENERATE
 
 MARKERS = ("config.json", "modules.json")
 """A folder with one of these is a model's."""
@@ -47,7 +48,7 @@ QUANTISED_SIZE = {"int8": 1.01, "int4": 0.57}
 """The same where weights are whole numbers: int8 has a scale per row, int4 a scale and a middle for every 64 numbers."""
 
 BATCH = 4096
-"""Tokens in the largest batch of a lane, for the memory estimate."""
+"""Tokens in the largest batch of a worker, for the memory estimate."""
 
 _PLAIN_NAMES = frozenset(("model", "models", "snapshot", "checkpoint", "output", "final", "best"))
 """Folder names that say nothing; the folder above is shown as well."""
@@ -63,7 +64,7 @@ def look(folder: str) -> ModelFacts:
     """Return what is in ``folder`` and whether it can run; never raises: what is wrong goes into ``problems``.
 
     ``bytes`` is the size of the weights on disk; ``memory`` is an estimate in bytes for each number format: the
-    weights and one lane's largest batch. It does not depend on this machine; ``fits`` compares.
+    weights and one worker's largest batch. It does not depend on this machine; ``fits`` compares.
     """
     found = _Findings()
     name, source = _folder_name(os.path.abspath(folder)), "folder"
@@ -149,9 +150,9 @@ class _Findings:
             dense = sum((layer.in_features + layer.bias) * layer.out_features for layer in pipeline.dense)
             result["parameters"] = result.get("parameters", 0) + dense
             if not self.problems:
-                result["tasks"] = ("embed", "classify")
+                result["capabilities"] = (ENCODE,)
         elif self.kind in GENERATING and not self.problems:
-            result["tasks"] = ("generate",)
+            result["capabilities"] = (GENERATE,)
             result["max_tokens"] = _context(self.config)
             result["kv_numbers"] = kv_numbers(self.config)
         return result
@@ -341,7 +342,7 @@ def _look_at_pipeline(found: _Findings, weights: Weights, folder: str) -> None:
 
 
 def _memory(config: dict[str, Any], weights: Weights, *, quantised: bool) -> dict[str, int]:
-    """Return the estimated bytes by number format: all weights, and what one lane's largest batch needs in between.
+    """Return the estimated bytes by number format: all weights, and what one worker's largest batch needs in between.
 
     ``quantised``: the model also runs with int8 and int4 weights; its table of token vectors is in that format then and
     its output layer int8, each for itself even if they are one on disk.

@@ -1,4 +1,4 @@
-"""From a model folder to weights that lanes can share: load, settle on a mode by checking it, pack, measure."""
+"""From a model folder to weights that workers can share: load, settle on a mode by checking it, pack, measure."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import machine
 from engine.errors import Cancelled, ModelError
+from engine.inference.encoding.vocabulary import vocabulary_of
 from engine.models.check import require_tried
 from engine.models.number_format import PROBLEMS, DoesNotRunError, in_one_that_runs
 from engine.models.pipeline import EmbeddingPipeline, read_pipeline
 from engine.models.pretrained import read_tokenizer, read_weights
-from engine.models.tokenizer import LaneTokenizer
+from engine.models.tokenizer import WorkerTokenizer
+from engine.telemetry import machine
 
 if TYPE_CHECKING:
     import torch
 
-    from engine.encoding.attention import Kernel
-    from engine.encoding.pooling import DenseWeights
-    from engine.protocol import ModelFacts
+    from engine.api.facts import ModelFacts
+    from engine.inference.encoding.attention import Kernel
+    from engine.inference.encoding.pooling import DenseWeights
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ _loading = threading.Lock()
 
 @dataclass(slots=True)
 class LoadedModel:
-    """A model in memory, shared read-only by all lanes once ``load`` has returned it.
+    """A model in memory, shared read-only by all workers once ``load`` has returned it.
 
     ``mode``: ``packed`` (our attention, no padding), ``padded`` (the model's own attention, batches padded to the
     longest) or ``single`` (one text at a time: the family mixes texts in a batch). ``note`` says why it is not packed.
@@ -47,7 +48,7 @@ class LoadedModel:
     facts: ModelFacts
     pipeline: EmbeddingPipeline
     model: Any
-    tokenizer: LaneTokenizer
+    tokenizer: WorkerTokenizer
     dtype: str
     device: torch.device
     mode: str = "padded"
@@ -73,13 +74,13 @@ class LoadedModel:
         return self.pipeline.max_tokens
 
     def budget(self, seconds: float, *, smallest: int = 256, largest: int = 4096) -> int:
-        """Return how many tokens a lane should take at once so that a batch lasts about ``seconds``."""
+        """Return how many tokens a worker should take at once so that a batch lasts about ``seconds``."""
         if self.token_time <= 0:
             return largest
         return max(smallest, min(largest, int(seconds / self.token_time)))
 
-    def lane_limit(self) -> int:
-        """Return how many lanes the GIL feeds: step time / GIL-held time per step (law 13)."""
+    def worker_limit(self) -> int:
+        """Return how many workers the GIL feeds: step time / GIL-held time per step (law 13)."""
         if self.overhead <= 0:
             return 1024
         return max(1, int((self.budget(1.0) * self.token_time + self.overhead) / self.overhead))
@@ -93,7 +94,7 @@ def load(
     progress: Progress = lambda _stage, _share: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> LoadedModel:
-    """Load the embedding model in ``folder`` for lanes on ``device``.
+    """Load the embedding model in ``folder`` for workers on ``device``.
 
     Raises ModelError, naming the file and what to do, when the folder cannot be used or memory does not suffice, and
     Cancelled soon after ``cancelled`` answers true. Never reaches for the network.
@@ -114,7 +115,7 @@ def _load(folder: str, resolved: str, device: str, progress: Progress, cancelled
 
     stage("looking at the folder", 0.0)
     facts = require_tried(folder)
-    if "embed" not in facts.tasks:
+    if not facts.encodes:
         raise ModelError(f"{facts.name} makes no text vectors ({facts.kind}); choose an embedding model.")
     pipeline = read_pipeline(folder)
     stage("starting torch and transformers", 0.05)
@@ -162,14 +163,6 @@ def _choose_class(transformers: Any, config: Any) -> Any:
     return transformers.AutoModelForTextEncoding
 
 
-def vocabulary_of(model: Any) -> int:
-    """Return how many tokens a model has vectors for; 256 where it has none and takes characters (CANINE)."""
-    try:
-        return int(model.get_input_embeddings().weight.shape[0])
-    except (NotImplementedError, AttributeError):
-        return 256
-
-
 def check_memory(facts: ModelFacts, dtype: str, device: str) -> None:
     """Raise ModelError with the numbers when the model does not fit into what is free on ``device``."""
     need, free = facts.memory.get(dtype, 0), machine.memory_free(device)
@@ -184,7 +177,7 @@ def _load_dense(pipeline: EmbeddingPipeline, device: torch.device) -> tuple[Dens
     import torch
     from safetensors.torch import load_file
 
-    from engine.encoding.pooling import DenseWeights
+    from engine.inference.encoding.pooling import DenseWeights
 
     layers: list[DenseWeights] = []
     for layer in pipeline.dense:

@@ -1,4 +1,4 @@
-"""From a folder with a text generator to weights that lanes can share: load, pack, and settle on slots or batches."""
+"""From a folder with a text generator to weights that workers can share: load, pack, and settle on slots or batches."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine import machine
+from engine.api.plan import QUANTISED
 from engine.errors import Cancelled, ModelError
-from engine.generation.ends import Ends
-from engine.lanes.plan import QUANTISED
+from engine.inference.generation.ends import Ends
+from engine.kernels.linears.packed import best_time
 from engine.models.check import require_tried
-from engine.models.linears.packed import best_time
 from engine.models.load import Progress, check_memory
 from engine.models.number_format import PROBLEMS, DoesNotRunError, in_one_that_runs
 from engine.models.pretrained import read_tokenizer, read_weights
-from engine.models.tokenizer import LaneTokenizer
+from engine.models.tokenizer import WorkerTokenizer
+from engine.telemetry import machine
 
 if TYPE_CHECKING:
     import torch
 
-    from engine.generation.gates import Mode
-    from engine.models.linears.format import LinearFormat
-    from engine.protocol import ModelFacts
+    from engine.api.facts import ModelFacts
+    from engine.inference.generation.gates import Mode
+    from engine.kernels.linears.format import LinearFormat
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ UNLIMITED = 8192
 
 @dataclass(slots=True)
 class LoadedDecoder:
-    """A text generator in memory, shared read-only by all lanes.
+    """A text generator in memory, shared read-only by all workers.
 
     ``generation`` says whether it runs over slots or in batches; ``overhead`` is the time of a forward with almost
     nothing to compute, in seconds; ``token_time`` the time of a prompt token on one thread.
@@ -42,7 +42,7 @@ class LoadedDecoder:
 
     facts: ModelFacts
     model: Any
-    tokenizer: LaneTokenizer
+    tokenizer: WorkerTokenizer
     dtype: str
     device: torch.device
     generation: Mode
@@ -70,8 +70,8 @@ class LoadedDecoder:
         reason = self.generation.reason
         return "; ".join(filter(None, (f"runs in batches: {reason}" if reason else "", self.remark)))
 
-    def lane_limit(self) -> int:
-        """Return how many lanes the GIL feeds: step time / GIL-held time per step, at 256 tokens a step (law 13)."""
+    def worker_limit(self) -> int:
+        """Return how many workers the GIL feeds: step time / GIL-held time per step, at 256 tokens a step (law 13)."""
         if self.overhead <= 0:
             return 1024
         return max(1, int((256 * self.token_time + self.overhead) / self.overhead))
@@ -85,7 +85,7 @@ def load_decoder(
     progress: Progress = lambda _stage, _share: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> LoadedDecoder:
-    """Load the text generator in ``folder`` for lanes on ``device``; raises ModelError or Cancelled as ``load`` does."""
+    """Load the text generator in ``folder`` for workers on ``device``; raises ModelError or Cancelled as ``load`` does."""
     loaded, remark = in_one_that_runs(
         dtype, device, lambda resolved: _load(folder, resolved, device, progress, cancelled)
     )
@@ -102,7 +102,7 @@ def _load(folder: str, resolved: str, device: str, progress: Progress, cancelled
     stage("looking at the folder", 0.0)
     facts = require_tried(folder)
     folder = facts.folder
-    if "generate" not in facts.tasks:
+    if not facts.writes:
         raise ModelError(f"{facts.name} writes no text ({facts.kind}); choose a text generator.")
     check_memory(facts, resolved, device)
     stage("starting torch and transformers", 0.05)
@@ -113,7 +113,7 @@ def _load(folder: str, resolved: str, device: str, progress: Progress, cancelled
     tokenizer = read_tokenizer(facts, folder)
     model, packed, problem = _read(facts, folder, resolved, place, stage)
     stage("checking how it runs best", 0.8)
-    from engine.generation.gates import choose_mode
+    from engine.inference.generation.gates import choose_mode
 
     mode = choose_mode(model, rounded=resolved in QUANTISED)
     if problem is not None and mode.kind != "slots":
@@ -146,15 +146,15 @@ def _read(
     """
     import torch
 
-    from engine.models.fused import fuse, join
-    from engine.models.linears.looked_into import looked_into
+    from engine.inference.fused import fuse, join
+    from engine.kernels.linears.used_weights import used_weights
 
     plain: frozenset[str] = frozenset()
     while True:
         model, linears = _read_once(facts, folder, resolved, place, plain, stage)
         logits: list[torch.Tensor] = []
         problems: list[Exception] = []
-        used = looked_into(model, functools.partial(_write_a_little, model, logits, problems))
+        used = used_weights(model, functools.partial(_write_a_little, model, logits, problems))
         if used <= plain:
             break
         log.info("%s computes with the weights of %d linears itself; read again", facts.name, len(used))
@@ -185,7 +185,7 @@ def _read_once(
 ) -> tuple[Any, LinearFormat | None]:
     import torch
 
-    from engine.models.linears.format import LinearFormat
+    from engine.kernels.linears.format import LinearFormat
 
     linears = None
     if place.type == "cpu":
@@ -210,7 +210,7 @@ def _write_a_little(model: Any, logits: list[torch.Tensor], problems: list[Excep
     """Add the logits of two tokens to ``logits``, or to ``problems`` why there are none; slots may do without."""
     import torch
 
-    from engine.generation.fallback import first_logits
+    from engine.inference.generation.fallback import first_logits
 
     try:
         with torch.inference_mode():
@@ -224,8 +224,8 @@ def _settle(model: Any, linears: LinearFormat) -> None:
     """Give tables and what else was read memory of its own, in its format."""
     import torch
 
-    from engine.models.linears.format import settle_tables
-    from engine.models.mapped import own_weights
+    from engine.kernels.linears.format import settle_tables
+    from engine.kernels.mapped import own_weights
 
     machine.give_memory_back()  # what trials and reading left, before the largest tensors come
     with torch.no_grad():
@@ -241,7 +241,7 @@ def _choose_class(transformers: Any, config: Any) -> Any:
     return transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
 
 
-def _longest(model: Any, tokenizer: LaneTokenizer) -> int:
+def _longest(model: Any, tokenizer: WorkerTokenizer) -> int:
     """Return the tokens that prompt and answer may come to together."""
     config = model.config.get_text_config()
     known = [getattr(config, name, None) for name in ("max_position_embeddings", "n_positions", "max_seq_len")]
@@ -253,7 +253,7 @@ def _measure(loaded: LoadedDecoder) -> None:
     """Fill in ``overhead`` and ``token_time`` from two plain forwards on one thread."""
     import torch
 
-    from engine.generation.check import random_ids
+    from engine.inference.generation.check import random_ids
 
     if loaded.generation.kind != "slots":
         return

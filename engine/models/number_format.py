@@ -6,13 +6,13 @@ import gc
 import logging
 from typing import TYPE_CHECKING, TypeVar
 
-from engine import machine
 from engine.errors import ModelError
+from engine.telemetry import machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.protocol import ModelFacts
+    from engine.api.facts import ModelFacts
 
 log = logging.getLogger(__name__)
 

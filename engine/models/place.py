@@ -26,10 +26,10 @@ def model_place(name: str) -> str:
         path = os.path.dirname(path)
     if os.path.basename(path).startswith(CACHED) and (snapshot := newest_snapshot(path)):
         path = name = snapshot
-    return _lone_file(path) or name
+    return _only_file(path) or name
 
 
-def _lone_file(folder: str) -> str:
+def _only_file(folder: str) -> str:
     """Return the GGUF model in ``folder`` where it is the only one, and no other model lies there; else empty."""
     files = first_files(folder)
     if len(files) != 1 or any(name.endswith(".safetensors") for name in os.listdir(folder)):

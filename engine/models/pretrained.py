@@ -10,27 +10,27 @@ from engine.errors import ModelError
 from engine.models.clean_view import without_marks
 from engine.models.formats.gguf import source as gguf
 from engine.models.formats.gguf.parts import is_gguf
-from engine.models.tokenizer import LaneTokenizer
+from engine.models.tokenizer import WorkerTokenizer
 
 if TYPE_CHECKING:
     import torch
 
-    from engine.models.linears.format import LinearFormat
-    from engine.protocol import ModelFacts
+    from engine.api.facts import ModelFacts
+    from engine.kernels.linears.format import LinearFormat
 
 
-def read_tokenizer(facts: ModelFacts, folder: str, *, lower: bool = False) -> LaneTokenizer:
+def read_tokenizer(facts: ModelFacts, folder: str, *, lower: bool = False) -> WorkerTokenizer:
     """Return the tokenizer in ``folder``; raises ModelError when it cannot be read."""
     import transformers
 
     if is_gguf(folder):
-        return LaneTokenizer(gguf.tokenizer_of(folder), lower=lower)
+        return WorkerTokenizer(gguf.tokenizer_of(folder), lower=lower)
     try:
         with without_marks(folder) as place:
             tokenizer = transformers.AutoTokenizer.from_pretrained(
                 place, local_files_only=True, trust_remote_code=False
             )
-        return LaneTokenizer(tokenizer, lower=lower)
+        return WorkerTokenizer(tokenizer, lower=lower)
     except Exception as error:
         raise ModelError(
             f"The tokenizer of {facts.name} in {folder} cannot be read: {error}. "
@@ -105,7 +105,7 @@ def _read(
     try:
         given: dict[str, Any] = {}
         if linears is not None:
-            from engine.models.linears.loading import LinearsConfig
+            from engine.kernels.linears.loading import LinearsConfig
 
             given["quantization_config"] = LinearsConfig(linears)  # pyright: ignore[reportArgumentType]
         if is_gguf(folder):

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from engine import machine
-from engine.encoding import attention
-from engine.encoding.encoder import forward_accepts, packed_forward, padded_forward
-from engine.models.linears.format import pack_linears, restore_linears
-from engine.models.linears.looked_into import looked_into
-from engine.models.linears.packed import best_time, in_turns
+from engine.inference.encoding import attention
+from engine.inference.encoding.encoder import forward_accepts, packed_forward, padded_forward
+from engine.kernels.linears.format import pack_linears, restore_linears
+from engine.kernels.linears.packed import best_time, in_turns
+from engine.kernels.linears.used_weights import used_weights
 from engine.models.load import probe_lengths, probe_texts
+from engine.telemetry import machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,7 +161,7 @@ def _try_packed_linears(loaded: LoadedModel, texts: list[np.ndarray], reference:
     if not loaded.packed_linears:
         return
     forward = packed_forward if loaded.mode == "packed" else padded_forward
-    used = looked_into(loaded.model, lambda: forward(loaded, texts))
+    used = used_weights(loaded.model, lambda: forward(loaded, texts))
     restore_linears(loaded.model, used)
     loaded.packed_linears -= len(used)
     hidden, layout = forward(loaded, texts)

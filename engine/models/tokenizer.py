@@ -1,51 +1,28 @@
-"""A lane's own tokenizer: text to token ids, long texts in pieces, special tokens known apart."""
+"""A worker's own tokenizer: text to token ids, long texts in pieces, special tokens known apart."""
 
 from __future__ import annotations
 
 import copy
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import machine
-from engine.generation.ends import Ends, ends_of
-from engine.generation.thought import left_open, marks_among
+from engine.documents.pieces import PIECE, pieces
+from engine.inference.generation.ends import Ends, ends_of
+from engine.inference.generation.thought import left_open, marks_among
 from engine.models.chat_template import DOCUMENT, EXAMPLES, SYSTEM, ChatTemplate, Message
 from engine.models.marks import Marks
 from engine.models.prompt_text import PromptText
+from engine.telemetry import machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
-PIECE = 1_000_000
-"""Characters tokenized at once. A tokenizer's bookkeeping takes over a hundred bytes a token, so a very long text is
-tokenized in pieces that end at white space, where word-based tokenizers would part anyway."""
 
-_BREAK = re.compile(r"\s")
-
-
-def pieces(text: str, size: int = PIECE) -> list[str]:
-    """Cut ``text`` into pieces of about ``size`` characters, each ending before white space where there is some."""
-    result: list[str] = []
-    start = 0
-    while len(text) - start > size:
-        stop = start + size
-        # Look back for white space in the last tenth; text without any is cut where it stands.
-        for match in _BREAK.finditer(text, stop - size // 10, stop):
-            stop = match.start()
-        if stop <= start:
-            stop = start + size
-        result.append(text[start:stop])
-        start = stop
-    result.append(text[start:])
-    return result
-
-
-class LaneTokenizer:
-    """Token ids for one lane. Fast tokenizers are not thread-safe, so every lane works on a deep copy (law 3)."""
+class WorkerTokenizer:
+    """Token ids for one worker. Fast tokenizers are not thread-safe, so every worker works on a deep copy (law 3)."""
 
     def __init__(self, tokenizer: Any, *, lower: bool = False, marks: Marks | None = None) -> None:
         """Wrap a transformers tokenizer; truncation and padding are switched off, lengths are our own business."""
@@ -87,9 +64,9 @@ class LaneTokenizer:
         pad = getattr(tokenizer, "pad_token_id", None)
         self.pad_id = 0 if pad is None else int(pad)
 
-    def copy(self) -> LaneTokenizer:
-        """Return a deep copy for another lane."""
-        made = LaneTokenizer(copy.deepcopy(self._tokenizer), lower=self._lower, marks=self._marks)
+    def copy(self) -> WorkerTokenizer:
+        """Return a deep copy for another worker."""
+        made = WorkerTokenizer(copy.deepcopy(self._tokenizer), lower=self._lower, marks=self._marks)
         # The copy goes through a text of the whole vocabulary, which leaves more in the heap than the copy takes itself.
         machine.give_memory_back()
         return made

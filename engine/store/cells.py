@@ -10,7 +10,7 @@ import math
 import os
 import re
 
-from engine.formulas import guarded
+from engine.api.formulas import guarded
 
 _UNSAFE = re.compile(
     "["

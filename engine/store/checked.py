@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import fields
 from typing import Any
 
-from engine.documents.document import State
+from engine.api.state import State
 from engine.store.cells import clean
 from engine.store.checksum import Row, document_crc, fits, job_crc, result_crc
 from engine.store.record import (
@@ -95,8 +96,8 @@ def checked_pair(row: Row, *, vectors: bool = True) -> tuple[Record, Result | No
 
 def lost(record: Record) -> Record:
     """Return a done document whose result is gone: it waits again."""
-    values = {name: getattr(record, name) for name in DOCUMENT_COLUMNS}
-    return Record(**{**values, "state": str(State.WAITING), "reason": LOST, "lane": -1})
+    values = {item.name: getattr(record, item.name) for item in fields(Record)}
+    return Record(**{**values, "state": str(State.WAITING), "reason": LOST, "worker": -1})
 
 
 def as_kept(row: Row) -> str:

@@ -40,9 +40,9 @@ def job_crc(row: Sequence[Any], documents: int) -> int:
 def document_crc(row: Sequence[Any]) -> int:
     """Return the checksum of a document: ``row`` in the order of record.DOCUMENT_COLUMNS."""
     id_, job, position, path, size, mtime, sha256, encoding, confidence, state, reason, tokens, *rest = row
-    unknown, coverage, seconds, lane, deaths = rest
+    unknown, coverage, seconds, worker, deaths = rest
     numbers = _DOCUMENT_NUMBERS(
-        id_, position, size, mtime, confidence, unknown, coverage, seconds, tokens, lane, deaths
+        id_, position, size, mtime, confidence, unknown, coverage, seconds, tokens, worker, deaths
     )
     if isinstance(job, bytes):
         texts = b"\0".join((job, sha256, encoding, state, reason))

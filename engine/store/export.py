@@ -9,12 +9,12 @@ import csv
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from engine.activity import touch
-from engine.documents.document import State
+from engine.api.state import State
 from engine.errors import ExportError, UsageError
 from engine.store.cells import cell, clean, is_utf8, json_escape, path_text, shown
 from engine.store.journal import Journal
@@ -29,16 +29,23 @@ FORMATS = ("csv", "jsonl", "npy", "md", "txt")
 
 _BOM = b"\xef\xbb\xbf"
 _BEFORE = ("path", "name", "state", "reason")
-_AFTER = ("tokens", "unknown_share", "coverage", "seconds", "lane", "encoding", "confidence", "sha256")
+_AFTER = ("tokens", "unknown_share", "coverage", "seconds", "worker", "encoding", "confidence", "sha256")
 
 Rows = Iterator[tuple[Record, Result | None]]
 """A pile in order, with the results."""
+
+GoingOn = Callable[[], None]
+"""Called for every row, so that a slow disk is told from one that hangs."""
 
 Column = tuple[str, ...]
 """A column of a result: the keys that lead to the value, such as ``("scores", "manual")``."""
 
 
-def export(journal: Journal, job: str, path: str, format: str) -> int:  # noqa: A002 - the protocol's word
+def quiet() -> None:
+    """Tell nobody."""
+
+
+def export(journal: Journal, job: str, path: str, format: str, going_on: GoingOn = quiet) -> int:  # noqa: A002 - the protocol's word
     """Write the rows of ``job`` to ``path`` and return their number.
 
     ``csv``: for spreadsheets; UTF-8 with BOM, RFC 4180, results flattened to columns, no vectors, text that can
@@ -47,28 +54,29 @@ def export(journal: Journal, job: str, path: str, format: str) -> int:  # noqa: 
     ``md``: a report with a table, and long results below it. ``txt``: ``path`` is a folder that gets a text file for
     each done document and an index.
 
-    The files are written whole or not at all. Raises ExportError when that fails (what was there is intact), UsageError
+    ``going_on`` is called for every row. The files are written whole or not at all. Raises ExportError when that fails (what was there is intact), UsageError
     for an unknown job or format and for vectors of a job that has none, HeddleError when the journal cannot be read.
     """
     record = journal.job(job)
     if record is None:
         raise UsageError(f"There is no job {job!r} to export.")
+    rows = partial(pile_rows, journal, job, going_on=going_on)
     if format == "csv":
         with replacing(path) as (file,):
-            return _write_csv(file, lambda: pile_rows(journal, job, path))
+            return _write_csv(file, lambda: rows(path))
     if format == "jsonl":
         with replacing(path) as (file,):
-            return _write_jsonl(file, pile_rows(journal, job, path, vectors=True), record.task)
+            return _write_jsonl(file, rows(path, vectors=True), record.task)
     if format == "npy":
         stem, extension = os.path.splitext(path)
         index = (stem if extension.lower() == ".npy" else path) + ".index.csv"
         with replacing(path, index) as (vectors, index_file):
-            return _write_npy(vectors, index_file, pile_rows(journal, job, path, index, vectors=True))
+            return _write_npy(vectors, index_file, rows(path, index, vectors=True))
     if format == "md":
         with replacing(path) as (file,):
-            return write_markdown(file, record, lambda: pile_rows(journal, job, path))
+            return write_markdown(file, record, lambda: rows(path))
     if format == "txt":
-        return write_texts(path, pile_rows(journal, job, path, folder=path, vectors=True))
+        return write_texts(path, rows(path, folder=path, vectors=True))
     raise UsageError(f"Unknown export format {format!r}; choose one of {', '.join(FORMATS)}.")
 
 
@@ -76,7 +84,7 @@ def jsonl_row(record: Record, result: Result | None, task: str) -> dict[str, Any
     r"""Return one document as the object of its JSONL line; every string in it has a UTF-8 form.
 
     Keys: path, sha256, encoding, confidence (of a detected encoding, 1.0 if it is certain), state, task, result (an object, with ``vector`` if there is one, or None), tokens and
-    lane (None until known), unknown_share, coverage, seconds, error (why it is not done, or empty). Only where there is
+    worker (None until known), unknown_share, coverage, seconds, error (why it is not done, or empty). Only where there is
     something to say: ``warning``, the reason shown with a done document, and ``path_bytes``, the name in hexadecimal
     when it is not UTF-8 (``path`` shows such bytes as ``\xff``).
     """
@@ -98,7 +106,7 @@ def jsonl_row(record: Record, result: Result | None, task: str) -> dict[str, Any
         "unknown_share": record.unknown_share,
         "coverage": record.used,
         "seconds": record.seconds,
-        "lane": _known(record.lane),
+        "worker": _known(record.worker),
         "error": "" if done else clean(record.reason),
     }
     if done and record.reason:
@@ -113,7 +121,9 @@ def jsonl_line(row: dict[str, Any]) -> str:
     return json_escape(json.dumps(row, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
-def pile_rows(journal: Journal, job: str, *targets: str, folder: str = "", vectors: bool = False) -> Rows:
+def pile_rows(
+    journal: Journal, job: str, *targets: str, folder: str = "", vectors: bool = False, going_on: GoingOn = quiet
+) -> Rows:
     """Walk the pile; raises ExportError when a target is the journal itself or a document of the pile."""
     place = Targets(*targets, folder=folder)
     if journal.path is not None:
@@ -122,7 +132,7 @@ def pile_rows(journal: Journal, job: str, *targets: str, folder: str = "", vecto
                 raise ExportError(f"{shown(target)} was not written: it is Heddle's own journal. Choose another name.")
     for record, result in journal.results(job, vectors=vectors):
         place.check(record)
-        touch()
+        going_on()
         yield record, result
 
 
@@ -187,7 +197,7 @@ def _csv_row(record: Record, values: Sequence[Any]) -> list[str | int | float]:
         record.unknown_share,
         record.used,
         record.seconds,
-        _csv_value(_known(record.lane)),
+        _csv_value(_known(record.worker)),
         cell(record.encoding),
         record.confidence,
         cell(record.sha256),

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.api.private_files import create_private, make_private
 from engine.errors import HeddleError
-from engine.private_files import create_private, make_private
 from engine.store import checksum
 from engine.store.cells import shown
 from engine.store.disk import aside_name, free_text, sync_folder

@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 
-from engine.documents.document import State
+from engine.api.state import State
 from engine.errors import ExportError, UsageError
 from engine.store.cells import shown
 from engine.store.export import jsonl_line, jsonl_row, pile_rows

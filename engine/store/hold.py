@@ -11,8 +11,8 @@ import sys
 import threading
 from collections.abc import Iterable
 
+from engine.api.private_files import make_private
 from engine.errors import HeddleError
-from engine.private_files import make_private
 from engine.store.cells import shown
 from engine.store.disk import aside_name
 
@@ -38,7 +38,7 @@ class Hold:
 
     The lock ends with the process, however that ends; no number of a process is ever believed. The file is removed at
     an orderly end, so one that is found tells that its holder died, and what it had in work: the file also takes the
-    documents that lanes take, and those that come back. That is a plain write without a sync, some microseconds: it
+    documents that workers take, and those that come back. That is a plain write without a sync, some microseconds: it
     survives the death of the process, which is what it is for, and need not survive a power loss.
     """
 

@@ -1,6 +1,6 @@
 """The journal: jobs, documents and results in SQLite, written by one thread, readable by all.
 
-Lanes hand over what they finished and go on at once. Nothing counts as acknowledged before its commit, and a document's
+Workers hand over what they finished and go on at once. Nothing counts as acknowledged before its commit, and a document's
 result and its state change are one transaction.
 """
 
@@ -11,8 +11,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
 
-from engine.documents.document import State
+from engine.api.state import State
 from engine.errors import HeddleError
+from engine.requests.output import Output
 from engine.store.cells import shown
 from engine.store.checksum import Row
 from engine.store.file import connect
@@ -34,13 +35,16 @@ from engine.store.statements import (
     ADD_DOCUMENT,
     ADD_JOB,
     CHANGE_DOCUMENT,
+    DROP_OUTPUTS,
     DROP_RESULT,
+    KEEP_OUTPUT,
     PUT_RESULT,
     REMOVE_DAMAGED,
     REMOVE_DOCUMENT,
     REMOVE_JOB,
     change_job,
 )
+from engine.store.step_output import output_row
 from engine.store.take_over import TakenOver, take_over
 from engine.store.writer import Statement, Write, Writer
 
@@ -56,7 +60,7 @@ class Journal(Reads):
     ``recovered`` is the number of documents that were in work when the process before died and wait again now,
     ``quarantined`` the number of those that were so for the second time and do not. ``notes`` are sentences for the
     user: what opening did (a migration, a damaged file that was set aside) and what was found to be damaged since.
-    ``flight`` takes note of what is in work.
+    ``in_flight`` takes note of what is in work.
 
     Rows are checked as they are read. A document whose row is not what was written is given as failed for that reason, one
     whose result is not as waiting; the journal is mended accordingly, and keeps the damaged row.
@@ -95,7 +99,7 @@ class Journal(Reads):
         while True:
             opened = connect(path, damage)
             self._connection, self._reader = opened.writer, opened.reader
-            self.flight = opened.hold
+            self.in_flight = opened.hold
             self._held = opened.held
             self._notes += opened.notes
             self._write_gate = threading.Lock()
@@ -108,7 +112,7 @@ class Journal(Reads):
                 kind = refusal_of(error)
                 if kind == Refusal.DISK:
                     return error
-                self.flight.release(keep=True)
+                self.in_flight.release(keep=True)
                 self._disconnect()
                 if damage or kind != Refusal.JOURNAL:
                     raise HeddleError(
@@ -121,8 +125,8 @@ class Journal(Reads):
     def _take_over(self) -> None:
         """Take over what a dead process left; raises sqlite3.Error, OSError, JournalBusy."""
         if not self._held and self.path is not None:
-            self.flight, self._held = Hold(self.path), True
-        taken = take_over(self._connection, self.flight, self.path)
+            self.in_flight, self._held = Hold(self.path), True
+        taken = take_over(self._connection, self.in_flight, self.path)
         self._notes += taken.notes
         self._taken = taken
 
@@ -246,9 +250,14 @@ class Journal(Reads):
             raise ValueError(f"document {record.id} is {record.state} and has {'no' if result is None else 'a'} result")
         change = (CHANGE_DOCUMENT, (_change(document_row(record)),))
         if result is None:
-            return self._queue(change, (DROP_RESULT, ((record.id,),)), record=record)
+            dropped = (DROP_RESULT, ((record.id,),)), (DROP_OUTPUTS, ((record.id,),))
+            return self._queue(change, *dropped, record=record)
         row = (*result_row(record, result), record.id)
-        return self._queue(change, (PUT_RESULT, (row,)), record=record)
+        return self._queue(change, (PUT_RESULT, (row,)), (DROP_OUTPUTS, ((record.id,),)), record=record)
+
+    def keep_output(self, document: int, step: int, output: Output, asked: str) -> int:
+        """Queue an output of a step of a document that is not done yet; returns the ticket. It goes when that ends."""
+        return self._queue((KEEP_OUTPUT, (output_row(document, step, output, asked),)))
 
     def remove_documents(self, job: str, documents: Iterable[int]) -> int:
         """Queue the removal of documents with their results; returns the ticket."""
@@ -289,7 +298,7 @@ class Journal(Reads):
             self._reader.close()
         with self._write_gate:
             self._connection.close()
-        self.flight.release(keep=self._taken is None)  # what a dead process had in work is still to be counted
+        self.in_flight.release(keep=self._taken is None)  # what a dead process had in work is still to be counted
 
 
 def _change(row: Row) -> Row:

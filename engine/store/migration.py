@@ -6,7 +6,7 @@ import contextlib
 import os
 import sqlite3
 
-from engine.private_files import create_private
+from engine.api.private_files import create_private
 from engine.store import checksum
 from engine.store.cells import shown
 from engine.store.checksum import FACT_SQL, RESULT_SQL, document_sql, job_sql

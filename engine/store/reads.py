@@ -8,8 +8,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from engine.documents.document import State
+from engine.api.state import State
 from engine.errors import HeddleError
+from engine.requests.output import Output
 from engine.store.cells import escape, shown
 from engine.store.checked import as_kept, checked_document, checked_job, checked_pair, checked_result
 from engine.store.checksum import Row, document_crc, fits, result_crc
@@ -29,11 +30,13 @@ from engine.store.statements import (
     MEND_JOB,
     MEND_RESULT,
     MISFITS,
+    OUTPUTS,
     RESULT,
     RESULT_CHECKSUMS,
     RESULT_PAGE,
     ROWS,
 )
+from engine.store.step_output import output_from
 from engine.store.take_over import TakenOver, as_taken_over
 from engine.store.writer import Write, Writer
 
@@ -51,7 +54,7 @@ class Reads:
     """The half of the journal that reads; `Journal` opens the file, writes, and sets what stands here."""
 
     path: str | None
-    flight: Hold | NoHold
+    in_flight: Hold | NoHold
     changed: Callable[[Record], None]
     _writer: Writer
     _reader: sqlite3.Connection
@@ -110,6 +113,20 @@ class Reads:
         if result is None:
             next(self.rows([document]), None)  # tells and mends
         return result
+
+    def outputs(self, job: str) -> dict[int, dict[tuple[int, str], tuple[str, Output]]]:
+        """Return the outputs of steps that are kept for the documents of a job, by document, step and key, each with what
+        it answers (question.key).
+
+        One that is not what was written is left out: its request runs again.
+        """
+        found: dict[int, dict[tuple[int, str], tuple[str, Output]]] = {}
+        for row in self._read(OUTPUTS, job):
+            kept = output_from(row)
+            if kept is not None:
+                document, step, asked, output = kept
+                found.setdefault(document, {})[step, output.key] = asked, output
+        return found
 
     def answers(self, keys: Sequence[str], *, settled: bool = False) -> dict[str, tuple[Record, Result]]:
         """Return the results that have one of ``keys``, by key, each with the document that it was made of.
@@ -193,13 +210,13 @@ class Reads:
         record, whole = checked_document(row)
         if not whole:
             self._set_aside(record, row)
-        return record if self._taken is not None else as_taken_over(record, self.flight.left)
+        return record if self._taken is not None else as_taken_over(record, self.in_flight.left)
 
     def _pair(self, row: Row, *, vectors: bool = True) -> tuple[Record, Result | None]:
         record, result, whole = checked_pair(row, vectors=vectors)
         if not whole:
             self._set_aside(record, row)
-        return record if self._taken is not None else as_taken_over(record, self.flight.left), result
+        return record if self._taken is not None else as_taken_over(record, self.in_flight.left), result
 
     def _set_aside(self, record: Record, row: Row) -> None:
         """Tell of a damaged row, keep what could be read of it, and give it the state that it is given out with."""

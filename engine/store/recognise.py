@@ -28,7 +28,7 @@ TEXTS_INDEX = "_index.csv"
 _MARK = b"\xef\xbb\xbf"
 _REPORT_LIMIT = 16 << 20
 _CSV = re.compile(
-    rb"path,name,state,reason,(?:.*,)?tokens,unknown_share,coverage,seconds,lane,encoding,(?:confidence,)?sha256\r\n",
+    rb"path,name,state,reason,(?:.*,)?tokens,unknown_share,coverage,seconds,worker,encoding,(?:confidence,)?sha256\r\n",
     re.DOTALL,
 )
 _VECTORS = re.compile(rb"row,path,sha256(?:,encoding,confidence)?\r\n")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.documents.document import State
+from engine.api.state import State
 from engine.errors import DocumentError
 from engine.store.cells import clean, shown
 from engine.store.checksum import Row, document_crc, job_crc, result_crc
@@ -47,8 +47,8 @@ class Record:
 
     ``id`` is chosen by the engine and unique in the journal; ``position`` is the order of adding; ``path`` is the name
     as ``os.fsdecode`` gives it; ``state`` a value of ``documents.State``. The rest is as in ``snapshot.DocumentRow``:
-    ``tokens`` and ``lane`` are -1 until known, ``coverage`` and ``unknown_share`` run from 0 to 1, ``seconds`` is the
-    time the lane took. ``deaths`` counts how often the engine ended while the document was in work.
+    ``tokens`` and ``worker`` are -1 until known, ``coverage`` and ``unknown_share`` run from 0 to 1, ``seconds`` is the
+    time the worker took. ``deaths`` counts how often the engine ended while the document was in work.
     """
 
     id: int
@@ -66,7 +66,7 @@ class Record:
     unknown_share: float = 0.0
     coverage: float = 1.0
     seconds: float = 0.0
-    lane: int = -1
+    worker: int = -1
     deaths: int = 0
 
     @property
@@ -91,14 +91,16 @@ class Result:
 
 
 JOB_COLUMNS = tuple(f.name for f in fields(JobRecord))
-DOCUMENT_COLUMNS = tuple(f.name for f in fields(Record))
+DOCUMENT_COLUMNS = tuple({"worker": "lane"}.get(f.name, f.name) for f in fields(Record))
+"""The journal's columns keep their names, so that older files are read; a worker was called a lane once."""
+_PATH = DOCUMENT_COLUMNS.index("path")
 RESULT_COLUMNS = ("document", "json", "vector", "key", "crc")
 
 STATES = frozenset(map(str, State))
 """States that a document's row may have."""
 
 _REALS = ("confidence", "unknown_share", "coverage", "seconds")
-_WHOLES = ("position", "size", "mtime_ns", "tokens", "lane", "deaths")
+_WHOLES = ("position", "size", "mtime_ns", "tokens", "worker", "deaths")
 _TEXTS = ("path", "sha256", "encoding", "reason")
 
 
@@ -179,7 +181,7 @@ def document_row(record: Record) -> Row:
         reals[1],
         reals[2],
         reals[3],
-        bounded(record.lane),
+        bounded(record.worker),
         bounded(record.deaths),
     )
     return *row, document_crc(row)
@@ -201,14 +203,14 @@ def as_failed(record: Record, reason: str, state: State = State.FAILED) -> Recor
     for name in _TEXTS:
         value = getattr(record, name)
         values[name] = value if isinstance(value, str) else ""
-    return replace(record, **{**values, "state": str(state), "reason": reason, "lane": -1})
+    return replace(record, **{**values, "state": str(state), "reason": reason, "worker": -1})
 
 
 def document_from(row: Row) -> Record:
     """Build the document of a row in the order of DOCUMENT_COLUMNS."""
-    values = dict(zip(DOCUMENT_COLUMNS, row, strict=True))
-    values["path"] = os.fsdecode(values["path"])
-    return Record(**values)
+    (*values,) = row
+    values[_PATH] = os.fsdecode(values[_PATH])
+    return Record(*values)
 
 
 def result_row(record: Record, result: Result) -> Row:

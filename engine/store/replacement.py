@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from typing import BinaryIO
 from engine.errors import ExportError
 from engine.store.cells import shown
 from engine.store.disk import free_text, size_text, sync_folder
+from engine.store.leftovers import beside, hold, sweep
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # quotas are unknown to some systems
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -33,10 +33,12 @@ def replacing(*paths: str) -> Iterator[list[BinaryIO]]:
         targets = [_target(path) for path in paths]
         with contextlib.ExitStack() as opened:
             files: list[BinaryIO] = []
+            for folder in dict.fromkeys(map(os.path.dirname, targets)):
+                sweep(folder)
             for target in targets:
-                # A short name of its own: the target's may already have the 255 bytes that a name can have.
-                name = _beside(target)
+                name = beside(target)
                 files.append(opened.enter_context(open(name, "xb")))
+                hold(files[-1].fileno())
                 temporary.append(name)
                 with contextlib.suppress(OSError):
                     shutil.copymode(target, name)
@@ -63,10 +65,6 @@ def _target(path: str) -> str:
         kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
         raise ExportError(f"{shown(path)} was not written: it is {kind}. Give the name of a file.")
     return target
-
-
-def _beside(target: str) -> str:
-    return os.path.join(os.path.dirname(target), f".heddle-{secrets.token_hex(8)}.tmp")
 
 
 def _remove(names: Sequence[str]) -> int:
@@ -104,7 +102,7 @@ def _replace_all(temporary: Sequence[str], targets: Sequence[str]) -> None:
 
 def _second_name(target: str) -> str | None:
     """Keep an old file under a second name, as a link, or as a copy on disks without links; None when there is none."""
-    name = _beside(target)
+    name = beside(target)
     try:
         os.link(target, name)
     except FileNotFoundError:

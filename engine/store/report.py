@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from engine.documents.document import State
+from engine.api.state import State
 from engine.store.cells import escape, share_text, shown
 from engine.store.record import JobRecord, Record, Result
 

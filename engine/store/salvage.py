@@ -9,8 +9,8 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.documents.document import State
-from engine.private_files import create_private
+from engine.api.private_files import create_private
+from engine.api.state import State
 from engine.store.cells import shown
 from engine.store.checked import LOST, RECOVERED, checked_document, checked_job, checked_result
 from engine.store.checksum import (
@@ -43,7 +43,8 @@ from engine.store.record import (
     document_row,
     job_row,
 )
-from engine.store.statements import ADD_DOCUMENT, ADD_JOB, KNOW, insert
+from engine.store.statements import ADD_DOCUMENT, ADD_JOB, KEEP_OUTPUT, KNOW, insert
+from engine.store.step_output import OUTPUT_COLUMNS, output_from
 
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 """What reading a damaged file raises; the name of a column, and the text of an error, can be what is damaged."""
@@ -234,6 +235,10 @@ def _carry_over(source: sqlite3.Connection, target: sqlite3.Connection) -> _Coun
             done = f"SELECT 1 FROM document WHERE id = ? AND state = '{State.DONE}'"
             if target.execute(done, (row[0],)).fetchone():
                 target.execute(_ADD_RESULT.replace("INSERT", "INSERT OR IGNORE"), row)
+    if _has_crc(source, "output"):
+        for row in _rows(source, "output", OUTPUT_COLUMNS):
+            if output_from(row) is not None:
+                target.execute(KEEP_OUTPUT, row)
     counts.again = target.execute(_AGAIN, (LOST,)).rowcount
     (counts.done,) = target.execute(f"SELECT COUNT(*) FROM document WHERE state = '{State.DONE}'").fetchone()
     target.execute(_TALLY)

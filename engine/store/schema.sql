@@ -70,6 +70,17 @@ CREATE TABLE fact (
 -- Rows that were found to be not what was written, as they were then.
 CREATE TABLE damaged (id INTEGER PRIMARY KEY, job TEXT NOT NULL, row TEXT NOT NULL) STRICT;
 
+-- Outputs of a step of documents that are not done yet, so that a task of several steps goes on where it was.
+CREATE TABLE output (
+    document INTEGER NOT NULL REFERENCES document (id) ON DELETE CASCADE,
+    step     INTEGER NOT NULL,
+    key      TEXT NOT NULL,
+    json     TEXT NOT NULL,
+    vector   BLOB,
+    crc      INTEGER NOT NULL,
+    PRIMARY KEY (document, step, key)
+) STRICT;
+
 CREATE INDEX document_in_pile_order ON document (job, position, id);
 CREATE INDEX result_by_key ON result (key) WHERE key <> '';
 

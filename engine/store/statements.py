@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.documents.document import State
+from engine.api.state import State
 from engine.store.checksum import FACT_SQL, RESULT_SQL, document_sql, job_sql
 from engine.store.record import DOCUMENT_COLUMNS, JOB_COLUMNS, RESULT_COLUMNS
+from engine.store.step_output import OUTPUT_COLUMNS
 
 PAGE = 256
 """Rows that one read fetches; a pile is walked page by page, so no read holds the log back for long."""
@@ -97,6 +98,17 @@ PUT_RESULT = (
 DROP_RESULT = (
     "DELETE FROM result WHERE document = ?1 "
     f"AND NOT EXISTS (SELECT 1 FROM document WHERE id = ?1 AND state = '{State.DONE}')"
+)
+
+# ------------------------------------------------------------------------------------------------------- outputs of steps
+KEEP_OUTPUT = (
+    f"INSERT OR REPLACE INTO output ({', '.join(OUTPUT_COLUMNS)}) SELECT {', '.join('?' * len(OUTPUT_COLUMNS))} "
+    "WHERE EXISTS (SELECT 1 FROM document WHERE id = ?1)"
+)
+DROP_OUTPUTS = "DELETE FROM output WHERE document = ?"
+OUTPUTS = (
+    f"SELECT {', '.join(f'output.{name}' for name in OUTPUT_COLUMNS)} FROM output "
+    "JOIN document ON document.id = output.document WHERE document.job = ?"
 )
 
 # ------------------------------------------------------------------------------------------------------------------ facts

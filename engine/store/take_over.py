@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, replace
 
-from engine.documents.document import State
+from engine.api.state import State
 from engine.store.cells import escape, shown
 from engine.store.checksum import fact_crc, fits
 from engine.store.hold import Hold, NoHold
@@ -34,7 +34,7 @@ class TakenOver:
     notes: tuple[str, ...] = ()
 
 
-def take_over(connection: sqlite3.Connection, flight: Hold | NoHold, path: str | None) -> TakenOver:
+def take_over(connection: sqlite3.Connection, in_flight: Hold | NoHold, path: str | None) -> TakenOver:
     """Put back what a dead process had in work, in one transaction.
 
     What it had in work is counted against the documents once, whatever kills this process before its list is gone.
@@ -42,9 +42,9 @@ def take_over(connection: sqlite3.Connection, flight: Hold | NoHold, path: str |
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if flight.token and _fact(connection, "flight") != flight.token:
-            connection.executemany(DIED, [(number,) for number in flight.left])
-            _know(connection, "flight", flight.token)
+        if in_flight.token and _fact(connection, "flight") != in_flight.token:
+            connection.executemany(DIED, [(number,) for number in in_flight.left])
+            _know(connection, "flight", in_flight.token)
         quarantined = connection.execute(QUARANTINE, (_QUARANTINED,)).rowcount
         recovered = connection.execute(RECOVER).rowcount
         connection.execute(BACK_ONLINE)
@@ -54,7 +54,7 @@ def take_over(connection: sqlite3.Connection, flight: Hold | NoHold, path: str |
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    flight.begin()
+    in_flight.begin()
     return TakenOver(recovered, quarantined, tuple(notes))
 
 
@@ -64,11 +64,11 @@ def as_taken_over(record: Record, left: frozenset[int]) -> Record:
         return record
     deaths = record.deaths + (record.id in left)
     if deaths >= FATAL:
-        return replace(record, state=str(State.QUARANTINED), lane=-1, reason=_QUARANTINED, deaths=deaths)
+        return replace(record, state=str(State.QUARANTINED), worker=-1, reason=_QUARANTINED, deaths=deaths)
     if record.state == State.OFFLINE:
         return replace(record, state=str(State.WAITING), reason="", deaths=deaths)
     return replace(
-        record, state=str(State.WAITING), lane=-1 if record.state == State.RUNNING else record.lane, deaths=deaths
+        record, state=str(State.WAITING), worker=-1 if record.state == State.RUNNING else record.worker, deaths=deaths
     )
 
 

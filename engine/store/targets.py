@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 
-from engine.documents.document import State
+from engine.api.state import State
 from engine.errors import ExportError
 from engine.store.cells import shown
 from engine.store.record import Record

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import os
 import re
-import secrets
 import shutil
+import sys
 import unicodedata
 from collections.abc import Iterator
 
 import numpy as np
 
-from engine.documents.document import State
+from engine.api.state import State
 from engine.errors import ExportError
 from engine.store.cells import cell, path_text, shown
 from engine.store.disk import sync_folder
+from engine.store.leftovers import beside, hold, sweep
 from engine.store.recognise import TEXTS_INDEX, texts_of
 from engine.store.record import Record, Result
 from engine.store.replacement import sentence
@@ -81,11 +83,13 @@ def write_texts(folder: str, rows: Iterator[tuple[Record, Result | None]]) -> in
     """
     target = os.path.realpath(folder)
     _check(folder, target)
-    new = os.path.join(os.path.dirname(target), f".heddle-{secrets.token_hex(8)}.tmp")
+    sweep(os.path.dirname(target))
+    new = beside(target)
     old = f"{new}.old"
     try:
         os.mkdir(new)
-        count = _fill(new, rows)
+        with _held(new):
+            count = _fill(new, rows)
         if os.path.isdir(target):
             os.rename(target, old)
         try:
@@ -102,6 +106,20 @@ def write_texts(folder: str, rows: Iterator[tuple[Record, Result | None]]) -> in
         raise
     shutil.rmtree(old, ignore_errors=True)
     return count
+
+
+@contextlib.contextmanager
+def _held(folder: str) -> Iterator[None]:
+    """Hold a folder that is being filled, where the system can."""
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    try:
+        hold(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def check_folder(folder: str) -> None:

@@ -151,7 +151,7 @@ class Writer:
             self._pending.extend((now, write) for write in writes)
             self._backlog += sum(write.rows for write in writes)
             self._queued += len(writes)
-            # Waking the thread for every row would cost a lane more than the row: the first and last of a batch do.
+            # Waking the thread for every row would cost a worker more than the row: the first and last of a batch do.
             if before == 0 or before < BATCH_ROWS <= self._backlog:
                 self._work.notify()
             return self._queued

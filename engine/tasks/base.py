@@ -1,23 +1,27 @@
-"""What every task answers: its settings as a form, the texts it needs once, and what it makes of a document's vector."""
+"""What every task answers: its settings as a form, what it asks about a document, and what it makes of the answers."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from engine.api.commands import Preset
+from engine.api.prompt_format import PromptFormat
+from engine.api.task_spec import Setting, TaskSpec
 from engine.documents.split import Overflow
 from engine.errors import UsageError
-from engine.prompt_format import PromptFormat
-from engine.protocol import Preset, Setting, TaskSpec
+from engine.requests.capability import GENERATE
+from engine.requests.output import Encoded, Generated, Output
+from engine.requests.request import Request
 
 if TYPE_CHECKING:
-    from engine.generation.sampling import SamplingSettings
+    from engine.documents.long_text import LongText
 
 Vector = npt.NDArray[np.float32]
 
@@ -36,25 +40,44 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the model wrote about a document or one part of it; times in seconds, ``ttft`` to the first token."""
+class DocumentText:
+    """A document as a task sees it; ``sha256`` stands for its content."""
 
+    name: str
+    path: str
     text: str
-    reason: str
-    prompt_tokens: int
-    new_tokens: int
-    seconds: float
-    ttft: float
-    opened: bool = False
-    """Whether the prompt ended within a thought, so that the text begins in one."""
+    sha256: str
+    long: LongText | None = None
+    """What reads a text that is too long to hold; ``text`` is empty then, and requests carry this instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Requests that a task wants answered about a document, each with a key of its own, before it goes on.
+
+    ``state`` is a JSON object that ``advance`` gets back with the outputs; it outlives the program where an answer is
+    kept (a step that is repeated after a crash gets the answers that were there).
+    """
+
+    requests: tuple[Request, ...]
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+Outputs = Mapping[str, Output]
+"""Outputs by the key of their request."""
 
 
 class Task(Protocol):
-    """One task with its settings; made once per job and shared by all lanes, so it holds nothing that changes."""
+    """One task with its settings: a small program that turns a document into requests, and their outputs into a row.
+
+    Made once per job and shared by all threads, so it holds nothing that changes.
+    """
 
     name: ClassVar[str]
     label: ClassVar[str]
     help: ClassVar[str]
+    needs: ClassVar[str]
+    """The capability that a model must have: ``encode`` or ``generate``."""
     settings_type: ClassVar[type]
 
     settings: Any
@@ -63,8 +86,16 @@ class Task(Protocol):
         """Use ``settings``, an instance of ``settings_type``."""
         ...
 
-    def anchors(self) -> list[str]:
-        """Return the texts that have to be encoded once, before the first document, such as label descriptions."""
+    def prepare_job(self) -> Sequence[Request]:
+        """Return what has to be answered once, before the first document, such as the vectors of label descriptions."""
+        ...
+
+    def start(self, document: DocumentText, job: Outputs) -> Step | Outcome:
+        """Return what to ask about a document first; ``job`` holds the outputs of ``prepare_job``, if they are there yet."""
+        ...
+
+    def advance(self, state: dict[str, Any], outputs: Outputs, job: Outputs) -> Step | Outcome:
+        """Return what comes of the outputs of the last step: the next one, or the document's result."""
         ...
 
     def summary(self, value: dict[str, Any]) -> str:
@@ -72,45 +103,41 @@ class Task(Protocol):
         ...
 
 
-class VectorTask(Task, Protocol):
-    """A task over the vectors of an encoder."""
-
-    def combine(self, vector: Vector, windows: int, anchors: Vector) -> Outcome:
-        """Make the result of a document from its vector (the mean of ``windows`` windows, ``[dimension]``).
-
-        ``anchors`` are the vectors of ``anchors()``, ``[count, dimension]``.
-        """
-        ...
-
-
-class TextTask(Task, Protocol):
-    """A task over the texts of a generator."""
-
-    sampling: SamplingSettings
-
-    names_files: bool
-    """Whether the prompt says something else about every file, whatever its text."""
-
-    def question(self, text: str, name: str, path: str) -> str:
-        """Return the user's prompt about one document."""
-        ...
-
-    def examples(self, name: str, path: str) -> Sequence[tuple[str, str]]:
-        """Return pairs of a question and the answer that it should get, to be put before the question."""
-        ...
+class WritingTask(Task, Protocol):
+    """A task over texts that a generator writes."""
 
     def shown(self, text: str, *, opened: bool = False) -> str:
         """Return what the window shows of an answer in the making; ``opened`` as in Answer."""
         ...
 
-    def combine_answers(self, answers: Sequence[Answer]) -> Outcome:
-        """Make the result of a document from the answers about its parts, in their order."""
+
+class FinishingTask(Task, Protocol):
+    """A task that looks at all results once every document has ended."""
+
+    def finish_job(self, rows: Mapping[int, dict[str, Any]]) -> Mapping[int, dict[str, Any]]:
+        """Return new values for rows, by document; ``rows`` are the values of the documents that are done."""
         ...
 
 
 def writes(task: type[Task] | Task) -> bool:
     """Tell whether the task needs a text generator; all others work on an encoder's vectors."""
-    return bool(getattr(task, "writes", False))
+    return task.needs == GENERATE
+
+
+def vector_output(outputs: Outputs, key: str) -> Encoded:
+    """Return the output ``key``, which is a vector; raises TypeError for another kind, KeyError without one."""
+    found = outputs[key]
+    if not isinstance(found, Encoded):
+        raise TypeError(f"the output {key!r} is no vector")
+    return found
+
+
+def text_output(outputs: Outputs, key: str) -> Generated:
+    """Return the output ``key``, which is written text; raises TypeError for another kind, KeyError without one."""
+    found = outputs[key]
+    if not isinstance(found, Generated):
+        raise TypeError(f"the output {key!r} is no text")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +185,15 @@ def specification(task: type[Task]) -> TaskSpec:
             )
         )
     presets: tuple[Preset, ...] = getattr(task, "presets", ())
-    return TaskSpec(task.name, task.label, task.help, tuple(settings), writes(task), presets)
+    return TaskSpec(
+        task.name,
+        task.label,
+        task.help,
+        tuple(settings),
+        task.needs,
+        bool(getattr(task, "keeps_vectors", False)),
+        presets,
+    )
 
 
 def settings_of(task: type[Task], given: dict[str, Any]) -> Any:

@@ -7,8 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from engine.documents.split import Overflow
 from engine.errors import UsageError
-from engine.tasks.base import Common, Outcome, Vector
+from engine.requests.capability import ENCODE
+from engine.requests.request import Encode, Request
+from engine.tasks.base import Common, DocumentText, Outcome, Outputs, Step, vector_output
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +90,43 @@ class Classify:
     name: ClassVar[str] = "classify"
     label: ClassVar[str] = "Classify"
     help: ClassVar[str] = "Sort documents into your own labels; no training needed"
+    needs: ClassVar[str] = ENCODE
     settings_type: ClassVar[type] = ClassifySettings
+    place: ClassVar[int] = 1
 
     def __init__(self, settings: ClassifySettings) -> None:
         """Read the labels from ``settings``; raises UsageError if they make no sense."""
         self.settings = settings
         self.labels = parse_labels(settings.labels)
 
-    def anchors(self) -> list[str]:
-        """Return the label descriptions."""
-        return [label.description for label in self.labels]
+    def prepare_job(self) -> list[Request]:
+        """Return the label descriptions; one longer than the window keeps its beginning, no label needs more."""
+        return [
+            Encode(key=str(number), text=label.description, prompt=self.settings.prompt, overflow=Overflow.HEAD.value)
+            for number, label in enumerate(self.labels)
+        ]
 
-    def combine(self, vector: Vector, windows: int, anchors: Vector) -> Outcome:
+    def start(self, document: DocumentText, job: Outputs) -> Step:  # noqa: ARG002 - as every task
+        """Ask for the document's vector."""
+        asked = Encode(
+            text=document.text,
+            prompt=self.settings.prompt,
+            overflow=self.settings.on_overflow,
+            long=document.long,
+        )
+        return Step((asked,))
+
+    def advance(self, state: dict[str, Any], outputs: Outputs, job: Outputs) -> Outcome:  # noqa: ARG002 - as every task
         """Score every label by the cosine between its description and the document.
 
         ``label`` is the best one, ``margin`` its lead over the second; ``unsure`` marks a document whose best score or
         margin is below the user's limits.
         """
-        lengths = np.linalg.norm(anchors, axis=1) * max(float(np.linalg.norm(vector)), 1e-12)
-        scores = (anchors @ vector) / np.maximum(lengths, 1e-12)
+        encoded = vector_output(outputs, "text")
+        vector = encoded.vector
+        labels = np.stack([vector_output(job, str(number)).vector for number in range(len(self.labels))])
+        lengths = np.linalg.norm(labels, axis=1) * max(float(np.linalg.norm(vector)), 1e-12)
+        scores = (labels @ vector) / np.maximum(lengths, 1e-12)
         order = np.argsort(-scores, kind="stable")
         best, second = int(order[0]), int(order[1])
         margin = float(scores[best] - scores[second])
@@ -115,7 +136,7 @@ class Classify:
             "margin": round(margin, 6),
             "unsure": bool(scores[best] < self.settings.threshold or margin < self.settings.margin),
             "scores": {label.name: round(float(score), 6) for label, score in zip(self.labels, scores, strict=True)},
-            "windows": windows,
+            "windows": encoded.parts,
         }
         return Outcome(value, self.summary(value))
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from engine.api.commands import Preset
+from engine.api.prompt_format import PromptFormat
 from engine.documents.split import Overflow
 from engine.errors import UsageError
-from engine.generation import thought
-from engine.prompt_format import PromptFormat
-from engine.protocol import Preset
-from engine.tasks.base import Answer, Outcome
+from engine.inference.generation import thought
+from engine.requests.capability import GENERATE
+from engine.requests.request import Generate as GenerateRequest
+from engine.requests.request import Request
+from engine.requests.sampling import SamplingSettings
+from engine.tasks.base import DocumentText, Outcome, Outputs, Step, text_output
 
 FIELDS = ("text", "name", "path")
 """What a prompt may name in braces."""
@@ -129,7 +132,8 @@ class Generate:
     label: ClassVar[str] = "Generate"
     help: ClassVar[str] = "The model's answer to your prompt about each document"
     settings_type: ClassVar[type] = GenerateSettings
-    writes: ClassVar[bool] = True
+    place: ClassVar[int] = 2
+    needs: ClassVar[str] = GENERATE
     version: ClassVar[int] = 2
     """2: marks in texts are ordinary, every text is in the prompt, and thoughts are kept apart."""
     presets: ClassVar[tuple[Preset, ...]] = (
@@ -146,9 +150,6 @@ class Generate:
         self._format = PromptFormat(settings.prompt, FIELDS, "Generate: Prompt")
         self.names_files = bool(self._format.names & {"name", "path"})
         self._examples = read_examples(settings.examples)
-        # torch comes with it, and the forms and the command line must not wait for that.
-        from engine.generation.sampling import SamplingSettings
-
         self.sampling = SamplingSettings(
             max_new_tokens=settings.max_new_tokens,
             temperature=settings.temperature,
@@ -161,28 +162,42 @@ class Generate:
             seed=settings.seed,
         )
 
-    def anchors(self) -> list[str]:
+    def prepare_job(self) -> list[Request]:
         """Return nothing: a prompt compares with nothing."""
         return []
 
-    def question(self, text: str, name: str, path: str) -> str:
-        """Return the user's prompt about one document; a prompt that does not name {text} gets it at its end."""
-        asked = self._format.fill({"text": text, "name": name, "path": path})
-        return asked if "text" in self._format.names else f"{asked}\n\n{text}"
+    def start(self, document: DocumentText, job: Outputs) -> Step:  # noqa: ARG002 - as every task
+        """Ask the prompt about the document; one that does not name {text} gets it at its end."""
+        question = self._question(document.name, document.path)
+        examples = tuple((text.join(question), answer) for text, answer in self._examples)
+        request = GenerateRequest(
+            text=document.text,
+            long=document.long,
+            question=question,
+            system=self.settings.system,
+            examples=examples,
+            sampling=self.sampling,
+            overflow=self.settings.on_overflow,
+            seed=document.sha256,
+            think=self.settings.thinking != "off",
+        )
+        return Step((request,))
 
-    def examples(self, name: str, path: str) -> list[tuple[str, str]]:
-        """Return the examples as questions like the one about the document, each with its answer."""
-        return [(self.question(text, name, path), answer) for text, answer in self._examples]
+    def _question(self, name: str, path: str) -> tuple[str, ...]:
+        """Return the pieces of the prompt between which a document's text goes."""
+        pieces = self._format.around("text", {"name": name, "path": path})
+        return pieces if len(pieces) > 1 else ("".join(pieces) + "\n\n", "")
 
     def shown(self, text: str, *, opened: bool = False) -> str:
         """Return what the window shows of an answer in the making."""
         return text if self.settings.thinking == "show" else thought.split(text, opened=opened).answer
 
-    def combine_answers(self, answers: Sequence[Answer]) -> Outcome:
+    def advance(self, state: dict[str, Any], outputs: Outputs, job: Outputs) -> Outcome:  # noqa: ARG002 - as every task
         """Make the result of a document from the answers about its parts, in their order.
 
         ``text`` is the answer, ``thought`` (only where there is one) what the model thought before.
         """
+        answers = text_output(outputs, "text").answers
         seconds = sum(answer.seconds for answer in answers)
         new = sum(answer.new_tokens for answer in answers)
         found = [thought.split(answer.text, opened=answer.opened) for answer in answers]

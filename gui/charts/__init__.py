@@ -1,1 +1,1 @@
-"""Live charts of the last minute: what the lanes do, what each thread uses, how fast it goes, what it costs."""
+"""Live charts of the last minute: what the workers do, what each thread uses, how fast it goes, what it costs."""

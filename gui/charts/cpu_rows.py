@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from engine.metrics.snapshot import ThreadTime
+    from engine.api import ThreadTime
 
 ENGINE = "engine"
 WINDOW = "window"
 OTHER = "other"
 
 _ACTIVE = 3  # code from which on a quiet thread is worth a row: 1 % of a core in one column
-_GROUPS = ("main", "journal", "reader")  # the order of the rows after the lanes
+_GROUPS = ("main", "journal", "reader")  # the order of the rows after the workers
 
 
 @dataclass(slots=True)
@@ -121,9 +121,9 @@ class CpuRows:
         return self._processes[process].charged
 
     def rows(self) -> tuple[list[Row], list[Row]]:
-        """Return the threads of the lanes that are worth a row of their own, and all others, each in order.
+        """Return the threads of the workers that are worth a row of their own, and all others, each in order.
 
-        The first thread of each lane always has a row, its further ones while they did something in the last minute.
+        The first thread of each worker always has a row, its further ones while they did something in the last minute.
         Threads that are gone leave with their last trace.
         """
         peaks = self.columns.codes.max(axis=1)
@@ -135,9 +135,9 @@ class CpuRows:
                 self._free_slot(state.threads.pop(tid).slot)
             ranks: dict[str, int] = {}
             for tid, thread in sorted(state.threads.items()):
-                lane = process == ENGINE and lane_of(thread.group) >= 0
+                worker = process == ENGINE and worker_of(thread.group) >= 0
                 first = thread.alive and thread.group not in ranks
-                wanted = lane and (first or peaks[thread.slot] >= _ACTIVE)
+                wanted = worker and (first or peaks[thread.slot] >= _ACTIVE)
                 rank = 0
                 if wanted:
                     rank = ranks[thread.group] = ranks.get(thread.group, -1) + 1
@@ -164,7 +164,7 @@ class CpuRows:
     def _inherited(self, state: _Process, group: str) -> int:
         """Return the row of a thread that ended in the same group, or a new one.
 
-        A lane's thread of the next plan goes on where the one before it stopped: their lives do not overlap.
+        A worker's thread of the next plan goes on where the one before it stopped: their lives do not overlap.
         """
         for tid, thread in state.threads.items():
             if not thread.alive and not thread.pending and thread.group == group:
@@ -183,15 +183,15 @@ class CpuRows:
         self._free.append(slot)
 
 
-def lane_of(group: str) -> int:
-    """Return the number of a lane's group, -1 for any other."""
+def worker_of(group: str) -> int:
+    """Return the number of a worker's group, -1 for any other."""
     head, _, tail = group.partition(" ")
-    return int(tail) if head == "lane" and tail.isdigit() else -1
+    return int(tail) if head == "worker" and tail.isdigit() else -1
 
 
 def _order(row: Row) -> tuple[bool, int, str, int, int]:
-    lane = lane_of(row.group)
-    if lane >= 0:
-        return (row.process == WINDOW, -1, "", lane, row.rank)
+    worker = worker_of(row.group)
+    if worker >= 0:
+        return (row.process == WINDOW, -1, "", worker, row.rank)
     place = _GROUPS.index(row.group) if row.group in _GROUPS else len(_GROUPS) + (row.group == OTHER)
     return (row.process == WINDOW, place, row.group, 0, row.rank)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PySide6.QtGui import QBrush, QColor
 
-from engine.metrics.history import Ring
+from engine.api.history import Ring
 from gui.charts.card import Caption, ChartCard, Entry
 from gui.charts.plot import Curve, Mark, Plot
 from gui.charts.series import WINDOW, Scale

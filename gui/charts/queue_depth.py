@@ -1,4 +1,4 @@
-"""How much work waits: items that are ready for a lane, and documents that are still to be read."""
+"""How much work waits: items that are ready for a worker, and documents that are still to be read."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class QueueDepth(CurvesCard):
             self.tr("Queue"),
             self.tr("last 60 s"),
             self.tr(
-                "Above, what has been read and waits for a lane; below, documents that are still to be read. "
-                "When nothing is ready while documents wait, reading is too slow for the lanes."
+                "Above, what has been read and waits for a worker; below, documents that are still to be read. "
+                "When nothing is ready while documents wait, reading is too slow for the workers."
             ),
         )
         self.build(
@@ -40,6 +40,6 @@ class QueueDepth(CurvesCard):
         if math.isnan(ready):
             return (self.tr("nothing ready"),), (self.tr("nothing waiting"),)
         return (
-            (self.tr("{number} ready for a lane").format(number=number(round(ready))),),
+            (self.tr("{number} ready for a worker").format(number=number(round(ready))),),
             (self.tr("{number} waiting to be read").format(number=number(round(waiting))),),
         )

@@ -1,4 +1,4 @@
-"""Horizontal strips under each other, one a row, coloured by a table: what heat and lane charts are made of."""
+"""Horizontal strips under each other, one a row, coloured by a table: what heat and worker charts are made of."""
 
 from __future__ import annotations
 

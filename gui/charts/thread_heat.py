@@ -11,7 +11,7 @@ from gui.charts.bands import Band
 from gui.charts.card import Caption, ChartCard, Entry
 from gui.charts.colours import heat_gradient, heat_table
 from gui.charts.columns import fold_columns, fold_rows
-from gui.charts.cpu_rows import ENGINE, OTHER, WINDOW, CpuRows, Row, lane_of
+from gui.charts.cpu_rows import ENGINE, OTHER, WINDOW, CpuRows, Row, worker_of
 from gui.charts.labels import percentage
 from gui.charts.strip import Strip
 from gui.words import number
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from PySide6.QtWidgets import QWidget
 
-    from engine.metrics.snapshot import ThreadTime
+    from engine.api import ThreadTime
 
 _LEAST_ROW = 1.5  # device pixels; below that, neighbouring rows are averaged
 _KEY = 36.0  # pixels of the key from cold to hot
 
 
 class ThreadHeat(ChartCard):
-    """One row an OS thread of the lanes and one for all others, from CPU times that the operating system measured."""
+    """One row an OS thread of the workers and one for all others, from CPU times that the operating system measured."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Make an empty chart."""
@@ -37,7 +37,7 @@ class ThreadHeat(ChartCard):
             self.tr("Threads"),
             self.tr("% of a core, last 60 s"),
             self.tr(
-                "How much of a processor core each thread of a lane used, as the system measured it. All other threads of "
+                "How much of a processor core each thread of a worker used, as the system measured it. All other threads of "
                 "engine and window share the row at the bottom."
             ),
         )
@@ -120,14 +120,14 @@ class ThreadHeat(ChartCard):
         self.tell(self._totals, self._cores)
 
     def _label(self, count: int, folded: int) -> list[Band]:
-        """Return the labels of ``count`` rows of lanes' threads, ``folded`` each, and of the row of all others."""
+        """Return the labels of ``count`` rows of workers' threads, ``folded`` each, and of the row of all others."""
         bands = [self._band(rank * folded, folded) for rank in range(count)]
         if self._others:
             bands.append(Band(self._role(OTHER), self._value(self._others), begins=True))
         return bands
 
     def _band(self, first: int, count: int) -> Band:
-        """Return the label of the row that stands for ``count`` threads of lanes from ``first`` on."""
+        """Return the label of the row that stands for ``count`` threads of workers from ``first`` on."""
         rows = self._own[first : first + count]
         begins = not first or rows[0].group != self._own[first - 1].group
         return Band(self._name(rows[0]), self._value(rows) if count == 1 else "", begins=begins)
@@ -179,9 +179,9 @@ class ThreadHeat(ChartCard):
         return f"{name} ·{number(row.rank + 1)}" if row.rank else name
 
     def _group_name(self, process: str, group: str) -> str:
-        lane = lane_of(group)
-        if lane >= 0:
-            return self.tr("lane {number}").format(number=lane)
+        worker = worker_of(group)
+        if worker >= 0:
+            return self.tr("worker {number}").format(number=worker)
         if process == WINDOW:
             return self.tr("window") if group == "main" else self.tr("window, {role}").format(role=self._role(group))
         return self._role(group)

@@ -18,8 +18,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.protocol import Reply
+from engine.api import Reply
 from gui import words
+from gui.abilities import task_named
 from gui.dialogs.choosing import choose_target
 from gui.escape import shown
 from gui.session import Session
@@ -39,7 +40,8 @@ class ExportDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setMinimumWidth(520)
         job = session.job
-        vectors = job is not None and job.state.task == "embed"
+        spec = None if job is None else task_named(session.machine_hello, job.state.task)
+        vectors = spec is not None and spec.keeps_vectors
         self._group = QButtonGroup(self)
         self.formats: dict[str, QRadioButton] = {}
         column = QVBoxLayout(self)

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.protocol_jobs import JobFacts
+from engine.api import JobFacts
 from gui.job_commands import JobCommands
 from gui.tables.jobs_table import JobColumn, JobsTable
 from gui.theme import Theme
@@ -44,7 +44,7 @@ class JobsDialog(QDialog):
     """A window beside the main one; it can stay open."""
 
     def __init__(self, commands: JobCommands, theme: Theme, parent: QWidget | None = None) -> None:
-        """List the jobs of the shelf that ``commands`` works on."""
+        """List the jobs that ``commands`` works on."""
         super().__init__(parent)
         self._commands, self._theme = commands, theme
         self.setWindowTitle(self.tr("Jobs"))
@@ -67,12 +67,12 @@ class JobsDialog(QDialog):
             ("duplicate", self.tr("&Duplicate and change"), "Ctrl+D", "duplicate", c.duplicate),
             ("export", self.tr("&Export…"), "Ctrl+E", "export", c.export_results),
             ("rename", self.tr("Re&name…"), "F2", "rename", lambda job: c.rename(job, self)),
-            ("sooner", self.tr("Run &sooner"), "Ctrl+Up", "sooner", lambda job: c.shelf.shift(job, 1)),
-            ("later", self.tr("Run &later"), "Ctrl+Down", "later", lambda job: c.shelf.shift(job, -1)),
+            ("sooner", self.tr("Run &sooner"), "Ctrl+Up", "sooner", lambda job: c.job_list.shift(job, 1)),
+            ("later", self.tr("Run &later"), "Ctrl+Down", "later", lambda job: c.job_list.shift(job, -1)),
             ("delete", self.tr("Dele&te"), "Del", "remove", c.delete),
         ):
             self._add(name, text, shortcut, icon, lambda does=does: self._on_chosen(does))
-        self._add("undo", self.tr("&Undo delete"), "Ctrl+Z", "undo", c.shelf.undo_delete)
+        self._add("undo", self.tr("&Undo delete"), "Ctrl+Z", "undo", c.job_list.undo_delete)
         grid = QGridLayout()
         grid.setSpacing(6)
         self.buttons: dict[str, QPushButton] = {}
@@ -94,10 +94,10 @@ class JobsDialog(QDialog):
         timer.timeout.connect(self.refresh)
         timer.start()
         theme.changed.connect(self._dress)
-        commands.shelf.changed.connect(self.refresh)
+        commands.job_list.changed.connect(self.refresh)
         self._dress()
         self.refresh()
-        commands.shelf.refresh()
+        commands.job_list.refresh()
         self.view.selectRow(max(0, self.table.row_of(commands.current)))
         self.view.setFocus()
 
@@ -157,10 +157,10 @@ class JobsDialog(QDialog):
 
     def refresh(self) -> None:
         """Show how the jobs are now; the cursor stays on its job."""
-        shelf = self._commands.shelf
+        job_list = self._commands.job_list
         before = self.chosen
-        jobs = shelf.jobs
-        watched = {facts.id: folder for facts in jobs if (folder := shelf.watched(facts.id))}
+        jobs = job_list.jobs
+        watched = {facts.id: folder for facts in jobs if (folder := job_list.watched(facts.id))}
         self.table.set_jobs(jobs, watched)
         self.view.setColumnHidden(JobColumn.WATCHES, not watched)
         row = self.table.row_of(before.id) if before is not None else -1
@@ -176,7 +176,7 @@ class JobsDialog(QDialog):
 
     def _allow(self) -> None:
         """Allow what makes sense for the job under the cursor."""
-        facts, shelf = self.chosen, self._commands.shelf
+        facts, job_list = self.chosen, self._commands.job_list
         there = facts is not None
         busy = facts is not None and facts.status in BUSY
         for name, allowed in (
@@ -189,7 +189,7 @@ class JobsDialog(QDialog):
             ("sooner", facts is not None and facts.open),
             ("later", facts is not None and facts.open),
             ("delete", self._commands.may_change(facts)),
-            ("undo", bool(shelf.deleted)),
+            ("undo", bool(job_list.deleted)),
         ):
             self.actions_[name].setEnabled(allowed)
             self.buttons[name].setEnabled(allowed)

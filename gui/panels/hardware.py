@@ -1,4 +1,4 @@
-"""The hardware: on which device, with how many lanes, threads and slots, in which number format, and what it takes."""
+"""The hardware: on which device, with how many workers, threads and slots, in which number format, and what it takes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
-from engine.lanes.footprint import SLOTS, TOKENS, WORKING, Footprint, footprint
-from engine.lanes.plan import DTYPES, QUANTISED, Plan
+from engine.api import DTYPES, QUANTISED, Plan
+from engine.api.footprint import SLOTS, TOKENS, WORKING, Footprint, footprint
 from gui import words
 from gui.escape import shown
 from gui.session import Session
@@ -17,7 +17,7 @@ from gui.widgets.labels import wrapped
 
 
 class HardwarePanel(QWidget):
-    """Edits the plan; 0 lanes or threads leave the choice to the engine, which then tells what it chose."""
+    """Edits the plan; 0 workers or threads leave the choice to the engine, which then tells what it chose."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         """Show the plan of ``session``."""
@@ -27,9 +27,9 @@ class HardwarePanel(QWidget):
         self.device.setAccessibleName(self.tr("Device"))
         self.device.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.device.setMinimumContentsLength(8)
-        self.lanes = self._spin(self.tr("Lanes"), words.tip("lanes"))
-        self.threads = self._spin(self.tr("Threads per lane"), words.tip("threads"))
-        self.slots = self._spin(self.tr("Slots per lane"), words.tip("slots"))
+        self.workers = self._spin(self.tr("Workers"), words.tip("workers"))
+        self.threads = self._spin(self.tr("Threads per worker"), words.tip("threads"))
+        self.slots = self._spin(self.tr("Slots per worker"), words.tip("slots"))
         self.slots.setRange(0, 4096)
         self.dtype = QComboBox()
         self.dtype.setAccessibleName(self.tr("Number format"))
@@ -53,14 +53,14 @@ class HardwarePanel(QWidget):
         times.setProperty("look", "muted")
         both = QHBoxLayout()
         both.setSpacing(6)
-        both.addWidget(self.lanes, 1)
+        both.addWidget(self.workers, 1)
         both.addWidget(times)
         both.addWidget(self.threads, 1)
-        lanes = QLabel(self.tr("&Lanes × threads"))
-        lanes.setBuddy(self.lanes)
-        lanes.setToolTip(words.tip("lanes"))
-        form.addRow(lanes, both)
-        form.addRow(self.tr("&Slots per lane"), self.slots)
+        workers = QLabel(self.tr("&Workers × threads"))
+        workers.setBuddy(self.workers)
+        workers.setToolTip(words.tip("workers"))
+        form.addRow(workers, both)
+        form.addRow(self.tr("&Slots per worker"), self.slots)
         form.addRow(self.tr("&Numbers"), self.dtype)
         for field in (self.slots, self.dtype):
             form.labelForField(field).setToolTip(field.toolTip())
@@ -73,7 +73,7 @@ class HardwarePanel(QWidget):
         layout.addWidget(self._line)
         layout.addWidget(self.memory)
         layout.addStretch(1)
-        # Holding an arrow of a spin box changes the plan once, at the end: lanes are real threads.
+        # Holding an arrow of a spin box changes the plan once, at the end: workers are real threads.
         self._delay = QTimer(self)
         self._delay.setSingleShot(True)
         self._delay.setInterval(400)
@@ -81,7 +81,7 @@ class HardwarePanel(QWidget):
         self._show_plan(session.plan)
         for combo in (self.device, self.dtype):
             combo.activated.connect(self._send)
-        for spin in (self.lanes, self.threads, self.slots):
+        for spin in (self.workers, self.threads, self.slots):
             spin.valueChanged.connect(lambda _value: self._delay.start())
             spin.valueChanged.connect(lambda _value: self._weigh())
             spin.valueChanged.connect(lambda _value: self._warn())
@@ -112,12 +112,12 @@ class HardwarePanel(QWidget):
             )
             self.device.addItem(name, device.id)
         self.device.setCurrentIndex(max(0, self.device.findData(self._session.plan.device)))
-        for spin in (self.lanes, self.threads):
+        for spin in (self.workers, self.threads):
             spin.setMaximum(max(64, 4 * cores))
         self.apply()
 
     def _show_plan(self, plan: Plan) -> None:
-        self.lanes.setValue(plan.lanes)
+        self.workers.setValue(plan.workers)
         self.threads.setValue(plan.threads)
         self.slots.setValue(plan.slots)
         self.dtype.setCurrentIndex(max(0, self.dtype.findData(plan.dtype)))
@@ -128,7 +128,7 @@ class HardwarePanel(QWidget):
         dtype = self.dtype.currentData()
         if dtype in QUANTISED and device != "cpu":
             dtype = "auto"
-        return Plan(device, self.lanes.value(), self.threads.value(), dtype, self.slots.value())
+        return Plan(device, self.workers.value(), self.threads.value(), dtype, self.slots.value())
 
     def _send(self) -> None:
         plan = self._chosen()
@@ -156,16 +156,16 @@ class HardwarePanel(QWidget):
             item.setToolTip(why or words.number_format(self.dtype.itemData(row)))
 
     def _warn(self) -> None:
-        """Say so when lanes and threads ask for more cores than there are: they would wait for each other."""
+        """Say so when workers and threads ask for more cores than there are: they would wait for each other."""
         hello, chosen, used = self._session.machine_hello, self._chosen(), self._session.plan_in_use
         if hello is None or chosen.device != "cpu":
             self.warning.hide()
             return
         cores, default = hello.machine.cores, hello.machine.default_plan
-        lanes = chosen.lanes or used.lanes or default.lanes
-        # Threads that are left to the engine are as many as the lanes leave cores for.
-        wanted = lanes * max(1, chosen.threads)
-        self.warning.setVisible(wanted > cores and bool(chosen.lanes or chosen.threads))
+        workers = chosen.workers or used.workers or default.workers
+        # Threads that are left to the engine are as many as the workers leave cores for.
+        wanted = workers * max(1, chosen.threads)
+        self.warning.setVisible(wanted > cores and bool(chosen.workers or chosen.threads))
         text = self.tr(
             "This asks for {wanted} cores, and the machine has {cores}: they will take turns, which is slower."
         )
@@ -186,12 +186,12 @@ class HardwarePanel(QWidget):
         chosen, used = self._chosen(), session.plan_in_use
         plan = replace(
             chosen,
-            lanes=chosen.lanes or used.lanes or hello.machine.default_plan.lanes,
+            workers=chosen.workers or used.workers or hello.machine.default_plan.workers,
             dtype=hello.machine.default_plan.dtype if chosen.dtype == "auto" else chosen.dtype,
         )
         if session.model.status == "ready":
             free += session.model.bytes + session.meters.kv_bytes + WORKING
-        need = footprint(facts, plan, free, self._tokens)
+        need = footprint(facts, plan, free, self._tokens, auto=hello.machine.default_plan.dtype)
         text, problem = self.sentence(need)
         look = "problem" if problem else "muted"
         if self.memory.property("look") != look:
@@ -217,11 +217,11 @@ class HardwarePanel(QWidget):
 
     def _take_back(self) -> None:
         """Show the plan of the session again: the engine refused the one that was chosen here."""
-        for spin in (self.lanes, self.threads, self.slots):
+        for spin in (self.workers, self.threads, self.slots):
             spin.blockSignals(True)
         self._show_plan(self._session.plan)
         self.device.setCurrentIndex(max(0, self.device.findData(self._session.plan.device)))
-        for spin in (self.lanes, self.threads, self.slots):
+        for spin in (self.workers, self.threads, self.slots):
             spin.blockSignals(False)
 
     def _show_slots(self) -> None:
@@ -242,7 +242,7 @@ class HardwarePanel(QWidget):
         hello = self._session.machine_hello
         default = hello.machine.default_plan if hello is not None else Plan()
         for spin, chosen in (
-            (self.lanes, used.lanes or default.lanes),
+            (self.workers, used.workers or default.workers),
             (self.threads, used.threads or default.threads),
             (self.slots, SLOTS),
         ):
@@ -251,18 +251,18 @@ class HardwarePanel(QWidget):
             )
             if spin.specialValueText() != text:
                 spin.setSpecialValueText(text)
-        if hello is None or not used.lanes:
+        if hello is None or not used.workers:
             self._line.setText(self.tr("The engine is getting ready."))
             return
-        lanes = self.tr("%Ln lanes", "", used.lanes)
+        workers = self.tr("%Ln workers", "", used.workers)
         threads = self.tr("%Ln threads", "", used.threads or 1)
         if used.device == "cpu":
             cores = self.tr("%Ln cores", "", hello.machine.cores)
-            text = self.tr("{lanes} × {threads} on {cores}, {dtype}")
+            text = self.tr("{workers} × {threads} on {cores}, {dtype}")
         else:
             cores = used.device
-            text = self.tr("{lanes} on {cores}, {dtype}")
-        text = text.format(lanes=lanes, threads=threads, cores=cores, dtype=used.dtype)
+            text = self.tr("{workers} on {cores}, {dtype}")
+        text = text.format(workers=workers, threads=threads, cores=cores, dtype=used.dtype)
         if self._session.writes:
             text += ", " + self.tr("%Ln slots each", "", used.slots or SLOTS)
         self._line.setText(

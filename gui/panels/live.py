@@ -11,20 +11,20 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import QFrame, QScrollArea, QSplitter, QSplitterHandle, QVBoxLayout, QWidget
 
-from engine.machine import core_count
-from engine.metrics.history import Rate
-from engine.metrics.threads import ThreadMeter
+from engine.api.cores import core_count
+from engine.api.history import Rate
+from engine.api.threads import ThreadMeter
 from gui.charts.cpu_rows import ENGINE, WINDOW
-from gui.charts.lane_timeline import LaneTimeline
 from gui.charts.memory import Memory
 from gui.charts.queue_depth import QueueDepth
 from gui.charts.thread_heat import ThreadHeat
 from gui.charts.throughput import Throughput
+from gui.charts.worker_timeline import WorkerTimeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.metrics.snapshot import Snapshot
+    from engine.api import Snapshot
 
 _OWN = 0.2  # seconds between two looks at the window's own threads, one column of the heat chart
 _CURVE = 0.2  # seconds between two points of a curve
@@ -52,7 +52,7 @@ class _Splitter(QSplitter):
 
 
 class LivePanel(QWidget):
-    """Lanes, threads, throughput, queue and memory. Has no timer: the window's one timer calls ``apply``."""
+    """Workers, threads, throughput, queue and memory. Has no timer: the window's one timer calls ``apply``."""
 
     def __init__(
         self,
@@ -68,14 +68,14 @@ class LivePanel(QWidget):
         self._process = psutil.Process()
         self._cores = core_count()
         self._active = True
-        self.lanes = LaneTimeline()
+        self.workers = WorkerTimeline()
         self.threads = ThreadHeat()
         self.throughput = Throughput()
         self.queue = QueueDepth()
         self.memory = Memory()
         self._splitter = _Splitter(Qt.Orientation.Horizontal)
         self._splitter.setChildrenCollapsible(False)
-        shares = ((self.lanes, 21), (self.threads, 29), (self.throughput, 17), (self.queue, 17), (self.memory, 19))
+        shares = ((self.workers, 21), (self.threads, 29), (self.throughput, 17), (self.queue, 17), (self.memory, 19))
         for chart, share in shares:
             self._splitter.addWidget(chart)
             self._splitter.setStretchFactor(self._splitter.count() - 1, share)
@@ -106,7 +106,7 @@ class LivePanel(QWidget):
                 self.threads.record(ENGINE, snapshot.time, snapshot.threads)
             self._loads[ENGINE] = self._engine_load.update(snapshot.time, snapshot.meters.process_cpu)
             self.memory.set_total(snapshot.meters.memory_total, snapshot.meters.kv_bytes)
-        self.lanes.record(now, snapshot.lanes if fresh else None)
+        self.workers.record(now, snapshot.workers if fresh else None)
         if now - self._owned >= _OWN - 0.05:
             self._owned = now
             self.threads.record(WINDOW, now, self._meter.sample())
@@ -127,7 +127,7 @@ class LivePanel(QWidget):
     def clear(self) -> None:
         """Forget the last minute."""
         self._reset()
-        for chart in (self.lanes, self.threads, self.throughput, self.queue, self.memory):
+        for chart in (self.workers, self.threads, self.throughput, self.queue, self.memory):
             chart.clear()
 
     def _reset(self) -> None:
@@ -162,14 +162,14 @@ class LivePanel(QWidget):
         if heat_changed:
             self.threads.draw()
         if self._odd:
-            self.lanes.draw()
+            self.workers.draw()
             self.throughput.draw(now)
         else:
             self.queue.draw(now)
             self.memory.draw(now)
         if now - self._worded >= _WORDS:
             self._worded = now
-            self.lanes.tell()
+            self.workers.tell()
             self.threads.tell(self._loads, self._cores)
             for chart in (self.throughput, self.queue, self.memory):
                 chart.tell()

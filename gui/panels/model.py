@@ -18,10 +18,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.lanes.footprint import WORKING, footprint
-from engine.lanes.plan import DTYPES, QUANTISED
-from engine.metrics.snapshot import ModelState
-from engine.protocol import ModelFacts, Reply, restore
+from engine.api import DTYPES, QUANTISED, ModelFacts, ModelState, Reply, restore
+from engine.api.footprint import WORKING, footprint
 from gui import words
 from gui.dialogs.choosing import choose_files, choose_folder
 from gui.escape import shown
@@ -192,10 +190,10 @@ class ModelPanel(QWidget):
             free += session.model.bytes + session.meters.kv_bytes + WORKING
         plan = session.plan
         default = hello.machine.default_plan
-        formats = DTYPES[1:] if "generate" in facts.tasks else tuple(d for d in DTYPES[1:] if d not in QUANTISED)
+        formats = DTYPES[1:] if facts.writes else tuple(d for d in DTYPES[1:] if d not in QUANTISED)
         for dtype in formats:
-            wanted = replace(plan, lanes=plan.lanes or default.lanes, dtype=dtype, device="cpu")
-            need = footprint(facts, wanted, free)
+            wanted = replace(plan, workers=plan.workers or default.workers, dtype=dtype, device="cpu")
+            need = footprint(facts, wanted, free, auto=default.dtype)
             text = (
                 self.tr("{need}, {free} free: fits") if need.loads else self.tr("{need}, only {free} free: too large")
             )

@@ -36,7 +36,7 @@ _WIDTHS = {
     Column.ENCODING: 110,
     Column.COVERAGE: 88,
     Column.UNKNOWN: 88,
-    Column.LANE: 64,
+    Column.WORKER: 64,
 }
 
 _RESULT = 160

@@ -8,11 +8,11 @@ from PySide6.QtCore import QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from engine.protocol import Reply
+from engine.api import Reply
 from gui import words
 from gui.escape import shown_text
 from gui.panels.task import TaskPanel
-from gui.rehearsal import Rehearsal
+from gui.previewer import Previewer
 from gui.session import Session
 from gui.widgets.labels import wrapped
 from gui.widgets.viewer import Viewer
@@ -24,10 +24,10 @@ DELAY = 250
 class PromptView(QWidget):
     """Asks for the prompt while it can be seen; what comes late is ignored."""
 
-    def __init__(self, session: Session, task: TaskPanel, rehearsal: Rehearsal, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, task: TaskPanel, previewer: Previewer, parent: QWidget | None = None) -> None:
         """Show prompts of the task in ``task`` about documents of ``session``."""
         super().__init__(parent)
-        self._rehearsal = rehearsal
+        self._previewer = previewer
         self._document = -1
         self._asked = -1
         self.note = wrapped(look="muted")
@@ -63,11 +63,11 @@ class PromptView(QWidget):
         self._asked = -1
         if self._document < 0:
             return
-        obstacle = self._rehearsal.obstacle(prompt=True)
+        obstacle = self._previewer.obstacle(prompt=True)
         if obstacle:
             self._show(obstacle, "", problem=False)
         else:
-            self._asked = self._rehearsal.preview(self._document, self._answer)
+            self._asked = self._previewer.preview(self._document, self._answer)
 
     def _answer(self, reply: Reply) -> None:
         if reply.request != self._asked:

@@ -21,8 +21,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.metrics.snapshot import DocumentRow
-from engine.protocol import Reply, restore
+from engine.api import DocumentRow, Reply, restore
 from gui import words
 from gui.escape import shown, shown_text
 from gui.panels.prompt import PromptView
@@ -30,7 +29,7 @@ from gui.panels.result_view import ResultView
 from gui.panels.task import TaskPanel
 from gui.panels.trial import TrialView
 from gui.pile import Change
-from gui.rehearsal import Rehearsal
+from gui.previewer import Previewer
 from gui.session import Session
 from gui.theme import Theme
 from gui.widgets.labels import ElidedLabel, wrapped
@@ -53,7 +52,7 @@ class ResultPanel(QWidget):
         session: Session,
         theme: Theme,
         task: TaskPanel,
-        rehearsal: Rehearsal,
+        previewer: Previewer,
         parent: QWidget | None = None,
     ) -> None:
         """Show documents of the current pile of ``session``, and what ``task`` would ask about them."""
@@ -105,8 +104,8 @@ class ResultPanel(QWidget):
         self.tabs.tabBar().setDrawBase(False)
         self.tabs.addTab(scroll, self.tr("Result"))
         self.tabs.addTab(self.raw, self.tr("JSON"))
-        self.prompt = PromptView(session, task, rehearsal)
-        self.trial = TrialView(rehearsal, theme)
+        self.prompt = PromptView(session, task, previewer)
+        self.trial = TrialView(previewer, theme)
         self.tabs.addTab(self.prompt, self.tr("Prompt"))
         self.tabs.addTab(self.trial, self.tr("Trial"))
         for content in (scroll, self.raw, self.prompt, self.trial):

@@ -7,7 +7,7 @@ from typing import Any
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from engine.metrics.snapshot import DocumentRow
+from engine.api import DocumentRow
 from gui import words
 from gui.escape import shown, shown_text
 from gui.theme import Theme
@@ -82,7 +82,7 @@ class ResultView(QWidget):
         if result is None:
             title = {
                 "waiting": self.tr("Waiting for its turn"),
-                "running": self.tr("A lane is working on it"),
+                "running": self.tr("A worker is working on it"),
                 "failed": self.tr("This document failed"),
                 "skipped": self.tr("This document was skipped"),
                 "cancelled": self.tr("This document was cancelled"),
@@ -98,7 +98,7 @@ class ResultView(QWidget):
             return state if title else "", state, title, reason
         if isinstance(result.get("text"), str):
             if state == "running":
-                return "running", "running", self.tr("A lane is writing"), ""
+                return "running", "running", self.tr("A worker is writing"), ""
             return ("warning", "warning", self.tr("Answer"), reason) if reason else ("", "", "", "")
         label = result.get("label")
         if isinstance(label, str):
@@ -139,8 +139,8 @@ class ResultView(QWidget):
             lines.append((self.tr("Unknown to the model"), words.percent(row.unknown_share)))
             if row.seconds > 0:
                 lines.append((self.tr("Time"), self.tr("{n} s").format(n=words.seconds(row.seconds))))
-            if row.lane >= 0:
-                lines.append((self.tr("Lane"), words.number(row.lane)))
+            if row.worker >= 0:
+                lines.append((self.tr("Worker"), words.number(row.worker)))
         if row is not None and row.confidence < 1:
             text = self.tr("{encoding}, detected with {share} confidence")
             lines.append((self.tr("Encoding"), text.format(encoding=row.encoding, share=words.percent(row.confidence))))

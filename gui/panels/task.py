@@ -7,7 +7,7 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from engine.protocol import Preset
+from engine.api import Preset
 from gui import words
 from gui.panels.task_form import TaskForm
 from gui.session import Session

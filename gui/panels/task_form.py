@@ -17,9 +17,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.errors import UsageError
-from engine.prompt_format import PromptFormat
-from engine.protocol import Setting, TaskSpec
+from engine.api import Setting, TaskSpec, UsageError
+from engine.api.prompt_format import PromptFormat
 from gui import words
 from gui.widgets.labels import wrapped
 from gui.widgets.text_area import TextArea

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWi
 
 from gui import words
 from gui.escape import shown_text
-from gui.rehearsal import Rehearsal
+from gui.previewer import Previewer
 from gui.theme import Theme
 from gui.widgets.labels import wrapped
 from gui.widgets.viewer import Viewer
@@ -21,10 +21,10 @@ PACE = 0.5
 class TrialView(QWidget):
     """Starts and stops a trial, and shows what it writes."""
 
-    def __init__(self, rehearsal: Rehearsal, theme: Theme, parent: QWidget | None = None) -> None:
-        """Show the trial of ``rehearsal``."""
+    def __init__(self, previewer: Previewer, theme: Theme, parent: QWidget | None = None) -> None:
+        """Show the trial of ``previewer``."""
         super().__init__(parent)
-        self._rehearsal, self._theme = rehearsal, theme
+        self._previewer, self._theme = previewer, theme
         self._document = -1
         self._shown = 0.0
         self._state = ""
@@ -32,7 +32,7 @@ class TrialView(QWidget):
         self.button.setToolTip(self.tr("Run the task on this document alone; its row stays as it is"))
         self.button.clicked.connect(self.start)
         self.stop = QPushButton(self.tr("Sto&p trial"))
-        self.stop.clicked.connect(rehearsal.stop_trial)
+        self.stop.clicked.connect(previewer.stop_trial)
         self._icon = QLabel()
         self.note = wrapped(look="muted")
         self.text = Viewer(self.tr("Answer of the trial"))
@@ -47,7 +47,7 @@ class TrialView(QWidget):
         column.setSpacing(4)
         column.addLayout(head)
         column.addWidget(self.text, 1)
-        rehearsal.trial_changed.connect(self._changed)
+        previewer.trial_changed.connect(self._changed)
         theme.changed.connect(self.apply)
         self.apply()
 
@@ -61,16 +61,16 @@ class TrialView(QWidget):
     def start(self) -> None:
         """Try the task on the document that is shown, if it can be."""
         if self._document >= 0:
-            obstacle = self._rehearsal.obstacle(prompt=False)
+            obstacle = self._previewer.obstacle(prompt=False)
             if obstacle:
                 self._say("warning", "warning", obstacle)
                 return
             self.text.clear()
-            self._rehearsal.try_on(self._document)
+            self._previewer.try_on(self._document)
 
     def _changed(self) -> None:
         # The end of a trial and each of its states are shown at once, its growth twice a second.
-        trial = self._rehearsal.trial
+        trial = self._previewer.trial
         state = trial.state if trial is not None else ""
         if trial is None or state != self._state or time.monotonic() - self._shown >= PACE:
             self._state = state
@@ -79,24 +79,24 @@ class TrialView(QWidget):
     def apply(self) -> None:
         """Show how the trial is."""
         self._shown = time.monotonic()
-        rehearsal = self._rehearsal
-        trying = rehearsal.trying >= 0 and rehearsal.trying == self._document
-        self.button.setEnabled(self._document >= 0 and rehearsal.trying < 0)
-        self.stop.setVisible(rehearsal.trying >= 0)
+        previewer = self._previewer
+        trying = previewer.trying >= 0 and previewer.trying == self._document
+        self.button.setEnabled(self._document >= 0 and previewer.trying < 0)
+        self.stop.setVisible(previewer.trying >= 0)
         if trying:
-            trial = rehearsal.trial
+            trial = previewer.trial
             waits = trial is None or trial.state == "waiting"
             if waits:
-                self._say("waiting", "waiting", self.tr("Waiting for a lane"))
+                self._say("waiting", "waiting", self.tr("Waiting for a worker"))
             else:
                 self._say("running", "running", self.tr("Writing"))
             if trial is not None and trial.text:
                 self.text.grow(shown_text(trial.text))
             return
-        if rehearsal.tried != self._document or self._document < 0:
+        if previewer.tried != self._document or self._document < 0:
             self._say("", "", self.tr("See what the task makes of this document before the whole pile is run."))
             return
-        outcome = rehearsal.outcome
+        outcome = previewer.outcome
         result = outcome.get("result") or {}
         if "error" in outcome:
             self._say("warning", "warning", words.engine_text(str(outcome["error"])))

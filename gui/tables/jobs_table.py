@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QDateTime, QLocale, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from engine.protocol_jobs import JobFacts
+from engine.api import JobFacts
 from gui import words
 from gui.escape import shown
 from gui.theme import Theme

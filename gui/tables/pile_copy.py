@@ -7,7 +7,7 @@ import re
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QTableView
 
-from engine.formulas import guarded
+from engine.api.formulas import guarded
 from gui.tables.pile_table import Column, PileTable
 
 _NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?( %)?", re.ASCII)

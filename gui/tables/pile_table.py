@@ -10,7 +10,7 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from engine.metrics.snapshot import DocumentRow
+from engine.api import DocumentRow
 from gui import words
 from gui.escape import shown
 from gui.pile import Change, Pile
@@ -48,10 +48,10 @@ class Column(IntEnum):
     ENCODING = 7
     COVERAGE = 8
     UNKNOWN = 9
-    LANE = 10
+    WORKER = 10
 
 
-OPTIONAL = (Column.SIZE, Column.ENCODING, Column.COVERAGE, Column.UNKNOWN, Column.LANE)
+OPTIONAL = (Column.SIZE, Column.ENCODING, Column.COVERAGE, Column.UNKNOWN, Column.WORKER)
 
 _STATE_ORDER = {
     state: at
@@ -62,7 +62,7 @@ _STATE_ORDER = {
 ENDED = ("done", "failed", "skipped", "quarantined")
 """States of documents of whose text is known how much was used."""
 
-_RIGHT = (Column.TOKENS, Column.SECONDS, Column.SIZE, Column.COVERAGE, Column.UNKNOWN, Column.LANE)
+_RIGHT = (Column.TOKENS, Column.SECONDS, Column.SIZE, Column.COVERAGE, Column.UNKNOWN, Column.WORKER)
 
 
 class PileTable(QAbstractTableModel):
@@ -94,7 +94,7 @@ class PileTable(QAbstractTableModel):
             Column.ENCODING: self.tr("Encoding"),
             Column.COVERAGE: self.tr("Coverage"),
             Column.UNKNOWN: self.tr("Unknown"),
-            Column.LANE: self.tr("Lane"),
+            Column.WORKER: self.tr("Worker"),
         }
         # Names and results have keys of their own in the pile.
         self._keys: dict[int, Callable[[DocumentRow], Any]] = {
@@ -106,7 +106,7 @@ class PileTable(QAbstractTableModel):
             Column.ENCODING: lambda row: row.encoding,
             Column.COVERAGE: lambda row: row.coverage,
             Column.UNKNOWN: lambda row: row.unknown_share,
-            Column.LANE: lambda row: row.lane,
+            Column.WORKER: lambda row: row.worker,
         }
 
     # ------------------------------------------------------------------------------------------------------ what is shown
@@ -319,7 +319,7 @@ class PileTable(QAbstractTableModel):
             case Column.UNKNOWN:
                 return words.percent(row.unknown_share) if row.tokens >= 0 else ""
             case _:
-                return words.number(row.lane) if row.lane >= 0 else ""
+                return words.number(row.worker) if row.worker >= 0 else ""
 
     def _tip(self, row: DocumentRow, column: int) -> str:
         """Return the full path, or for the result why it is so; as plain text, whatever the name looks like."""

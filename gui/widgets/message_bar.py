@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from engine.metrics.snapshot import Notice
+from engine.api import Notice
 from gui import words
 from gui.banner import Banner
 from gui.escape import shown

@@ -1,6 +1,6 @@
 """What a journal on disk costs: Work B with the journal in a file against Work B with it in memory.
 
-    python tests/bench/journal_cost.py [--pairs 10] [--seconds 30] [--lanes 2] [--threads 1] [--dtype auto] [--folder DIR]
+    python tests/bench/journal_cost.py [--pairs 10] [--seconds 30] [--workers 2] [--threads 1] [--dtype auto] [--folder DIR]
 
 Each pair has two new engines in this process; which of them is made and run first changes from pair to pair, because the
 first can be slower by some per cent whatever its journal (where its weights come to lie). A run embeds the paragraphs of
@@ -23,10 +23,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
+from engine.api.plan import Plan  # noqa: E402
 from engine.bench.english import texts  # noqa: E402 - after the path
-from engine.cli import prepare_process  # noqa: E402
 from engine.engine import Engine  # noqa: E402
-from engine.lanes.plan import Plan  # noqa: E402
+from engine.telemetry.libraries import prepare_process  # noqa: E402
 
 BOUND = 0.97
 PILE = 1_500
@@ -65,13 +65,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--lanes", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--folder", help="where the journal lies: on the disk that is meant")
     asked = parser.parse_args()
     prepare_process()
-    plan = Plan("cpu", asked.lanes, asked.threads, asked.dtype)
+    plan = Plan("cpu", asked.workers, asked.threads, asked.dtype)
     size = 0
     seconds: dict[str, list[float]] = {"disk": [], "memory": []}
     ratios: list[float] = []
@@ -100,7 +100,7 @@ def main() -> int:
         "ratios_of_pairs": [round(value, 4) for value in ratios],
         "texts_per_s": {name: round(statistics.median(values), 1) for name, values in speeds.items()},
         "seconds": {name: [round(value, 1) for value in values] for name, values in seconds.items()},
-        "plan": {"lanes": asked.lanes, "threads": asked.threads, "dtype": asked.dtype},
+        "plan": {"workers": asked.workers, "threads": asked.threads, "dtype": asked.dtype},
         "journal_bytes": size,
     }
     print(json.dumps(told))

@@ -29,7 +29,7 @@ from heartbeat import Heartbeat, Scenario, Wait, make_pile
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
-from engine.protocol import Reply
+from engine.api.events import Reply
 from engine.store.journal import Journal
 from engine.store.record import Result
 from gui.app import JOURNAL, Options, build, dress
@@ -140,7 +140,7 @@ def finish_all(path: str, rows: int) -> None:
         scores = dict.fromkeys(("delivery", "billing", "praise"), 0.5)
         value = {"label": "delivery", "score": 0.5, "margin": 0.1, "unsure": False, "scores": scores, "windows": 1}
         for record in list(journal.documents(job)):
-            journal.finish(replace(record, state="done", tokens=60, seconds=0.01, lane=0), Result(record.id, value))
+            journal.finish(replace(record, state="done", tokens=60, seconds=0.01, worker=0), Result(record.id, value))
         journal.update_job(job, status="finished", task="classify", settings={"labels": "delivery, billing, praise"})
         journal.flush(300)
         counts = journal.counts(job)

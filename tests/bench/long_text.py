@@ -65,7 +65,7 @@ def resident() -> int:
 
 def measure(runs: list[list[str]], warm: list[str], seconds: float) -> list[dict[str, Any]]:
     """Run commands of ``heddle`` one after the other; returns exit code and growth of each, after one to warm up."""
-    from engine.cli import main
+    from engine.cli.main import main
 
     main(warm)
     base = resident()
@@ -94,7 +94,7 @@ def measure(runs: list[list[str]], warm: list[str], seconds: float) -> list[dict
 
 def command(task: str, policy: str, texts: list[str], model: str, out: str) -> list[str]:
     """Return a command over the texts."""
-    more = ["--lanes", "2", "--threads", "1", "--dtype", "float32", "--quiet"]
+    more = ["--workers", "2", "--threads", "1", "--dtype", "float32", "--quiet"]
     return ["run", task, *TASKS[task], "--on-overflow", policy, *texts, "--model", model, "--out", out, *more]
 
 

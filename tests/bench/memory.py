@@ -32,8 +32,8 @@ CHILD = """
 import json, os, sys
 from engine.bench.side_process import peak_rss
 from engine.bench.work import make_work, text_of
-from engine.cli import prepare_process
-from engine.lanes.plan import Plan
+from engine.telemetry.libraries import prepare_process
+from engine.api.plan import Plan
 prepare_process()
 folder, dtype, documents, vocabulary = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 from engine.engine import Engine

@@ -22,13 +22,13 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
+from engine.api.plan import Plan  # noqa: E402
 from engine.bench.english import texts  # noqa: E402 - after the path
-from engine.cli import prepare_process  # noqa: E402
 from engine.engine import Engine  # noqa: E402
-from engine.lanes.plan import Plan  # noqa: E402
+from engine.jobs.question import model_key  # noqa: E402
 from engine.models.fingerprint import fingerprint  # noqa: E402
 from engine.models.starter import starter_folder  # noqa: E402
-from engine.question import model_key  # noqa: E402
+from engine.telemetry.libraries import prepare_process  # noqa: E402
 
 BOUND = 0.05
 
@@ -70,7 +70,7 @@ def main() -> int:
             first_read, first = run(engine, "first", pile)
             expected = vectors(engine, "first")
         with Engine(journal) as engine:
-            engine.runner.use_model(model_key(fingerprint(starter_folder()), asked.dtype))
+            engine.use_model(model_key(fingerprint(starter_folder()), asked.dtype))
             second_read, second = run(engine, "second", pile)
             same = vectors(engine, "second") == expected and len(expected) == asked.documents
             opened = engine.loaded is not None

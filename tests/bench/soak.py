@@ -1,6 +1,6 @@
-"""Many short generations through lanes with slots: no document lost or mixed up, and memory that stays flat.
+"""Many short generations through workers with slots: no document lost or mixed up, and memory that stays flat.
 
-    python tests/bench/soak.py [--documents 2000] [--lanes 2] [--slots 16] [--dtype float32]
+    python tests/bench/soak.py [--documents 2000] [--workers 2] [--slots 16] [--dtype float32]
 
 Every prompt carries a key that a copying model must return. Prints JSON with the figures; the exit code is 1 when an
 answer is wrong or missing, or when the memory grew by more than 5 % after the first 200 documents.
@@ -25,8 +25,8 @@ for place in (ROOT, os.path.join(ROOT, "tests")):
 import numpy as np  # noqa: E402 - after the path
 from copying_model import make_folder, make_prompt  # noqa: E402
 
+from engine.api.plan import Plan  # noqa: E402
 from engine.engine import Engine  # noqa: E402
-from engine.lanes.plan import Plan  # noqa: E402
 
 SETTLED = 200
 """Documents after which the memory has to be flat."""
@@ -36,7 +36,7 @@ GROWTH = 0.05
 
 
 def soak(
-    folder: str, *, documents: int, lanes: int, slots: int, dtype: str = "float32", journal: str
+    folder: str, *, documents: int, workers: int, slots: int, dtype: str = "float32", journal: str
 ) -> dict[str, Any]:
     """Run ``documents`` prompts, booked in the file ``journal``, and return what came of them, with the memory after the first 200 and at the end.
 
@@ -49,17 +49,17 @@ def soak(
     engine = Engine(journal)
     samples: list[tuple[int, int]] = []
     try:
-        engine.set_plan(Plan("cpu", lanes, 1, dtype, slots)).result()
+        engine.set_plan(Plan("cpu", workers, 1, dtype, slots)).result()
         engine.open_model(folder).result()
         mode = engine.loaded.mode if engine.loaded is not None else ""
         engine.create_job("soak")
         engine.add_texts("soak", [(str(n), text) for n, (text, _) in enumerate(prompts)]).result()
         engine.submit("soak", "generate", {"prompt": "{text}", "max_new_tokens": 12}, again=True)
         while not engine.wait("soak", 0.02):
-            samples.append((engine.runner.documents_done, process.memory_info().rss))
-        samples.append((engine.runner.documents_done, process.memory_info().rss))
+            samples.append((engine.coordinator.documents_done, process.memory_info().rss))
+        samples.append((engine.coordinator.documents_done, process.memory_info().rss))
         rows = list(engine.journal.results("soak"))
-        used = {meter.documents for meter in engine.runner.lanes}
+        used = {meter.documents for meter in engine.coordinator.meters}
     finally:
         clean = engine.close(10.0)
     wrong, lost, reasons = [], [], set()
@@ -80,9 +80,9 @@ def soak(
         "lost": lost,
         "finish_reasons": sorted(reasons),
         "mode": mode,
-        "lanes": lanes,
+        "workers": workers,
         "slots": slots,
-        "idle_lanes": sum(not count for count in used),
+        "idle_workers": sum(not count for count in used),
         "closed": clean,
         "rss_settled": settled,
         "rss_peak": peak,
@@ -99,9 +99,9 @@ def right(found: dict[str, Any]) -> bool:
 
 def main() -> int:
     """Run the soak and print; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Many short generations through lanes with slots.")
+    parser = argparse.ArgumentParser(description="Many short generations through workers with slots.")
     parser.add_argument("--documents", type=int, default=2000)
-    parser.add_argument("--lanes", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--slots", type=int, default=16)
     parser.add_argument("--dtype", default="float32")
     options = parser.parse_args()
@@ -109,7 +109,7 @@ def main() -> int:
         found = soak(
             make_folder(folder),
             documents=options.documents,
-            lanes=options.lanes,
+            workers=options.workers,
             slots=options.slots,
             dtype=options.dtype,
             journal=os.path.join(folder, "soak.journal"),

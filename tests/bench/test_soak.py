@@ -8,7 +8,7 @@ import pytest
 from copying_model import make_folder, make_prompt
 from soak import right, soak
 
-from engine.generation.slots import SlotMemory
+from engine.inference.generation.slots import SlotMemory
 
 
 @pytest.fixture(scope="module")
@@ -16,8 +16,8 @@ def folder(tmp_path_factory):
     return make_folder(str(tmp_path_factory.mktemp("copying")))
 
 
-def test_three_hundred_documents_through_two_lanes_get_their_own_keys_back(folder, tmp_path):
-    found = soak(folder, documents=300, lanes=2, slots=16, journal=str(tmp_path / "soak.journal"))
+def test_three_hundred_documents_through_two_workers_get_their_own_keys_back(folder, tmp_path):
+    found = soak(folder, documents=300, workers=2, slots=16, journal=str(tmp_path / "soak.journal"))
     assert right(found), found
     assert found["finish_reasons"] == ["end"]
     assert found["closed"]
@@ -32,7 +32,7 @@ def test_a_slot_that_is_not_moved_when_a_gap_closes_returns_wrong_keys(folder, t
             real(memory, *arguments)
 
     monkeypatch.setattr(SlotMemory, "copy", copy)
-    found = soak(folder, documents=60, lanes=1, slots=16, journal=str(tmp_path / "soak.journal"))
+    found = soak(folder, documents=60, workers=1, slots=16, journal=str(tmp_path / "soak.journal"))
     assert found["wrong"]
     assert not right(found)
 

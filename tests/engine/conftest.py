@@ -35,17 +35,17 @@ def fresh_engine(no_threads_left: object) -> Iterator[Callable[..., Engine]]:
 
     yield make
     for engine in made:
-        assert engine.close(10.0), "a lane did not end"
+        assert engine.close(10.0), "a worker did not end"
 
-    # Lanes are threads that Python did not start; OpenMP's own workers stay with the process by design.
+    # Workers are threads that Python did not start; OpenMP's own workers stay with the process by design.
     def left() -> set[str]:
-        return {name for tid, name in _system_threads().items() if tid not in before and name.startswith("lane-")}
+        return {name for tid, name in _system_threads().items() if tid not in before and name.startswith("worker-")}
 
     # A thread that has ended stays listed for a moment while the system buries it.
     end = time.monotonic() + 5.0
     while left() and time.monotonic() < end:
         os.sched_yield() if hasattr(os, "sched_yield") else None
-    assert not left(), f"lanes outlive their engine: {left()}"
+    assert not left(), f"workers outlive their engine: {left()}"
 
 
 def _system_threads() -> dict[int, str]:

@@ -8,9 +8,10 @@ import threading
 
 import pytest
 
-from engine.activity import SUFFIX, Activity, Board, narrow
-from engine.aside import Stuck, culprits
-from engine.helpers import Helpers, InTurn
+from engine.api.activity import Activity
+from engine.jobs.aside import Stuck, culprits
+from engine.telemetry.activity import SUFFIX, Board, narrow
+from engine.telemetry.helpers import Helpers, InTurn
 
 
 @pytest.fixture

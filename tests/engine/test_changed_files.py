@@ -7,9 +7,10 @@ import os
 import time
 
 import pytest
+from engine_helpers import states_of
 from model_folders import make_folder
 
-from engine import cli
+from engine.cli import main as cli
 from engine.documents.watch import Watcher
 
 WHOLE = "The first half of the sentence, and then, after a pause, the rest."
@@ -101,7 +102,7 @@ def test_retry_takes_an_edited_file_as_it_is_now(engine, tmp_path, same_length):
     run(engine)
     if not same_length:
         assert rows(engine)["a.txt"][:2] == ("failed", "changed since it was added")
-    engine.retry("job", list(engine.runner.jobs["job"].documents))
+    engine.retry("job", list(states_of(engine, "job")))
     assert engine.wait("job", SECONDS)
     state, reason, digest = rows(engine)["a.txt"]
     assert (state, digest) == ("done", sha256(file.read_text()))
@@ -126,7 +127,7 @@ def test_a_retried_file_that_was_emptied_is_skipped_and_one_that_is_gone_fails(e
     run(engine)
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "gone.txt").unlink()
-    engine.retry("job", list(engine.runner.jobs["job"].documents))
+    engine.retry("job", list(states_of(engine, "job")))
     assert engine.wait("job", SECONDS)
     assert rows(engine)["empty.txt"][:2] == ("skipped", "empty")
     assert rows(engine)["gone.txt"][0] == "failed"
@@ -143,11 +144,11 @@ def test_the_same_command_again_takes_a_file_that_had_changed_under_it(folder, t
     def edit(*_) -> None:
         (pile / "a.txt").write_text("two and one and more")
 
-    from engine.loom import Loom
+    from engine.workers.manager import ModelManager
 
-    real = Loom.open_model
+    real = ModelManager.open_model
     with monkeypatch.context() as patch:  # between adding and running
-        patch.setattr(Loom, "open_model", lambda self, *a: (edit(), real(self, *a))[1])
+        patch.setattr(ModelManager, "open_model", lambda self, *a: (edit(), real(self, *a))[1])
         assert cli.main(arguments) == 1
     assert json.loads(out.read_text())["error"] == "changed since it was added"
     assert cli.main(arguments) == 0

@@ -10,17 +10,18 @@ import threading
 
 import numpy as np
 import pytest
+from engine_helpers import one_text_a_batch, wait_until
 from model_folders import make_folder
 from oracle import TEXTS
 
 from assets import path as asset
-from engine.documents.document import State
-from engine.encoding.encoder import Encoder
+from engine.api.plan import Plan
+from engine.api.state import State
+from engine.cli.sample import sample_order
 from engine.engine import Engine
 from engine.errors import Cancelled, ModelError, UsageError
-from engine.lanes.plan import Plan
+from engine.inference.encoding.encoder import Encoder
 from engine.models.starter import starter_folder
-from engine.sample import sample_order
 
 LABELS = {"labels": "water, bread, error"}
 
@@ -33,7 +34,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def engine(fresh_engine, folder):
-    """An engine with a tiny model and two lanes."""
+    """An engine with a tiny model and two workers."""
     made = fresh_engine()
     made.set_plan(Plan("cpu", 2, 1, "float32")).result(30)
     made.open_model(folder).result(60)
@@ -41,7 +42,7 @@ def engine(fresh_engine, folder):
 
 
 class Gate:
-    """Holds every batch of the lanes until it is opened."""
+    """Holds every batch of the workers until it is opened."""
 
     def __init__(self, monkeypatch):
         self.open = threading.Event()
@@ -88,14 +89,14 @@ def drain(engine):
             return snapshot, rows, removed, resets
 
 
-def test_results_come_in_pile_order_whatever_the_lane(engine):
+def test_results_come_in_pile_order_whatever_the_worker(engine):
     texts = [f"{'water ' * (i * 37 % 50 + 1)}{i}" for i in range(200)]
     pile(engine, "a", texts)
     engine.submit("a", "embed")
     assert engine.wait("a", 60)
     rows = list(engine.journal.results("a"))
     assert [record.path for record, _ in rows] == [f"{i}.txt" for i in range(200)]
-    assert {record.lane for record, _ in rows} == {0, 1}
+    assert {record.worker for record, _ in rows} == {0, 1}
     assert engine.journal.integrity() == "ok"
 
 
@@ -138,7 +139,7 @@ def test_a_job_waits_for_a_model_and_then_runs(fresh_engine, folder):
 
 def test_pause_finishes_what_runs_and_takes_no_more(engine, monkeypatch):
     gate = Gate(monkeypatch)
-    monkeypatch.setattr(engine.runner, "_budget", 1)
+    one_text_a_batch(engine)
     pile(engine, "a")
     engine.submit("a", "embed")
     for _ in range(2):
@@ -156,7 +157,7 @@ def test_pause_finishes_what_runs_and_takes_no_more(engine, monkeypatch):
 
 def test_cancel_stops_what_runs_and_retry_brings_it_back(engine, monkeypatch):
     gate = Gate(monkeypatch)
-    monkeypatch.setattr(engine.runner, "_budget", 1)
+    one_text_a_batch(engine)
     pile(engine, "a")
     engine.submit("a", "embed")
     for _ in range(2):
@@ -171,9 +172,9 @@ def test_cancel_stops_what_runs_and_retry_brings_it_back(engine, monkeypatch):
     assert engine.journal.integrity() == "ok"
 
 
-def test_retry_before_the_lanes_came_back_runs_everything_once_more_and_nothing_twice(engine, monkeypatch):
+def test_retry_before_the_workers_came_back_runs_everything_once_more_and_nothing_twice(engine, monkeypatch):
     gate = Gate(monkeypatch)
-    monkeypatch.setattr(engine.runner, "_budget", 1)
+    one_text_a_batch(engine)
     pile(engine, "a")
     engine.submit("a", "embed")
     for _ in range(2):
@@ -219,16 +220,16 @@ def test_one_bad_document_fails_alone_whatever_is_raised(engine, monkeypatch, er
 
 
 def test_a_tokenizer_that_panics_on_one_text_fails_that_text_alone(engine, monkeypatch):
-    from engine.models.tokenizer import LaneTokenizer
+    from engine.models.tokenizer import WorkerTokenizer
 
-    real = LaneTokenizer.ids
+    real = WorkerTokenizer.ids
 
-    def ids(self, texts, cancelled=None):
+    def ids(self, texts, *arguments, **options):
         if any("Error 404" in text for text in texts):
             raise BaseException("panicked at src/lib.rs")  # noqa: TRY002 - what PyO3 raises is one
-        return real(self, texts, cancelled)
+        return real(self, texts, *arguments, **options)
 
-    monkeypatch.setattr(LaneTokenizer, "ids", ids)
+    monkeypatch.setattr(WorkerTokenizer, "ids", ids)
     pile(engine, "a")
     engine.submit("a", "embed")
     assert engine.wait("a", 30)
@@ -273,15 +274,15 @@ def test_files_that_vanish_or_change_after_adding_fail_and_the_rest_goes_on(engi
 
 def test_the_job_with_the_higher_priority_is_served_first(engine, monkeypatch):
     gate = Gate(monkeypatch)
-    monkeypatch.setattr(engine.runner, "_budget", 1)
+    one_text_a_batch(engine)
     for name in ("low", "high"):
         pile(engine, name)
     engine.submit("low", "embed", priority=0)
     for _ in range(2):
         assert gate.entered.acquire(timeout=30)
     engine.submit("high", "embed", priority=5)
-    with engine.runner.lock:  # until it is known which of its answers are there already, lanes may take the other's
-        assert engine.runner.settled.wait_for(lambda: not engine.runner.jobs["high"].looking, 30)
+    # Until it is known which of its answers are there already, workers may take the other's.
+    wait_until(engine, "high", lambda job: not job.looking)
     high = {r.id for r in engine.journal.documents("high")}
     served = threading.Event()
     gated = Encoder.encode
@@ -289,7 +290,7 @@ def test_the_job_with_the_higher_priority_is_served_first(engine, monkeypatch):
     def encode(encoder, items, cancelled=None):
         # However long reading the urgent job takes: what comes next of the old one ends after its first document began.
         if high.isdisjoint(i.document for i in items):
-            assert served.wait(30), "both lanes took the old job's documents"
+            assert served.wait(30), "both workers took the old job's documents"
         served.set()
         return gated(encoder, items, cancelled)
 
@@ -299,7 +300,7 @@ def test_the_job_with_the_higher_priority_is_served_first(engine, monkeypatch):
     assert engine.wait("high", 60)
     later = [n for batch in gate.order[2:] for n in batch]
     last = max(later.index(n) for n in high)
-    # While one lane reads the urgent job, the other may take one more of the old one rather than stand still.
+    # While one worker reads the urgent job, the other may take one more of the old one rather than stand still.
     assert sum(n not in high for n in later[:last]) <= 2
 
 
@@ -316,7 +317,7 @@ def test_documents_added_while_the_job_runs_are_run_too(engine, monkeypatch):
 
 def test_removing_takes_rows_off_the_pile_but_never_running_ones(engine, monkeypatch):
     gate = Gate(monkeypatch)
-    monkeypatch.setattr(engine.runner, "_budget", 1)
+    one_text_a_batch(engine)
     pile(engine, "a")
     engine.submit("a", "embed")
     for _ in range(2):
@@ -390,7 +391,7 @@ def test_a_plan_can_change_while_a_job_runs(engine):
     pile(engine, "a", [f"water {i} " * 20 for i in range(300)])
     engine.submit("a", "embed")
     plan = engine.set_plan(Plan("cpu", 1, 2, "float32")).result(30)
-    assert (plan.lanes, plan.threads) == (1, 2)
+    assert (plan.workers, plan.threads) == (1, 2)
     assert engine.wait("a", 60)
     assert counts(engine, "a") == {"done": 300}
 
@@ -421,11 +422,11 @@ def test_a_load_can_be_cancelled_and_the_next_one_works(fresh_engine, folder, mo
 
 
 def test_a_model_is_unloaded_on_request(engine):
-    assert engine.snapshot().lanes
+    assert engine.snapshot().workers
     engine.close_model().result(30)
     snapshot = engine.snapshot()
     assert snapshot.model.status == "none"
-    assert snapshot.lanes == ()
+    assert snapshot.workers == ()
 
 
 def test_a_folder_that_is_no_model_says_why(fresh_engine, tmp_path):
@@ -448,7 +449,7 @@ def test_weights_that_lack_a_tensor_are_refused_not_filled_with_random_numbers(f
 
 
 def test_a_model_larger_than_memory_is_refused_with_the_numbers(fresh_engine, folder, monkeypatch):
-    from engine import machine
+    from engine.telemetry import machine
 
     monkeypatch.setattr(machine, "memory_available", lambda: 1000)
     with pytest.raises(ModelError, match="GB"):
@@ -482,7 +483,7 @@ def test_a_session_file_brings_jobs_back_and_runs_only_what_was_not_done(fresh_e
     first = fresh_engine(session)
     first.set_plan(Plan("cpu", 1, 1, "float32")).result(30)
     first.open_model(folder).result(60)
-    monkeypatch.setattr(first.runner, "_budget", 1)
+    one_text_a_batch(first)
     place = tmp_path / "pile"
     place.mkdir()
     for i, text in enumerate(TEXTS):
@@ -552,7 +553,7 @@ def test_a_program_that_forgets_to_close_its_engine_ends(tmp_path):
         "from engine.engine import Engine\n"
         "engine = Engine()\n"
         "engine.open_model('starter', 'float32').result(120)\n"
-        "assert engine.snapshot().lanes\n"
+        "assert engine.snapshot().workers\n"
         "print('over')\n",
         encoding="utf-8",
     )

@@ -7,11 +7,12 @@ import os
 
 import numpy as np
 import pytest
+from engine_helpers import states_of
 from model_folders import make_folder
-from test_writing import make_decoder
+from writing_jobs import make_decoder
 
-from engine.cli import main
-from engine.lanes.plan import Plan
+from engine.api.plan import Plan
+from engine.cli.main import main
 
 START, END, STOP = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 CHAT = (
@@ -198,7 +199,7 @@ def test_a_refused_job_runs_once_what_was_lost_is_left_out(fresh_engine, tmp_pat
     engine.open_model(talking(tmp_path, LAST), "float32").result(60)
     engine.create_job("a")
     engine.add_texts("a", [("0", "water"), ("1", "fire")]).result(30)
-    (number, _) = engine.runner.jobs["a"].documents
+    (number, _) = states_of(engine, "a")
     settings = {"prompt": "{text}", "max_new_tokens": 4, "examples": "a => b"}
     told = engine.try_on("a", number, "generate", settings).result(60)
     assert "leaves out the examples" in told["reason"]

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from bench import long_text
 
-from engine.cli import main
+from engine.cli.main import main
 from engine.documents.document import Source
 from engine.documents.long_text import LARGE
 from engine.documents.read import NotADocument, decode, read
 from engine.documents.split import windows
 from engine.errors import DocumentError
-from engine.lanes import long
+from engine.inference.prepare import long
 from engine.models.folder import require
 from engine.models.pretrained import read_tokenizer
 
@@ -174,8 +174,8 @@ def test_a_long_file_with_few_tokens_is_read_whole(models, tmp_path):
 def test_a_split_long_text_is_run_part_by_part_to_its_end(models, tmp_path, task, monkeypatch):
     monkeypatch.setattr("engine.documents.read.LARGE", 10_000)
     monkeypatch.setattr(long, "PIECE", 5_000)
-    monkeypatch.setattr("engine.lanes.long_windows.AT_ONCE", 500)
-    monkeypatch.setattr("engine.lanes.prompts.AT_ONCE", 500)
+    monkeypatch.setattr("engine.inference.prepare.long_windows.AT_ONCE", 500)
+    monkeypatch.setattr("engine.inference.prepare.prompts.AT_ONCE", 500)
     (tmp_path / "a.log").write_text(prose(40_000))
     out = tmp_path / "o.jsonl"
     assert main(long_text.command(task, "split", [str(tmp_path / "a.log")], models[task], str(out))) == 0

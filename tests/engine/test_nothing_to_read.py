@@ -9,7 +9,7 @@ import os
 import pytest
 from model_folders import make_folder
 
-from engine.cli import main
+from engine.cli.main import main
 
 INVISIBLE = {
     "zero-width.txt": "\u200b\u200b\n",

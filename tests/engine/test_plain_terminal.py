@@ -7,7 +7,7 @@ import os
 import pytest
 from model_folders import make_folder
 
-from engine.cli import main
+from engine.cli.main import main
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b1m\u202egpj.\u2066x\r"
 NAME = "a\x1b[31m\u202etxt.exe\n.txt"

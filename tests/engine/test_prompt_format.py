@@ -7,9 +7,9 @@ import os
 import pytest
 
 from engine import tasks
-from engine.cli import main
+from engine.api.prompt_format import PromptFormat
+from engine.cli.main import main
 from engine.errors import UsageError
-from engine.prompt_format import PromptFormat
 
 FIELDS = ("text", "name", "path")
 VALUES = {"text": "T {name} {{", "name": "N", "path": "P"}

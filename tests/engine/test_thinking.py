@@ -9,8 +9,9 @@ import os
 
 import pytest
 from chain_model import make_folder
+from engine_helpers import states_of
 
-from engine.cli import main
+from engine.cli.main import main
 
 CHAIN = {
     "ask": "<think>",
@@ -115,13 +116,13 @@ def test_a_hidden_thought_is_neither_shown_while_it_grows_nor_afterwards(fresh_e
     engine.create_job(job)
     engine.add_texts(job, [("a", "hm")]).result(30)
     settings = {"prompt": "{text} ask", "max_new_tokens": 9, "thinking": "hide"}
-    (number,) = engine.runner.jobs[job].documents
+    (number,) = states_of(engine, job)
     assert "thought" not in engine.try_on(job, number, "generate", settings).result(60)["result"]
     engine.submit(job, "generate", settings)
     assert engine.wait(job, 60)
     told = engine.inspect(job, number).result(30)["result"]
     assert (told["text"], "thought" in told) == ("yes", False)
-    task = engine.runner.jobs[job].task
+    task = engine.coordinator.call(lambda: engine.coordinator.job(job).task)
     assert [task.shown(text) for text in ("<think> s", "<think> so </think> ye")] == ["", "ye"]
 
 

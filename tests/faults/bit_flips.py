@@ -32,6 +32,9 @@ for place in (ROOT, ROOT / "tests", ROOT / "tests" / "faults"):
     if str(place) not in sys.path:
         sys.path.insert(0, str(place))
 
+import numpy as np  # noqa: E402 - after the path
+
+from engine.requests.output import Encoded, Output  # noqa: E402 - after the path
 from engine.store.export import jsonl_row, pile_rows  # noqa: E402 - after the path
 from engine.store.journal import Journal  # noqa: E402
 from engine.store.record import JobRecord, Record, Result  # noqa: E402
@@ -53,6 +56,8 @@ class Truth:
     files: dict[str, bytes]
     jobs: dict[str, JobRecord] = field(default_factory=dict)
     rows: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    outputs: dict[int, str] = field(default_factory=dict)
+    """Outputs of steps by document, as text."""
 
 
 def fill(journal: Journal, number: int) -> None:
@@ -68,7 +73,7 @@ def fill(journal: Journal, number: int) -> None:
     journal.add_documents(records)
     for record in records:
         state = states[record.id % len(states)]
-        known = {"tokens": record.id, "coverage": 0.5, "seconds": 0.25, "lane": 1}
+        known = {"tokens": record.id, "coverage": 0.5, "seconds": 0.25, "worker": 1}
         values = {name: getattr(record, name) for name in Record.__dataclass_fields__} | known
         if state == "done":
             vector = struct.pack("<3f", record.id, 0.5, 2.0) if number % 2 else None
@@ -77,6 +82,14 @@ def fill(journal: Journal, number: int) -> None:
             journal.finish(Record(**{**values, "state": state}), result)
         elif state != "waiting":
             journal.finish(Record(**{**values, "state": state, "reason": f"reason {record.id}"}), None)
+        else:
+            kept = np.array([record.id, 0.5], np.float32)
+            journal.keep_output(record.id, 1, Encoded(f"part {record.id}", kept, 2), f"asked {record.id}")
+
+
+def as_text(kept: dict[tuple[int, str], tuple[str, Output]]) -> str:
+    """Return the outputs of a document as text, to be compared."""
+    return repr(sorted(kept.items()))
 
 
 def exported(journal: Journal, job: JobRecord) -> dict[str, dict[str, Any]]:
@@ -115,6 +128,7 @@ def tell(journal: Journal, truth: Truth) -> None:
     for job in journal.jobs():
         truth.jobs[job.id] = job
         truth.rows[job.id] = exported(journal, job)
+        truth.outputs.update({number: as_text(kept) for number, kept in journal.outputs(job.id).items()})
 
 
 def flipped(truth: Truth, name: str, bit: int, folder: Path) -> Path:
@@ -167,6 +181,9 @@ def through_store(truth: Truth, path: Path) -> tuple[bool, list[str]]:
             if jobs[name] != job and not told:
                 wrong.append(f"{name} is {jobs[name]}")
             wrong += judge(truth.rows[name], rows[name], told=told)
+            for number, kept in journal.outputs(name).items():
+                if as_text(kept) != truth.outputs.get(number):
+                    wrong.append(f"an output of {number} is {kept}")
             if sum(counts.get(name, {}).values()) != len(rows[name]):
                 wrong.append(f"{name} has {len(rows[name])} rows, and counts {counts.get(name)}")
     except Exception as error:

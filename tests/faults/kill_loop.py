@@ -34,7 +34,7 @@ from host_process import HostProcess  # noqa: E402
 from kill_pile import Pile, Verdict  # noqa: E402
 from stub_engine import PROTOCOL, vector_of  # noqa: E402
 
-from engine import protocol  # noqa: E402
+from engine import api  # noqa: E402
 
 KILLS_A_PILE = 6
 EARLY = 0.05
@@ -117,20 +117,20 @@ class Window:
 
     def _tell(self) -> None:
         """Say what a window says to a new engine, as soon as that has said hello."""
-        hello = next((event for event in self._host.events if isinstance(event, protocol.Hello)), None)
+        hello = next((event for event in self._host.events if isinstance(event, api.Hello)), None)
         if self._told or hello is None or (self._retry and not self._host.rows):
             return
         self._told = True
         host = self._host
         if JOB not in hello.recovered:
-            host.send(protocol.CreateJob, job=JOB, name="pile")
+            host.send(api.CreateJob, job=JOB, name="pile")
         # The window does not know how far the adding came; what is there already is not taken twice.
-        host.send(protocol.AddPaths, job=JOB, paths=(str(self._pile.folder),))
-        host.send(protocol.OpenModel, folder=self._kind.model, dtype="float32")
+        host.send(api.AddPaths, job=JOB, paths=(str(self._pile.folder),))
+        host.send(api.OpenModel, folder=self._kind.model, dtype="float32")
         if self._retry:
             aside = tuple(row.id for row in host.rows.values() if row.state == "quarantined")
-            host.send(protocol.Retry, job=JOB, documents=aside)
-        host.send(protocol.Submit, job=JOB, task="embed", settings={})
+            host.send(api.Retry, job=JOB, documents=aside)
+        host.send(api.Submit, job=JOB, task="embed", settings={})
 
     def wait(self, seconds: float) -> bool:
         """Let it work for ``seconds``; False when its job has ended."""
@@ -162,8 +162,8 @@ class Window:
         if self._host.closed:
             self.kill()
             return "the engine ended"
-        told = self._host.ask(protocol.Export, job=JOB, path=str(self._pile.out), format="jsonl")
-        self._host.send(protocol.Shutdown)
+        told = self._host.ask(api.Export, job=JOB, path=str(self._pile.out), format="jsonl")
+        self._host.send(api.Shutdown)
         code = self._host.until_ended()
         self._host.end()
         return told.error or ("" if code == 0 else f"the engine ended with {code}")
@@ -178,7 +178,7 @@ class Loop:
         self.verdict = Verdict()
         self.kills = self.in_window = self.quarantined = self.piles = 0
         self.start_seconds = 1.0
-        """How long a life takes until a lane has finished something, as last seen."""
+        """How long a life takes until a worker has finished something, as last seen."""
         self.rate = 1e-3
         """Seconds a document of a life, as last seen."""
 
@@ -253,8 +253,8 @@ def reference() -> Iterator[Callable[[str, str], Any]]:
     """Give what the starter model's vectors should be: those of this process, one text at a time when asked."""
     import numpy as np
 
+    from engine.api.plan import Plan
     from engine.engine import Engine
-    from engine.lanes.plan import Plan
 
     known: dict[str, Any] = {}
     engine = Engine()

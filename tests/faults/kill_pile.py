@@ -54,7 +54,7 @@ class Pile:
             "shows",
             "how",
             "every",
-            "loom",
+            "manager",
             "leads",
             "many",
             "threads",
@@ -77,7 +77,7 @@ class Pile:
         return whole.hexdigest()
 
     def runs_since(self, offset: int) -> Counter[str]:
-        """Return how often each document was finished by a lane, from a position in the lanes' own log on."""
+        """Return how often each document was finished by a worker, from a position in the workers' own log on."""
         with contextlib.suppress(FileNotFoundError), self.runs.open("rb") as file:
             file.seek(offset)
             return Counter(file.read().decode().split("\n")[:-1])

@@ -94,8 +94,6 @@ class Verdict:
 
     files: int = 0
     wrong: list[str] = field(default_factory=list)
-    left: int = 0
-    """Temporary files of exports that were killed."""
 
 
 class Folder:
@@ -369,14 +367,12 @@ def one_seed(seed: int, verdict: Verdict, *, starter: bool) -> None:
         if left:
             verdict.wrong.append(f"seed {seed}: processes left behind: {left}")
         beside = {path.name for path in top.iterdir()} - {"pile", out.name, out.name + ".runs", out.name + ".journal"}
-        # A kill in the middle of an export leaves its temporary file; the result itself is whole.
-        verdict.left += sum(name.startswith(".heddle-") for name in beside)
-        if others := [name for name in beside if not name.startswith(".heddle-")]:
-            verdict.wrong.append(f"seed {seed}: beside the result lies {others}")
+        if beside:
+            verdict.wrong.append(f"seed {seed}: beside the result lies {sorted(beside)}")
 
 
 def _let_work(process: subprocess.Popen, out: Path, chosen: random.Random) -> None:
-    """Wait until lanes have finished something and a little longer, or, seldom, only for the start."""
+    """Wait until workers have finished something and a little longer, or, seldom, only for the start."""
     runs = Path(str(out) + ".runs")
     before, end = runs.stat().st_size if runs.exists() else 0, time.monotonic() + PATIENCE
     early = chosen.random() < 0.2
@@ -466,7 +462,6 @@ def run(seeds: int, first: int, *, starter_every: int = 10, told: Callable[[str]
         told(f"seed {seed}: {verdict.files} files, {len(verdict.wrong)} wrong, {time.monotonic() - begin:.0f} s")
         for sentence in verdict.wrong[before:]:
             told(sentence)
-    told(f"{verdict.left} temporary files of killed exports were left")
     return {"seeds": seeds, "files": verdict.files, "wrong": len(verdict.wrong)}
 
 

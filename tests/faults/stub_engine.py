@@ -1,12 +1,13 @@
-"""A model without torch for the kill loop: real command line, real host, real journal, lanes that answer by arithmetic.
+"""A model without torch for the kill loop: real command line, real host, real journal, workers that answer by arithmetic.
 
 ``python tests/faults/stub_engine.py run ...`` is ``heddle run ...`` and ``... host ...`` is the window's engine process,
-with one thing exchanged in that process alone: the loom, which loads models and makes lanes. Nothing in the product
-knows of it. With ``real`` in front nothing is exchanged, and the process only notes what its lanes have finished.
+with one thing exchanged in that process alone: the model manager, which loads models and makes workers. Nothing in the product
+knows of it. With ``real`` in front nothing is exchanged, and the process only notes what its workers have finished.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -21,15 +22,18 @@ from typing import Any
 
 import numpy as np
 
-from engine.encoding.batches import WorkItem
-from engine.lanes.plan import Plan
-from engine.lanes.reading import counting, read_and_count
-from engine.lanes.work import Anchors, Count, Prepare, Prepared
-from engine.loom import Loom
-from engine.metrics.snapshot import ModelState
-from engine.protocol import ModelFacts
+from engine.api.facts import ModelFacts
+from engine.api.plan import Plan
+from engine.api.snapshot import ModelState
+from engine.inference.prepare.ready import Ready
+from engine.requests.item import WorkItem
+from engine.requests.output import Encoded
+from engine.scheduling.policies import LengthBatches
+from engine.workers import message
+from engine.workers.manager import ModelManager
+from engine.workers.worker import Worker
 
-LANES = 2
+WORKERS = 2
 BUDGET = 256
 """Tokens in a batch of the stub."""
 SECONDS_A_TOKEN = 0.00015
@@ -48,7 +52,7 @@ HANGS = "HEDDLE_STUB_HANGS"
 """Environment: these things happen where it is set."""
 
 PROTOCOL = "HEDDLE_STUB_RUNS"
-"""Environment: a file that takes the name of every document that a lane has finished, one a line."""
+"""Environment: a file that takes the name of every document that a worker has finished, one a line."""
 
 
 def vector_of(text: str) -> np.ndarray:
@@ -64,74 +68,105 @@ def _ids(text: str) -> np.ndarray:
     return np.array([sum(word.encode()) for word in text.split()], np.int32)
 
 
-class StubLane:
-    """Takes work as a lane does; a batch lasts as long as its tokens say."""
+class StubTokenizer:
+    """A tokenizer of words."""
 
-    def __init__(self, index: int, generation: int, runner: Any) -> None:
-        self._index, self._generation, self._runner = index, generation, runner
-        self._texts: dict[int, tuple[str, str]] = {}
+    unknown_id = -1
+
+    def ids(self, texts: Any, cancelled: Any = None) -> list[np.ndarray]:
+        del cancelled
+        return [_ids(text) for text in texts]
+
+
+class NotingWorker(Worker):
+    """A worker that notes the name of every document that it is given."""
+
+    def __init__(self, *arguments: Any, paths: dict[int, str], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._paths = paths
+
+    def _do(self, assignment: Any, tokenizer: Any, inside: Any) -> None:
+        self._paths.update({one.number: one.path for one in assignment.documents})
+        super()._do(assignment, tokenizer, inside)
+
+
+class StubInside:
+    """Runs a batch as an encoder does; it lasts as long as its tokens say, and vectors come by arithmetic."""
+
+    busy = lost = False
+
+    def __init__(self, index: int, meter: Any, post: Any, texts: dict[int, str], paths: dict[int, str]) -> None:
+        self._index, self._meter, self._post, self._texts, self._paths = index, meter, post, texts, paths
         self._pause = threading.Event()
-
-    def run(self) -> None:
-        texts = self._runner.stub_texts
         runs = os.environ.get(PROTOCOL, "")
-        log = os.open(runs, os.O_WRONLY | os.O_APPEND | os.O_CREAT) if runs else -1
-        while (work := self._runner.take(self._index, self._generation)) is not None:
-            begin = time.perf_counter()
-            if isinstance(work, Prepare):
-                found: list[Prepared] = []
+        self._log = os.open(runs, os.O_WRONLY | os.O_APPEND | os.O_CREAT) if runs else -1
 
-                def count(documents: Any) -> list[Prepared]:
-                    texts.update({one.number: (one.text, one.path) for one in documents})
-                    rows = []
-                    for one in documents:
-                        with counting(self._runner, work.job, one):
-                            rows.append((one.number, _ids(one.text)))
-                    return [Prepared(n, (WorkItem(n, 0, 1, ids, 0),), len(ids)) for n, ids in rows]
+    def prepare(self, wanted: Any, ask: Any) -> list[Ready]:
+        ready = []
+        for one in wanted:
+            ask()
+            ids = _ids(one.request.text)
+            self._texts[one.document] = one.request.text
+            ready.append(Ready((WorkItem(one.document, 0, 1, ids, 0, request=one.request.key),), len(ids)))
+        return ready
 
-                read_and_count(self._runner, work, found, count)
-                self._runner.prepared(self._index, work, found, time.perf_counter() - begin)
-            elif isinstance(work, Count):
-                self._runner.counted(self._index, work, [], 0.0)
-            elif isinstance(work, Anchors):
-                vectors = np.stack([vector_of(text) for text in work.texts])
-                self._runner.anchored(self._index, work, vectors, "", 0.0)
-            else:
-                self._pause.wait(SECONDS_A_TOKEN * sum(len(item.ids) for item in work.items))
-                if any(POISON in texts[item.document][0] for item in work.items):
-                    os.kill(os.getpid(), signal.SIGKILL)
-                if not work.stop():
-                    named = [texts.pop(item.document) for item in work.items]
-                    if log >= 0:
-                        os.write(log, "".join(f"{path}\n" for _, path in named).encode("utf-8", "surrogateescape"))
-                    vectors = np.stack([vector_of(text) for text, _ in named])
-                    self._runner.encoded(self._index, work.job, work.items, vectors, time.perf_counter() - begin)
-                self._runner.encoded_back(self._index, work, time.perf_counter() - begin, 1)
-        if log >= 0:
-            os.close(log)
+    def set_up(self, assignment: Any) -> message.WasSetUp:
+        outputs = {one.key: Encoded(one.key, vector_of(one.text)) for one in assignment.requests}
+        return message.WasSetUp(self._index, assignment.work, outputs, "", 0.0)
+
+    def step(self) -> None:
+        pass
+
+    def run(self, assignment: Any) -> None:
+        work, begin = assignment.work, time.perf_counter()
+        self._pause.wait(SECONDS_A_TOKEN * sum(len(item.ids) for item in work.items))
+        if any(POISON in self._texts[item.document] for item in work.items):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if not assignment.run.stop():
+            texts = [self._texts.pop(item.document) for item in work.items]
+            if self._log >= 0:
+                named = "".join(f"{self._paths[item.document]}\n" for item in work.items)
+                os.write(self._log, named.encode("utf-8", "surrogateescape"))
+            vectors = np.stack([vector_of(text) for text in texts])
+            seconds = time.perf_counter() - begin
+            self._post(message.Vectors(self._index, work, work.items, vectors, seconds))
+        self._meter.steps += 1
+        self._post(message.Returned(self._index, work))
 
 
-class StubLoom(Loom):
-    """A loom whose models load at once and need no torch."""
+class StubManager(ModelManager):
+    """A model manager whose models load at once and need no torch."""
 
     def open_model(self, folder: str, dtype: str = "auto") -> Future[Any]:
         return self._loader.submit(self._open_stub, folder)
 
     def _open_stub(self, folder: str) -> Any:
-        from engine.lanes.pool import LanePool
+        from engine.workers.pool import WorkerPool
 
-        facts = ModelFacts(folder, "stub", usable=True, tasks=("embed", "classify"))
-        self._stop_lanes()
-        with self.runner.lock:
-            for job in self.runner.jobs.values():
-                job.forget_tokens()
-        self._loaded = SimpleNamespace(facts=facts, overhead=0.0, lane_limit=lambda: LANES, dtype="float32")
-        self.runner.use_model("stub/float32")
-        self.runner.stub_texts = {}
-        generation = self.runner.open_lanes(LANES, "cpu", budget=BUDGET)
-        self._pool = LanePool(
-            [StubLane(i, generation, self.runner).run for i in range(LANES)], partial(self._lane_broke, generation)
-        )
+        facts = ModelFacts(folder, "stub", usable=True, capabilities=("encode",))
+        self._stop_workers()
+        self.source.use_model("stub", "float32")
+        self._loaded = SimpleNamespace(facts=facts, overhead=0.0, worker_limit=lambda: WORKERS, dtype="float32")
+        self.source.model_changed()
+        policy = LengthBatches(BUDGET)
+        inboxes, meters, post, generation = self.source.open_workers(WORKERS, "cpu", policy, "encode")
+        texts: dict[int, str] = {}
+        paths: dict[int, str] = {}
+        workers = [
+            NotingWorker(
+                index,
+                inbox,
+                post,
+                meter,
+                tokenizer=StubTokenizer,
+                inside=lambda _, i=index, m=meter: StubInside(i, m, post, texts, paths),
+                around=contextlib.nullcontext(),
+                board=self.source.board,
+                paths=paths,
+            )
+            for index, (inbox, meter) in enumerate(zip(inboxes, meters, strict=True))
+        ]
+        self._pool = WorkerPool([worker.run for worker in workers], partial(self._worker_broke, generation))
         self.model = ModelState(status="ready", folder=folder, name="stub")
         return facts
 
@@ -141,31 +176,32 @@ class StubLoom(Loom):
 
     @property
     def plan(self) -> Plan:
-        return Plan("cpu", LANES, 1, "float32")
+        return Plan("cpu", WORKERS, 1, "float32")
 
     def _unload(self) -> None:
-        self._stop_lanes()
+        self._stop_workers()
         self._loaded = None
 
 
 def _real(arguments: list[str]) -> int:
-    """Run the command line or the host with a real model, noting what lanes have finished."""
-    from engine.runner import Runner
+    """Run the command line or the host with a real model, noting what workers have finished."""
+    from engine.jobs import outputs
 
-    encoded = Runner.encoded
+    vectors = outputs._vectors
     log = os.open(os.environ[PROTOCOL], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-    def noting(self: Any, lane: int, job: Any, items: Any, *rest: Any) -> None:
-        paths = [job.documents[item.document].record.path for item in items if item.document in job.documents]
-        os.write(log, "".join(f"{path}\n" for path in paths).encode("utf-8", "surrogateescape"))
-        encoded(self, lane, job, items, *rest)
+    def noting(coordinator: Any, told: Any, job: Any) -> None:
+        if job is not None:
+            paths = [job.documents[i.document].record.path for i in told.items if i.document in job.documents]
+            os.write(log, "".join(f"{path}\n" for path in paths).encode("utf-8", "surrogateescape"))
+        vectors(coordinator, told, job)
 
-    Runner.encoded = noting
+    outputs._vectors = noting
     if arguments[:1] == ["host"]:
-        from engine import host
+        from engine.server import stdio as host
 
         return host.main(arguments[1:])
-    from engine import cli
+    from engine.cli import main as cli
 
     return cli.main(arguments)
 
@@ -192,20 +228,20 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["real"]:
         return _real(arguments[1:])
     import engine.engine
-    from engine import headless
+    from engine.cli import run as headless
 
-    engine.engine.Loom = StubLoom
+    engine.engine.ModelManager = StubManager
     headless.require_tried = lambda _folder: None
     headless.fingerprint = lambda _folder: "stub"
     headless.model_key = lambda _fingerprint, _dtype: "stub/float32"
     if arguments[:1] == ["host"]:
-        import engine.machine
-        from engine import host
-        from engine.protocol import MachineFacts
+        import engine.telemetry.machine
+        from engine.api.facts import MachineFacts
+        from engine.server import stdio as host
 
-        engine.machine.facts = lambda: MachineFacts(2, "stub", 0, (), Plan("cpu", LANES, 1, "float32"), {})
+        engine.telemetry.machine.facts = lambda: MachineFacts(2, "stub", 0, (), Plan("cpu", WORKERS, 1, "float32"), {})
         return host.main(arguments[1:])
-    from engine import cli
+    from engine.cli import main as cli
 
     sys.argv[1:] = arguments
     return cli.main()  # as the command does it: this process is its own

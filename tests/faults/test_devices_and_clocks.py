@@ -8,14 +8,14 @@ import pytest
 import torch
 from model_folders import make_folder
 
-from engine.encoding.encoder import Encoder
+from engine.api.plan import Plan
 from engine.engine import Engine
-from engine.lanes.plan import Plan
+from engine.inference.encoding.encoder import Encoder
 
 
 @pytest.fixture
 def engine(tmp_path):
-    """An engine with a tiny model, a journal and one lane."""
+    """An engine with a tiny model, a journal and one worker."""
     made = Engine(str(tmp_path / "session"))
     made.set_plan(Plan("cpu", 1, 1, "float32")).result(30)
     made.open_model(make_folder(tmp_path / "model", "bert")).result(60)

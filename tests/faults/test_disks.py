@@ -9,14 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from engine_helpers import forget_texts, wait_until
 from faulty import fill_up, finish, make_pile, mounted, rows_of, start
 from model_folders import make_folder
 
-from engine import offline
+from engine.api.plan import Plan
 from engine.engine import Engine
 from engine.errors import ExportError
-from engine.job import LIVE
-from engine.lanes.plan import Plan
+from engine.jobs import offline_sources as offline
+from engine.jobs.job import LIVE
 from engine.store.export import export
 from engine.store.journal import Journal
 from engine.store.record import JobRecord, Record, Result
@@ -80,7 +81,7 @@ def half_done(path: str, *, killed: bool) -> None:
     journal.add_documents(records)
     for record in records[:50]:
         journal.finish(replace(record, state="done"), Result(record.id, {"dimension": 1}, b"\0\0\x80?", 1))
-    journal.update_documents([replace(records[60], state="running", lane=0)])
+    journal.update_documents([replace(records[60], state="running", worker=0)])
     journal.flush()
     if not killed:
         journal.close()
@@ -145,7 +146,7 @@ def test_an_export_to_a_full_disk_fails_alone_and_leaves_the_old_one(tmp_path, f
     try:
         engine.create_job("job")
         engine.add_texts("job", [(f"{n}.txt", f"text {n}") for n in range(2000)]).result()
-        engine.runner.cancel(engine.runner.jobs["job"])
+        engine.cancel("job").result(30)
         with mounted(disk, "-t", "tmpfs", "-o", "size=64k", "tmpfs"):
             old = disk / "old.csv"
             old.write_text("the old one")
@@ -174,16 +175,12 @@ def test_documents_of_a_disk_that_was_unmounted_wait_until_it_is_back(tmp_path, 
             for number in range(8):
                 (place / f"{number}.txt").write_text(f"text {number} on the disk")
             engine.add_paths("job", [str(place)]).result(30)
-            with engine.runner.lock:
-                for document in engine.runner.jobs["job"].documents.values():
-                    document.text = None
+            forget_texts(engine, "job")
             subprocess.run(["umount", str(place)], check=True)
             assert os.path.isdir(place), "what is left is an empty folder"
             engine.submit("job", "embed")
             engine.open_model(model).result(60)
-            counts = engine.runner.jobs["job"].counts
-            with engine.runner.lock:
-                assert engine.runner.settled.wait_for(lambda: counts["offline"] == 8, 30)
+            wait_until(engine, "job", lambda job: job.counts["offline"] == 8)
             subprocess.run(["mount", "--bind", str(disk), str(place)], check=True)
             assert engine.wait("job", 30)
             assert engine.journal.counts("job")["done"] == 8

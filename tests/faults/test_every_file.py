@@ -13,13 +13,13 @@ import pytest
 from model_folders import make_folder
 from piles import make_fault_pile, spoil_fault_pile
 
+from engine.api.plan import Plan
 from engine.engine import Engine
-from engine.lanes.plan import Plan
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
-    """An engine with a tiny model and two lanes."""
+    """An engine with a tiny model and two workers."""
     made = Engine()
     made.set_plan(Plan("cpu", 2, 1, "float32")).result(30)
     made.open_model(make_folder(tmp_path_factory.mktemp("model"), "bert", max_seq_length=64)).result(60)

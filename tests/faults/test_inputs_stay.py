@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from model_folders import make_folder
 
-from engine.cli import main
+from engine.cli.main import main
 from engine.engine import Engine
 from engine.errors import ExportError
 from engine.store.export import FORMATS

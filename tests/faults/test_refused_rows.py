@@ -9,8 +9,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from engine_helpers import wait_until
 from faulty import finish, make_pile, rows_of, start
-from stub_engine import StubLoom
+from stub_engine import StubManager
 
 from engine.engine import Engine
 
@@ -46,7 +47,7 @@ def test_a_document_of_the_year_2300_takes_no_other_along_and_is_done_itself():
 @pytest.fixture
 def engine(tmp_path, monkeypatch):
     """An engine with the stub's model, in this process."""
-    monkeypatch.setattr("engine.engine.Loom", StubLoom)
+    monkeypatch.setattr("engine.engine.ModelManager", StubManager)
     engine = Engine(str(tmp_path / "journal"))
     yield engine
     engine.close(10.0)
@@ -64,8 +65,8 @@ def test_the_window_is_told_of_a_row_that_the_journal_refuses(engine, tmp_path):
     started(engine, pile)
     with engine.journal._write_gate:  # SQLite's own limit plays the value that it does not take
         engine.journal._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 6_000)
-    odd = next(n for n, d in engine.runner.jobs["job"].documents.items() if d.record.path.endswith("0050.txt"))
-    engine.runner.key_of = lambda _job, record: "k" * 10_000 if record.id == odd else ""
+    (odd,) = [record.id for record in engine.journal.documents("job") if record.path.endswith("0050.txt")]
+    engine.coordinator.key_of = lambda _job, record: "k" * 10_000 if record.id == odd else ""
     engine.submit("job", "embed")
     engine.open_model("stub").result(30)
     assert engine.wait("job", 30)
@@ -76,7 +77,7 @@ def test_the_window_is_told_of_a_row_that_the_journal_refuses(engine, tmp_path):
     assert [row.id for row in rows.values() if row.state != "done"] == [odd]
     assert rows[odd].state == "failed"
     assert "too big" in rows[odd].reason
-    assert engine.runner.jobs["job"].counts["done"] == 40
+    assert engine.counts("job")["done"] == 40
     assert engine.journal.counts("job")["done"] == 40
     assert engine.journal.document(odd).state == "failed"
 
@@ -87,8 +88,7 @@ def test_a_job_pauses_and_says_why_when_the_journal_takes_nothing_any_more(engin
         other.execute("ALTER TABLE document RENAME COLUMN seconds TO lost")
     engine.submit("job", "embed")
     engine.open_model("stub").result(30)
-    with engine.runner.lock:
-        assert engine.runner.settled.wait_for(lambda: engine.runner.jobs["job"].status == "paused", 30)
+    wait_until(engine, "job", lambda job: job.status == "paused")
     (job,) = engine.snapshot().jobs
     assert job.status == "paused"
     assert "cannot be written any more" in job.message

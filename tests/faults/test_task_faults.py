@@ -1,4 +1,4 @@
-"""A task whose own code fails in any way costs the document that it failed on: no lane, no other row."""
+"""A task whose own code fails in any way costs the document that it failed on: no worker, no other row."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from faulty import make_pile, rows_of
 from model_folders import make_folder
 
-from engine.cli import main
+from engine.cli.main import main
 from engine.tasks.base import Outcome
 from engine.tasks.classify import Classify
 from engine.tasks.embed import Embed
@@ -73,30 +73,43 @@ def folder(tmp_path_factory):
     return make_folder(tmp_path_factory.mktemp("model"), "bert")
 
 
-@pytest.mark.parametrize("task", ["classify", "generate"])
-def test_a_task_that_fails_in_any_way_costs_that_row_only(task, folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("kind", "method"), [(Classify, "advance"), (Classify, "start"), (Generate, "advance")])
+def test_a_task_that_fails_in_any_way_costs_that_row_only(kind, method, folder, tmp_path, monkeypatch):
     pile, out = make_pile(tmp_path / "pile", COUNT), tmp_path / "o.jsonl"
+    task = kind.name
+    fail_in_turn(monkeypatch, kind, method)
     if task == "classify":
-        fail_in_turn(monkeypatch, Classify, "combine")
         more = ["--labels", "water,bread"]
     else:
         folder = make_folder(tmp_path / "writer", "qwen3", modules=False, head="ForCausalLM", positions=256)
-        fail_in_turn(monkeypatch, Generate, "combine_answers")
         more = ["--prompt", "Say: {text}", "--max-new-tokens", "3"]
     report = tmp_path / "r.json"
-    arguments = ["run", task, *more, str(pile), "--model", folder, "--lanes", "2", "--threads", "1"]
+    arguments = ["run", task, *more, str(pile), "--model", folder, "--workers", "2", "--threads", "1"]
     assert main([*arguments, "--out", str(out), "--report", str(report)]) == 1
     states = [row["state"] for row in rows_of(out).values()]
     assert (states.count("failed"), states.count("done")) == (len(FAULTS), COUNT - len(FAULTS))
     assert all(row["error"] for row in rows_of(out).values() if row["state"] == "failed")
     told = json.loads(report.read_text())
     assert told["status"] == "finished"
-    assert "ended" not in [lane["activity"] for lane in told["lanes"]]
+    assert "ended" not in [worker["activity"] for worker in told["workers"]]
 
 
 def test_a_task_that_cannot_name_its_own_texts_pauses_its_job_with_a_sentence(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(Embed, "anchors", lambda self: raised(Panic("no texts")))
+    monkeypatch.setattr(Embed, "prepare_job", lambda self: raised(Panic("no texts")))
     pile = make_pile(tmp_path / "pile", 3)
     assert main(["run", "embed", str(pile), "--model", folder, "--out", str(tmp_path / "o.jsonl")]) == 1
     assert "no texts" in capsys.readouterr().err
     assert {row["state"] for row in rows_of(tmp_path / "o.jsonl").values()} == {"waiting"}
+
+
+@pytest.mark.parametrize(
+    "finish", [lambda _, rows: raised(Panic("no end")), lambda _, rows: {key: {"no": deep()} for key in rows}]
+)
+def test_a_task_that_fails_at_the_end_of_its_job_pauses_it_with_a_sentence_and_keeps_its_rows(
+    finish, folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(Embed, "finish_job", finish, raising=False)
+    pile = make_pile(tmp_path / "pile", 3)
+    assert main(["run", "embed", str(pile), "--model", folder, "--out", str(tmp_path / "o.jsonl")]) == 1
+    assert "The task failed at the end of the job" in capsys.readouterr().err
+    assert {row["state"] for row in rows_of(tmp_path / "o.jsonl").values()} == {"done"}

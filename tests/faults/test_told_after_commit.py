@@ -8,7 +8,7 @@ import time
 
 import pytest
 from faulty import make_pile
-from stub_engine import StubLoom
+from stub_engine import StubManager
 
 from engine.engine import Engine
 
@@ -16,7 +16,7 @@ from engine.engine import Engine
 @pytest.fixture
 def engine(tmp_path, monkeypatch):
     """An engine with the stub's model, in this process."""
-    monkeypatch.setattr("engine.engine.Loom", StubLoom)
+    monkeypatch.setattr("engine.engine.ModelManager", StubManager)
     engine = Engine(str(tmp_path / "journal"))
     yield engine
     assert engine.close(10.0)
@@ -42,7 +42,7 @@ def test_a_row_is_told_as_done_only_when_another_reader_finds_it_on_the_disk(eng
         other.execute("BEGIN IMMEDIATE")  # nobody else can commit now
         engine.submit("job", "embed")
         engine.open_model("stub").result(30)
-        until(lambda: engine.runner.jobs["job"].counts["done"] >= 10)
+        until(lambda: engine.counts("job")["done"] >= 10)
         assert told_done(engine) == set(), "what is not committed is not told"
         other.execute("ROLLBACK")
         seen: set[int] = set()

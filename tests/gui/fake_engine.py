@@ -20,21 +20,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from engine import protocol as p  # noqa: E402
-from engine.lanes.plan import Plan  # noqa: E402
-from engine.metrics.snapshot import (  # noqa: E402
+from engine import api  # noqa: E402
+from engine.api import (  # noqa: E402
     DocumentRow,
+    JobFacts,
     JobRows,
     JobState,
-    LaneState,
     Meters,
     ModelState,
     Notice,
+    Plan,
     Snapshot,
     ThreadTime,
     TrialState,
+    WorkerState,
 )
-from engine.protocol_jobs import JobFacts  # noqa: E402
 
 LABELS = ("delivery", "billing", "technical problem", "praise", "cancellation", "job application")
 STRANGE = (
@@ -111,22 +111,22 @@ class FakeEngine:
         self.tokens = 0
         self.recent: list[tuple[float, int, int]] = []
         self.load_left = 0.0
-        self.loading: p.OpenModel | None = None
+        self.loading: api.OpenModel | None = None
         self.notices: list[Notice] = [Notice(*text.split(":", 1)) for text in o.notice]
         self.inbox: queue.Queue = queue.Queue()
         self.hung = False
         self.exports = 0
         self.removals: list[dict[int, DocumentRow]] = []
-        self.trial: p.Trial | None = None
+        self.trial: api.Trial | None = None
         self.trial_left = 0
 
     # ---- streams
     def send(self, message) -> None:
-        sys.stdout.buffer.write(p.encode(message))
+        sys.stdout.buffer.write(api.encode(message))
         sys.stdout.buffer.flush()
 
     def listen(self) -> None:
-        frames = p.Frames()
+        frames = api.Frames()
         while True:
             data = os.read(0, 65536)
             if not data:
@@ -161,7 +161,7 @@ class FakeEngine:
                     "settings": j.settings,
                     "created": j.created,
                     "priority": j.priority,
-                    "rows": [p.plain(r) for r in j.rows.values()],
+                    "rows": [api.plain(r) for r in j.rows.values()],
                 }
                 for j in self.jobs.values()
                 if not j.deleted
@@ -197,19 +197,19 @@ class FakeEngine:
         if self.o.no_hello:
             time.sleep(3600)
         time.sleep(self.o.hello_after)
-        machine = p.MachineFacts(
+        machine = api.MachineFacts(
             2,
             "AVX2",
             16_000_000_000,
             (
-                p.Device("cpu", "Test processor", 16_000_000_000, 9_000_000_000, ("float32", "bf16")),
-                p.Device("cuda:0", "Test GPU", 8_000_000_000, 7_000_000_000, ("float32", "bf16")),
+                api.Device("cpu", "Test processor", 16_000_000_000, 9_000_000_000, ("float32", "bf16")),
+                api.Device("cuda:0", "Test GPU", 8_000_000_000, 7_000_000_000, ("float32", "bf16")),
             ),
             Plan("cpu", 2, 1, "float32"),
             {"torch": "2.13.0", "transformers": "5.23.0"},
         )
         self.send(
-            p.Hello(
+            api.Hello(
                 self.o.version,
                 "0.1.0",
                 os.getpid(),
@@ -234,7 +234,7 @@ class FakeEngine:
             if self.o.silent_after is not None and time.monotonic() - began > self.o.silent_after and self.may_die():
                 self.hung = True
             if not self.hung:
-                self.send(p.Picture(self.snapshot()))
+                self.send(api.Picture(self.snapshot()))
             self.save()
 
     def obey(self, c) -> None:
@@ -242,13 +242,13 @@ class FakeEngine:
         if name == self.o.die_on and self.may_die():
             self.die()
         if name == self.o.refuse:
-            self.send(p.Reply(c.request, False, error="The fake engine was told to refuse this."))
+            self.send(api.Reply(c.request, False, error="The fake engine was told to refuse this."))
             return
         if name == self.o.ignore:
             return
         value = getattr(self, f"on_{name}")(c)
         if value is not None:
-            self.send(p.Reply(c.request, True, value))
+            self.send(api.Reply(c.request, True, value))
 
     def work(self) -> None:
         if self.loading is not None:
@@ -268,14 +268,14 @@ class FakeEngine:
                     "",
                     "",
                     "float32",
-                    "slots" if "generate" in facts.tasks else "packed",
+                    "slots" if facts.writes else "packed",
                     "",
                     facts.parameters,
                     facts.dimension,
                     facts.max_tokens,
                     facts.bytes,
                 )
-                self.send(p.Reply(command.request, True, {"facts": p.plain(facts)}))
+                self.send(api.Reply(command.request, True, {"facts": api.plain(facts)}))
         if self.trial is not None:
             self.trial_left -= 1
             if not self.trial_left:
@@ -314,7 +314,7 @@ class FakeEngine:
             if self.documents == self.o.hang_at and self.may_die():
                 self.hung = True
         for at, number in enumerate(job.numbers("waiting")[: self.o.per_tick]):
-            job.set(number, state="running", tokens=20 + number * 37 % 480, lane=at % 2)
+            job.set(number, state="running", tokens=20 + number * 37 % 480, worker=at % 2)
         if not job.numbers("waiting", "running"):
             job.status = "finished"
 
@@ -325,7 +325,7 @@ class FakeEngine:
             self.model = ModelState(
                 "failed", c.folder, "broken", message="model.safetensors is cut off. Copy it again."
             )
-            self.send(p.Reply(c.request, False, error=self.model.message))
+            self.send(api.Reply(c.request, False, error=self.model.message))
             return
         asked = self.o.open if c.folder == "starter" else c.folder
         facts = next((f for f in models() if f.source == asked), models()[0])
@@ -335,7 +335,7 @@ class FakeEngine:
 
     def on_CancelOpen(self, c):
         if self.loading is not None:
-            self.send(p.Reply(self.loading.request, False, error="The load was cancelled."))
+            self.send(api.Reply(self.loading.request, False, error="The load was cancelled."))
             self.loading = None
         self.model = ModelState(message="The load was cancelled.")
         return {}
@@ -345,17 +345,17 @@ class FakeEngine:
         return {}
 
     def on_ListModels(self, c):
-        return {"models": [p.plain(m) for m in models()]}
+        return {"models": [api.plain(m) for m in models()]}
 
     def on_CheckModel(self, c):
         facts = next((f for f in models() if f.folder == c.folder), None)
-        facts = facts or p.ModelFacts(c.folder, os.path.basename(c.folder), False, ("There is no config.json here.",))
-        return {"facts": p.plain(facts)}
+        facts = facts or api.ModelFacts(c.folder, os.path.basename(c.folder), False, ("There is no config.json here.",))
+        return {"facts": api.plain(facts)}
 
     def on_SetPlan(self, c):
         self.plan = Plan(
             c.plan.device,
-            c.plan.lanes or 2,
+            c.plan.workers or 2,
             c.plan.threads or 1,
             "float32" if c.plan.dtype == "auto" else c.plan.dtype,
             c.plan.slots,
@@ -446,16 +446,16 @@ class FakeEngine:
         return {}
 
     def on_ListJobs(self, c):
-        return {"jobs": [p.plain(j.facts()) for j in self.jobs.values() if not j.deleted]}
+        return {"jobs": [api.plain(j.facts()) for j in self.jobs.values() if not j.deleted]}
 
     def on_ShowJob(self, c):
         job = self.jobs.get(c.job)
         if job is None or job.deleted:
-            self.send(p.Reply(c.request, False, error=f"There is no job {c.job!r}."))
+            self.send(api.Reply(c.request, False, error=f"There is no job {c.job!r}."))
             return None
         job.open = job.reset = True
         job.changed = set(job.rows)
-        return {"job": p.plain(job.facts())}
+        return {"job": api.plain(job.facts())}
 
     def on_PutAway(self, c):
         self.jobs[c.job].open = False
@@ -468,14 +468,14 @@ class FakeEngine:
     def on_DeleteJob(self, c):
         job = self.jobs[c.job]
         if job.status in ("queued", "running"):
-            self.send(p.Reply(c.request, False, error="It is being worked on. Pause or stop it first."))
+            self.send(api.Reply(c.request, False, error="It is being worked on. Pause or stop it first."))
             return None
         job.deleted, job.open = True, False
         return {}
 
     def on_RestoreJob(self, c):
         self.jobs[c.job].deleted = False
-        return {"job": p.plain(self.jobs[c.job].facts())}
+        return {"job": api.plain(self.jobs[c.job].facts())}
 
     def on_DuplicateJob(self, c):
         source, job = self.jobs[c.job], Job(c.copy, c.name)
@@ -488,7 +488,7 @@ class FakeEngine:
             job.rows[number] = fresh
             job.changed.add(number)
         self.jobs[c.copy] = job
-        return {"job": p.plain(job.facts())}
+        return {"job": api.plain(job.facts())}
 
     def on_RunFirst(self, c):
         job = self.jobs[c.job]
@@ -498,12 +498,12 @@ class FakeEngine:
 
     def on_WatchFolder(self, c):
         if c.folder:
-            self.on_AddPaths(p.AddPaths(0, c.job, (c.folder,)))
+            self.on_AddPaths(api.AddPaths(0, c.job, (c.folder,)))
         return {}
 
     def on_Inspect(self, c):
         if c.document not in self.jobs[c.job].rows:
-            self.send(p.Reply(c.request, False, error=f"There is no document {c.document} in this pile."))
+            self.send(api.Reply(c.request, False, error=f"There is no document {c.document} in this pile."))
             return None
         row = self.jobs[c.job].rows[c.document]
         result = None
@@ -534,7 +534,7 @@ class FakeEngine:
             "truncated": False,
             "text_error": "The file is not text." if row.state == "skipped" else "",
             "result": result,
-            "row": p.plain(row),
+            "row": api.plain(row),
         }
 
     def on_Preview(self, c):
@@ -562,7 +562,7 @@ class FakeEngine:
         c, self.trial = self.trial, None
         result = {"text": "one two three", "finish_reason": "end", "tokens_out": 3, "tokens_per_s": 7.5, "ttft": 0.25}
         value = {"document": c.document, "state": state, "reason": "", "seconds": 0.6, "coverage": 1.0}
-        self.send(p.Reply(c.request, True, {**value, "result": result if state == "done" else None}))
+        self.send(api.Reply(c.request, True, {**value, "result": result if state == "done" else None}))
 
     def on_StopTrial(self, c):
         if self.trial is not None:
@@ -591,7 +591,9 @@ class FakeEngine:
         self.exports += 1
         if self.o.export_fails and self.exports <= self.o.export_fails:
             self.send(
-                p.Reply(c.request, False, error=f"The disk is full: {c.path} was not written. Make room and try again.")
+                api.Reply(
+                    c.request, False, error=f"The disk is full: {c.path} was not written. Make room and try again."
+                )
             )
             return None
         rows = self.jobs[c.job].rows.values()
@@ -600,8 +602,8 @@ class FakeEngine:
 
     def on_Shutdown(self, c):
         self.save()
-        self.send(p.Reply(c.request, True))
-        self.send(p.Bye("asked to"))
+        self.send(api.Reply(c.request, True))
+        self.send(api.Bye("asked to"))
         os._exit(0)
 
     # ---- picture
@@ -652,8 +654,10 @@ class FakeEngine:
             tuple(states),
             tuple(told),
             more,
-            tuple(LaneState(i, "cpu", "encode" if busy else "idle", self.documents, self.tokens, 0.0) for i in (0, 1)),
-            tuple(ThreadTime(100 + i, f"lane {i}", time.process_time()) for i in (0, 1)),
+            tuple(
+                WorkerState(i, "cpu", "encode" if busy else "idle", self.documents, self.tokens, 0.0) for i in (0, 1)
+            ),
+            tuple(ThreadTime(100 + i, f"worker {i}", time.process_time()) for i in (0, 1)),
             Meters(
                 self.documents,
                 self.tokens,
@@ -672,9 +676,9 @@ class FakeEngine:
         )
 
 
-def tasks() -> tuple[p.TaskSpec, ...]:
+def tasks() -> tuple[api.TaskSpec, ...]:
     common = (
-        p.Setting(
+        api.Setting(
             "on_overflow",
             "Long documents",
             "choice",
@@ -682,50 +686,50 @@ def tasks() -> tuple[p.TaskSpec, ...]:
             "split: run all of it in windows",
             ("split", "head", "tail", "fail"),
         ),
-        p.Setting("prompt", "Prompt", "text", "", "a text put before each document"),
+        api.Setting("prompt", "Prompt", "text", "", "a text put before each document"),
     )
     return (
-        p.TaskSpec("embed", "Embed", "One vector per document", common),
-        p.TaskSpec(
+        api.TaskSpec("embed", "Embed", "One vector per document", common, keeps_vectors=True),
+        api.TaskSpec(
             "classify",
             "Classify",
             "Sort documents into your own labels; no training needed",
             (
                 *common,
-                p.Setting("labels", "Labels", "labels", "", "one label a line as 'name: description'", required=True),
-                p.Setting("threshold", "Unsure below score", "number", 0.0, "a low score", minimum=-1.0, maximum=1.0),
+                api.Setting("labels", "Labels", "labels", "", "one label a line as 'name: description'", required=True),
+                api.Setting("threshold", "Unsure below score", "number", 0.0, "a low score", minimum=-1.0, maximum=1.0),
             ),
         ),
-        p.TaskSpec(
+        api.TaskSpec(
             "generate",
             "Generate",
             "The model's answer to your prompt about each document",
             (
-                p.Setting("prompt", "Prompt", "multiline", "", "what to ask", required=True),
-                p.Setting("examples", "Examples", "examples", "", "answers to learn from"),
-                p.Setting("max_new_tokens", "Longest answer", "integer", 100, "new tokens", minimum=1, maximum=9999),
+                api.Setting("prompt", "Prompt", "multiline", "", "what to ask", required=True),
+                api.Setting("examples", "Examples", "examples", "", "answers to learn from"),
+                api.Setting("max_new_tokens", "Longest answer", "integer", 100, "new tokens", minimum=1, maximum=9999),
                 common[0],
             ),
-            writes=True,
-            presets=(p.Preset("Summarise", "One sentence", {"prompt": "Summarise: {text}", "max_new_tokens": 64}),),
+            needs="generate",
+            presets=(api.Preset("Summarise", "One sentence", {"prompt": "Summarise: {text}", "max_new_tokens": 64}),),
         ),
-        p.TaskSpec(
+        api.TaskSpec(
             "everything",
             "Every kind",
             "One setting of every kind",
             (
-                p.Setting("switch", "A switch", "switch", default=True, help="on or off"),
-                p.Setting("count", "A count", "integer", 3, "a whole number", minimum=1, maximum=9),
-                p.Setting("notes", "Notes", "multiline", "two\nlines", "some text"),
-                p.Setting("wanted", "Wanted", "text", "", "has to be there", required=True),
+                api.Setting("switch", "A switch", "switch", default=True, help="on or off"),
+                api.Setting("count", "A count", "integer", 3, "a whole number", minimum=1, maximum=9),
+                api.Setting("notes", "Notes", "multiline", "two\nlines", "some text"),
+                api.Setting("wanted", "Wanted", "text", "", "has to be there", required=True),
             ),
         ),
     )
 
 
-def models() -> list[p.ModelFacts]:
+def models() -> list[api.ModelFacts]:
     return [
-        p.ModelFacts(
+        api.ModelFacts(
             "/models/all-MiniLM-L6-v2",
             "all-MiniLM-L6-v2 (starter)",
             True,
@@ -739,20 +743,20 @@ def models() -> list[p.ModelFacts]:
             dimension=384,
             max_tokens=256,
             pooling="mean",
-            tasks=("embed", "classify"),
+            capabilities=("encode",),
             source="starter",
         ),
-        p.ModelFacts(
+        api.ModelFacts(
             "/models/multilingual-e5-small",
             "multilingual-e5-small",
             True,
             family="xlm-roberta",
             parameters=118_000_000,
             memory={"float32": 470_000_000},
-            tasks=("embed", "classify"),
+            capabilities=("encode",),
             source="recent",
         ),
-        p.ModelFacts(
+        api.ModelFacts(
             "/models/writer",
             "writer-0.5b",
             True,
@@ -763,11 +767,11 @@ def models() -> list[p.ModelFacts]:
             bytes=988_000_000,
             memory={"float32": 2_100_000_000, "bf16": 1_050_000_000},
             max_tokens=32_768,
-            tasks=("generate",),
+            capabilities=("generate",),
             source="cache",
             kv_numbers=6144,
         ),
-        p.ModelFacts(
+        api.ModelFacts(
             "/models/broken",
             "broken-shards",
             False,
@@ -778,7 +782,7 @@ def models() -> list[p.ModelFacts]:
     ]
 
 
-SUPPLIED_WRITER: list[p.ModelFacts] = []
+SUPPLIED_WRITER: list[api.ModelFacts] = []
 """What ``--with-writer`` puts into the list."""
 
 
@@ -794,7 +798,7 @@ def main() -> None:
     a.add_argument("--open", default="starter")
     a.add_argument("--slow-pause", action="store_true")
     a.add_argument("--strange", action="store_true")
-    a.add_argument("--version", type=int, default=p.VERSION)
+    a.add_argument("--version", type=int, default=api.VERSION)
     a.add_argument("--hello-after", type=float, default=0.0)
     a.add_argument("--no-hello", action="store_true")
     a.add_argument("--garbage", action="store_true")
@@ -816,9 +820,9 @@ def main() -> None:
     a.add_argument("--with-writer", action="store_true")
     options = a.parse_args()
     if options.with_writer:
-        facts = {"kind": "decoder", "parameters": 134_515_008, "tasks": ("generate",), "source": "writer"}
+        facts = {"kind": "decoder", "parameters": 134_515_008, "capabilities": ("generate",), "source": "writer"}
         SUPPLIED_WRITER.append(
-            p.ModelFacts(
+            api.ModelFacts(
                 "/models/SmolLM2.gguf", "SmolLM2 135M Instruct (writer)", True, warnings=("It is small.",), **facts
             )
         )

@@ -6,16 +6,16 @@ from PySide6.QtCore import QLocale
 from PySide6.QtGui import QBrush, QColor, QFontMetricsF, QPalette
 from PySide6.QtWidgets import QWidget
 
-from engine.metrics.snapshot import LaneState, ThreadTime
+from engine.api import ThreadTime, WorkerState
 from gui.charts.card import Caption, Entry
 from gui.charts.colours import DARK, LIGHT, colours_of, heat_table
 from gui.charts.cpu_rows import ENGINE, WINDOW
-from gui.charts.lane_timeline import ACTIVITIES, LaneTimeline
 from gui.charts.memory import Memory
 from gui.charts.plot import Curve, Mark, Plot
 from gui.charts.queue_depth import QueueDepth
 from gui.charts.thread_heat import ThreadHeat
 from gui.charts.throughput import Throughput
+from gui.charts.worker_timeline import ACTIVITIES, WorkerTimeline
 
 
 @pytest.fixture(autouse=True)
@@ -60,13 +60,13 @@ def colour_share(widget, colour):
     return float((pixels(widget) == wanted).all(axis=2).mean())
 
 
-def lane(index, activity):
-    return LaneState(index, "cpu", activity, 0, 0, 0.0)
+def worker(index, activity):
+    return WorkerState(index, "cpu", activity, 0, 0, 0.0)
 
 
-def run_lanes(chart, seconds, *activities, start=50.0):
+def run_workers(chart, seconds, *activities, start=50.0):
     for i in range(round(seconds * 10)):
-        chart.record(start + i * 0.1, [lane(n, activity) for n, activity in enumerate(activities)])
+        chart.record(start + i * 0.1, [worker(n, activity) for n, activity in enumerate(activities)])
     chart.draw()
     chart.tell()
     return start + seconds
@@ -102,31 +102,31 @@ def test_colours_follow_the_palette():
     assert colours_of(QPalette(QColor("#f3f5f7"))).heat == LIGHT.heat
 
 
-# --------------------------------------------------------------------------------------------------------------- lanes
-def test_each_lane_shows_what_it_does_in_its_colour(shown):
-    chart = shown(LaneTimeline())
-    run_lanes(chart, 60.0, "encode", "waiting")
+# --------------------------------------------------------------------------------------------------------------- workers
+def test_each_worker_shows_what_it_does_in_its_colour(shown):
+    chart = shown(WorkerTimeline())
+    run_workers(chart, 60.0, "encode", "waiting")
     assert colour_share(chart, chart.colours.activities["encode"]) > 0.2
     assert colour_share(chart, chart.colours.activities["waiting"]) > 0.2
     assert colour_share(chart, chart.colours.activities["decode"]) == 0.0
 
 
 def test_the_legend_says_which_share_of_the_minute_each_activity_took(shown):
-    chart = shown(LaneTimeline())
-    end = run_lanes(chart, 30.0, "encode")
-    run_lanes(chart, 30.0, "prepare", start=end)
+    chart = shown(WorkerTimeline())
+    end = run_workers(chart, 30.0, "encode")
+    run_workers(chart, 30.0, "prepare", start=end)
     text = chart.findChild(Caption).text()
     assert "encode 50 %" in text
     assert "reading 50 %" in text
-    assert "lane 0: reading" in chart.accessibleDescription()
-    assert chart.accessibleName() == "Lanes"
+    assert "worker 0: reading" in chart.accessibleDescription()
+    assert chart.accessibleName() == "Workers"
 
 
-def test_a_lane_that_ended_or_a_silent_engine_has_no_data(shown):
-    chart = shown(LaneTimeline())
-    end = run_lanes(chart, 10.0, "ended")
-    assert chart.findChild(Caption).text() == "no lanes yet"
-    end = run_lanes(chart, 10.0, "idle", start=end)
+def test_a_worker_that_ended_or_a_silent_engine_has_no_data(shown):
+    chart = shown(WorkerTimeline())
+    end = run_workers(chart, 10.0, "ended")
+    assert chart.findChild(Caption).text() == "no workers yet"
+    end = run_workers(chart, 10.0, "idle", start=end)
     for i in range(100):
         chart.record(end + i * 0.1, None)
     chart.tell()
@@ -135,28 +135,28 @@ def test_a_lane_that_ended_or_a_silent_engine_has_no_data(shown):
     assert not columns[-40:].any()
 
 
-def test_the_labels_of_lanes_come_with_their_strips(shown):
-    chart = shown(LaneTimeline())
-    end = run_lanes(chart, 5.0, "encode")
-    chart.record(end, [lane(n, "encode") for n in range(3)])
+def test_the_labels_of_workers_come_with_their_strips(shown):
+    chart = shown(WorkerTimeline())
+    end = run_workers(chart, 5.0, "encode")
+    chart.record(end, [worker(n, "encode") for n in range(3)])
     chart.draw()
-    assert [m.text for m in chart._strip._marks] == ["lane 0", "lane 1", "lane 2"]
+    assert [m.text for m in chart._strip._marks] == ["worker 0", "worker 1", "worker 2"]
 
 
-def test_lanes_of_an_older_plan_leave_nothing_behind(shown):
-    chart = shown(LaneTimeline())
-    end = run_lanes(chart, 10.0, "encode", "encode", "encode")
-    end = run_lanes(chart, 1.0, "encode", start=end)
-    run_lanes(chart, 1.0, "idle", "idle", start=end)
+def test_workers_of_an_older_plan_leave_nothing_behind(shown):
+    chart = shown(WorkerTimeline())
+    end = run_workers(chart, 10.0, "encode", "encode", "encode")
+    end = run_workers(chart, 1.0, "encode", start=end)
+    run_workers(chart, 1.0, "idle", "idle", start=end)
     assert np.count_nonzero(chart._columns.codes[1]) <= 6
 
 
-def test_lanes_keep_their_minute_while_another_model_is_loaded(shown):
-    chart = shown(LaneTimeline())
-    end = run_lanes(chart, 10.0, "encode", "encode")
-    run_lanes(chart, 5.0, start=end)
+def test_workers_keep_their_minute_while_another_model_is_loaded(shown):
+    chart = shown(WorkerTimeline())
+    end = run_workers(chart, 10.0, "encode", "encode")
+    run_workers(chart, 5.0, start=end)
     assert "encode 100 %" in chart.findChild(Caption).text()
-    assert "lane 1: ended" in chart.accessibleDescription()
+    assert "worker 1: ended" in chart.accessibleDescription()
     assert colour_share(chart, chart.colours.activities["encode"]) > 0.03
 
 
@@ -171,7 +171,7 @@ def run_threads(chart, seconds, shares, process=ENGINE, start=50.0):
 
 def test_busy_threads_are_hot_and_idle_ones_cold(shown):
     chart = shown(ThreadHeat())
-    run_threads(chart, 60.0, {1: ("lane 0", 1.0), 2: ("main", 0.0)})
+    run_threads(chart, 60.0, {1: ("worker 0", 1.0), 2: ("main", 0.0)})
     chart.tell({ENGINE: 1.0, WINDOW: 0.1}, 2)
     chart.draw()
     cold, hot = chart.colours.heat[0], chart.colours.heat[-1]
@@ -179,25 +179,25 @@ def test_busy_threads_are_hot_and_idle_ones_cold(shown):
     assert colour_share(chart, cold) > 0.15
 
 
-def test_rows_are_labelled_with_lane_and_share(shown):
+def test_rows_are_labelled_with_worker_and_share(shown):
     chart = shown(ThreadHeat())
-    run_threads(chart, 5.0, {1: ("lane 0", 0.5), 2: ("lane 0", 0.25), 3: ("journal", 0.1)})
+    run_threads(chart, 5.0, {1: ("worker 0", 0.5), 2: ("worker 0", 0.25), 3: ("journal", 0.1)})
     chart.tell({ENGINE: 0.85, WINDOW: -1.0}, 1)
     assert [(m.text, m.value) for m in chart._strip._marks] == [
-        ("lane 0", "50 %"),
-        ("lane 0 ·2", "25 %"),
+        ("worker 0", "50 %"),
+        ("worker 0 ·2", "25 %"),
         ("other", "10 %"),
     ]
 
 
 def test_the_sum_is_said_in_cores_and_in_the_text_twin(shown):
     chart = shown(ThreadHeat())
-    run_threads(chart, 5.0, {1: ("lane 0", 0.5), 2: ("lane 0", 0.25)})
+    run_threads(chart, 5.0, {1: ("worker 0", 0.5), 2: ("worker 0", 0.25)})
     chart.tell({ENGINE: 1.5, WINDOW: 0.1}, 2)
     text = chart.findChild(Caption).text()
     assert "engine 75 % of" in text
     assert "window 5 %" in text
-    assert "lane 0 75 %" in chart.accessibleDescription()
+    assert "worker 0 75 %" in chart.accessibleDescription()
     assert "% of a core" in chart.accessibleDescription()
 
 
@@ -235,16 +235,16 @@ def bars(chart):
 
 
 def test_labels_stand_beside_their_bars_while_threads_come_and_go(shown):
-    # Lanes, helpers and other threads appear and end; drawing and wording come in the order of the live panel.
+    # Workers, helpers and other threads appear and end; drawing and wording come in the order of the live panel.
     chart = shown(ThreadHeat(), height=260)
     cpu: dict[int, float] = {}
     now = 50.0
     scenes = [
         {1: "main"},
-        {1: "main", 10: "lane 0", 11: "lane 1"},
-        {1: "main", 10: "lane 0", 11: "lane 1", 12: "lane 1", 30: "loader", 31: "answers"},
-        {1: "main", 20: "lane 0", 21: "lane 1", 22: "lane 2", 31: "answers"},
-        {1: "main", 20: "lane 0", 31: "answers", 40: "reader", 41: "reader"},
+        {1: "main", 10: "worker 0", 11: "worker 1"},
+        {1: "main", 10: "worker 0", 11: "worker 1", 12: "worker 1", 30: "loader", 31: "answers"},
+        {1: "main", 20: "worker 0", 21: "worker 1", 22: "worker 2", 31: "answers"},
+        {1: "main", 20: "worker 0", 31: "answers", 40: "reader", 41: "reader"},
     ]
     for scene in scenes:
         for tick in range(75):
@@ -265,7 +265,7 @@ def test_labels_stand_beside_their_bars_while_threads_come_and_go(shown):
 
 def test_many_threads_fit_into_a_low_strip(shown):
     chart = shown(ThreadHeat(), height=120)
-    run_threads(chart, 20.0, {tid: (f"lane {tid // 2}", 0.9) for tid in range(2, 130)})
+    run_threads(chart, 20.0, {tid: (f"worker {tid // 2}", 0.9) for tid in range(2, 130)})
     chart.tell({ENGINE: 2.0, WINDOW: 0.1}, 64)
     chart.draw()
     marks = chart._strip._marks
@@ -308,7 +308,7 @@ def test_queue_says_what_is_ready_and_what_waits(shown):
     chart = shown(QueueDepth())
     chart.record(10.0, 12.0, 3400.0)
     chart.tell()
-    assert [c.text() for c in chart.findChildren(Caption)] == ["12 ready for a lane", "3,400 waiting to be read"]
+    assert [c.text() for c in chart.findChildren(Caption)] == ["12 ready for a worker", "3,400 waiting to be read"]
 
 
 def test_memory_says_both_processes_and_what_is_left(shown):
@@ -366,7 +366,7 @@ def test_a_persistent_item_takes_the_new_data(shown):
 
 
 # ---------------------------------------------------------------------------------------------------------------- all
-CHARTS = (LaneTimeline, ThreadHeat, Throughput, QueueDepth, Memory)
+CHARTS = (WorkerTimeline, ThreadHeat, Throughput, QueueDepth, Memory)
 
 
 @pytest.mark.parametrize("kind", CHARTS)

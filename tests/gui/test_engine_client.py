@@ -10,8 +10,7 @@ import psutil
 import pytest
 from window_helpers import QUICK, WAIT, Recorder, wait_for
 
-from engine.lanes.plan import Plan
-from engine.protocol import CancelOpen, CheckModel, CreateJob, ListModels, OpenModel, Pause, SetPlan
+from engine.api import CancelOpen, CheckModel, CreateJob, ListModels, OpenModel, Pause, Plan, SetPlan
 from gui.engine_client import EngineState
 from gui.engine_process import Patience, engine_command
 
@@ -60,14 +59,14 @@ def test_a_stopped_client_answers_with_failure_and_not_at_once(qtbot, make_clien
 
 
 def test_a_killed_engine_is_started_again_and_the_sentence_names_the_signal(qtbot, make_client):
-    client = make_client("--stderr", "lane 0 was busy")
+    client = make_client("--stderr", "worker 0 was busy")
     died, hello = Recorder(client.died), Recorder(client.hello)
     client.start()
     wait_for(qtbot, lambda: hello.heard)
     os.kill(client.pid, signal.SIGKILL)
     wait_for(qtbot, lambda: len(hello.heard) == 2)
     assert "SIGKILL" in died.heard[0]
-    assert "lane 0 was busy" in died.heard[0]
+    assert "worker 0 was busy" in died.heard[0]
     assert client.state == EngineState.READY
 
 
@@ -115,7 +114,7 @@ def test_a_new_engine_is_told_the_plan_and_the_model_again(qtbot, make_client):
         os.kill(client.pid, signal.SIGKILL)
     pictures.heard.clear()
     wait_for(qtbot, lambda: pictures.heard and pictures.heard[-1].model.status == "ready")
-    assert pictures.heard[-1].plan.lanes == 3
+    assert pictures.heard[-1].plan.workers == 3
 
 
 def test_a_model_that_takes_the_engine_with_it_twice_is_not_opened_again(qtbot, make_client):
@@ -305,7 +304,7 @@ def test_progress_forgives_earlier_deaths(qtbot, make_client, tmp_path):
     client.start()
     client.send(OpenModel, folder="starter")
     client.send(CreateJob, job="a", name="A")
-    from engine.protocol import AddPaths, Submit
+    from engine.api import AddPaths, Submit
 
     client.send(AddPaths, job="a", paths=("/x",))
     client.send(Submit, job="a", task="embed")
@@ -318,7 +317,7 @@ def test_progress_forgives_earlier_deaths(qtbot, make_client, tmp_path):
 def test_the_real_command_runs_the_engine_module_for_this_process():
     program, arguments = engine_command("/tmp/x.sqlite")
     assert program == sys.executable
-    assert arguments[arguments.index("-m") + 1] == "engine.host"
+    assert arguments[arguments.index("-m") + 1] == "engine.server.stdio"
     assert arguments[arguments.index("--session") + 1] == "/tmp/x.sqlite"
     assert arguments[arguments.index("--parent") + 1] == str(os.getpid())
 

@@ -63,7 +63,7 @@ def test_a_folder_that_is_typed_into_watch_a_folder_is_watched(qtbot, make_windo
     window.refresh_actions()
     window.actions_.watch.trigger()
     type_path(qtbot, window, files)
-    assert window.shelf.watched(window.session.current) == str(files)
+    assert window.job_list.watched(window.session.current) == str(files)
 
 
 def test_a_folder_that_is_typed_into_the_model_panel_is_looked_into(qtbot, make_window, files):

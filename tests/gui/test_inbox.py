@@ -6,8 +6,7 @@ import itertools
 
 import pytest
 
-from engine.metrics.snapshot import DocumentRow, JobRows, Snapshot
-from engine.protocol import Reply, encode
+from engine.api import DocumentRow, JobRows, Reply, Snapshot, encode
 from gui import inbox
 from gui.inbox import ROWS_A_TICK, Inbox, Snapshots
 

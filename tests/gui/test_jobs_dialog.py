@@ -30,7 +30,7 @@ def listed(qtbot, window: MainWindow, names: list[str]) -> JobsDialog:
     window.actions_.jobs.trigger()
     dialog = window.dialogs.shown["jobs"]
     assert isinstance(dialog, JobsDialog)
-    wait_for(qtbot, lambda: [facts.name for facts in window.shelf.jobs] == names)
+    wait_for(qtbot, lambda: [facts.name for facts in window.job_list.jobs] == names)
     dialog.refresh()
     return dialog
 
@@ -70,14 +70,14 @@ def test_delete_needs_no_question_because_it_can_be_undone(qtbot, window):
     dialog = listed(qtbot, window, ["bills", "letters"])
     choose(dialog, job)
     dialog.actions_["delete"].trigger()
-    wait_for(qtbot, lambda: [facts.name for facts in window.shelf.jobs] == ["letters"])
+    wait_for(qtbot, lambda: [facts.name for facts in window.job_list.jobs] == ["letters"])
     assert job not in window.session.jobs
     assert "Deleted 'bills'" in window.messages.texts[0]
     wait_for(qtbot, window.actions_.undo.isEnabled)
     dialog.buttons["undo"].click()
     wait_for(qtbot, lambda: window.session.current == job and window.pile_panel.table.rowCount() == 10)
     assert counts(window)["done"] == 9
-    assert not window.shelf.deleted
+    assert not window.job_list.deleted
 
 
 def test_a_pile_that_runs_is_not_deleted(qtbot, make_window):
@@ -90,7 +90,7 @@ def test_a_pile_that_runs_is_not_deleted(qtbot, make_window):
     assert not dialog.buttons["delete"].isEnabled()
     assert not window.actions_.delete.isEnabled()
     assert not window.actions_.put_away.isEnabled()
-    window.shelf.delete(window.session.current)
+    window.job_list.delete(window.session.current)
     wait_for(qtbot, lambda: any("being worked on" in text for text in window.messages.texts))
     assert window.session.job is not None
 
@@ -197,5 +197,5 @@ def test_a_watched_folder_is_watched_again_after_the_next_start(qtbot, make_wind
     wait_for(qtbot, lambda: second.session.job is not None and second.session.job.name == "inbox")
     wait_for(qtbot, lambda: second.pile_panel.table.rowCount() == 6)  # the fake adds three each time it watches
     second.actions_.watch.trigger()
-    assert second.shelf.watched(second.session.current) == ""
+    assert second.job_list.watched(second.session.current) == ""
     QApplication.processEvents()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QAbstractItemModelTester
 
-from engine.protocol_jobs import JobFacts
+from engine.api import JobFacts
 from gui.tables.jobs_table import JobColumn, JobsTable
 
 

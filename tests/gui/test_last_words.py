@@ -6,8 +6,8 @@ from window_helpers import Recorder, wait_for
 
 from gui.last_words import NEAR, LastWords
 
-INFO = "2026-01-02 10:00:00,123 INFO engine.loom: the model is ready"
-ERROR = "2026-01-02 10:00:00,123 ERROR engine.host: The journal is of a newer version."
+INFO = "2026-01-02 10:00:00,123 INFO engine.workers.manager: the model is ready"
+ERROR = "2026-01-02 10:00:00,123 ERROR engine.server.stdio: The journal is of a newer version."
 
 
 class Clock:

@@ -5,7 +5,7 @@ import pytest
 from PySide6.QtCore import QCoreApplication, QTimer, QTranslator
 from PySide6.QtWidgets import QApplication, QLabel
 
-from engine.metrics.snapshot import LaneState, Meters, Snapshot, ThreadTime
+from engine.api import Meters, Snapshot, ThreadTime, WorkerState
 from gui.charts.card import ChartCard
 from gui.charts.cpu_rows import ENGINE, WINDOW
 from gui.panels.live import LivePanel
@@ -25,7 +25,7 @@ class Meter:
 
 
 class Engine:
-    """Makes snapshots of two lanes, one of them busy, and feeds them into a panel on a clock of its own."""
+    """Makes snapshots of two workers, one of them busy, and feeds them into a panel on a clock of its own."""
 
     def __init__(self, qtbot, *, keep=True):
         self.now, self.time, self.sequence, self.cpu = 100.0, 5000.0, 0, 2.0
@@ -44,9 +44,9 @@ class Engine:
         self.time += 0.1
         self.cpu += 0.15
         meters = Meters(10, 500, 20.0, 1000.0, 30, 400, 900_000_000, 5_000_000_000, 8_000_000_000, self.cpu)
-        lanes = (LaneState(0, "cpu", "encode", 5, 250, 0.9), LaneState(1, "cpu", "waiting", 5, 250, 0.5))
-        threads = (ThreadTime(11, "lane 0", self.cpu * 2 / 3), ThreadTime(12, "lane 1", self.cpu / 3))
-        return Snapshot(self.sequence, self.time, lanes=lanes, threads=threads, meters=meters)
+        workers = (WorkerState(0, "cpu", "encode", 5, 250, 0.9), WorkerState(1, "cpu", "waiting", 5, 250, 0.5))
+        threads = (ThreadTime(11, "worker 0", self.cpu * 2 / 3), ThreadTime(12, "worker 1", self.cpu / 3))
+        return Snapshot(self.sequence, self.time, workers=workers, threads=threads, meters=meters)
 
     def run(self, seconds, *, silent=False):
         last = self.snapshot()
@@ -68,7 +68,7 @@ def test_snapshots_become_charts(engine):
     panel = engine.panel
     assert panel.threads.charged(ENGINE) == pytest.approx(0.15 * 199, rel=0.01)
     assert panel.threads.charged(WINDOW) == pytest.approx(0.1 * 20, rel=0.05)
-    assert "encode 50 %" in panel.lanes.accessibleDescription()
+    assert "encode 50 %" in panel.workers.accessibleDescription()
     assert "20.0 documents/s" in panel.throughput.accessibleDescription()
     assert "30 ready" in panel.queue.accessibleDescription()
     assert "engine 900 MB" in panel.memory.accessibleDescription()
@@ -145,9 +145,9 @@ def test_clear_forgets_the_minute(engine):
     engine.panel.clear()
     assert engine.panel.threads.charged(ENGINE) == 0.0
     assert math.isnan(engine.panel.throughput.value("documents"))
-    assert "no lanes yet" in engine.panel.lanes.accessibleDescription()
+    assert "no workers yet" in engine.panel.workers.accessibleDescription()
     engine.run(5.0)
-    assert "encode" in engine.panel.lanes.accessibleDescription()
+    assert "encode" in engine.panel.workers.accessibleDescription()
 
 
 @pytest.mark.parametrize("width", [800, 1200, 2400])
@@ -156,7 +156,7 @@ def test_all_charts_fit_side_by_side(qtbot, width):
     engine.panel.resize(width, 190)
     engine.show(qtbot).run(2.0)
     panel = engine.panel
-    charts = (panel.lanes, panel.threads, panel.throughput, panel.queue, panel.memory)
+    charts = (panel.workers, panel.threads, panel.throughput, panel.queue, panel.memory)
     rects = [chart.rect().translated(chart.mapTo(panel, chart.rect().topLeft())) for chart in charts]
     assert all(left.right() < right.left() for left, right in itertools.pairwise(rects))
     assert rects[-1].right() <= width
@@ -192,7 +192,7 @@ def test_every_word_went_through_tr(qtbot):
         engine = Engine(qtbot).show(qtbot).run(3.0)
         told = [label.text() for label in engine.panel.findChildren(QLabel)]
         told += [chart.accessibleDescription() for chart in engine.panel.findChildren(ChartCard)]
-        marks = [m.text for strip in (engine.panel.lanes._strip, engine.panel.threads._strip) for m in strip._marks]
+        marks = [m.text for strip in (engine.panel.workers._strip, engine.panel.threads._strip) for m in strip._marks]
         for text in [*told, *filter(None, marks)]:
             assert text.startswith("\u00ab"), text
     finally:

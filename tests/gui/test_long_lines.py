@@ -11,7 +11,7 @@ from PySide6.QtCore import QMimeData
 from PySide6.QtGui import QGuiApplication, QTextOption
 from PySide6.QtWidgets import QPlainTextEdit
 
-from engine.metrics.snapshot import DocumentRow, JobRows
+from engine.api import DocumentRow, JobRows
 from gui.dialogs.texts import TextDialog
 from gui.pile import Change, Pile
 from gui.tables.pile_table import Column, PileTable

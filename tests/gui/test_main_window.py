@@ -192,7 +192,7 @@ def test_late_answers_for_another_document_are_ignored(qtbot, make_window):
     wait_for(qtbot, lambda: len(held) == 1)
     window.pile_panel.view.selectRow(1)
     wait_for(qtbot, lambda: len(held) == 2)
-    from engine.protocol import Reply
+    from engine.api import Reply
 
     held[0](Reply(1, ok=True, value={"text": "old"}))
     assert "old" not in panel.text.toPlainText()
@@ -448,7 +448,7 @@ def test_the_tab_key_reaches_every_control(qtbot, make_window):
         window.model_panel.refresh,
         window.task_panel.choice,
         window.task_panel.form.fields["labels"].editor,
-        window.hardware_panel.lanes,
+        window.hardware_panel.workers,
         window.pile_panel.chips.button(""),
         window.pile_panel.search,
         window.pile_panel.view,

@@ -7,7 +7,7 @@ import dataclasses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.metrics.snapshot import DocumentRow, JobRows
+from engine.api import DocumentRow, JobRows
 from gui.pile import Change, Pile, natural
 
 

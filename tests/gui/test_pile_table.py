@@ -11,7 +11,7 @@ from PySide6.QtCore import QItemSelectionModel, QPersistentModelIndex, Qt
 from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QTableView
 
-from engine.metrics.snapshot import DocumentRow, JobRows
+from engine.api import DocumentRow, JobRows
 from gui.pile import Change, Pile, natural
 from gui.tables import pile_table
 from gui.tables.pile_table import PROGRESS_ROLE, Column, PileTable

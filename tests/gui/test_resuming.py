@@ -77,7 +77,7 @@ def test_the_pile_that_was_shown_last_is_shown_again_and_the_others_wait_in_the_
     wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 5)
     assert window.session.current == first
     assert list(window.session.jobs) == [first]
-    wait_for(qtbot, lambda: [facts.name for facts in window.shelf.jobs] == ["other", "letters"])
+    wait_for(qtbot, lambda: [facts.name for facts in window.job_list.jobs] == ["other", "letters"])
 
 
 def test_paths_of_the_start_get_a_pile_of_their_own(qtbot, start, make_window, tmp_path):

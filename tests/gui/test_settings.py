@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QByteArray
 
-from engine.lanes.plan import Plan
+from engine.api import Plan
 from gui.settings import RECENT, Settings
 
 
@@ -38,7 +38,7 @@ def test_recent_things_are_without_doubles_newest_first(settings):
 
 
 def test_nonsense_gives_the_defaults(settings):
-    settings.set_text("plan", '{"lanes": -4, "dtype": "int3"}')
+    settings.set_text("plan", '{"workers": -4, "dtype": "int3"}')
     assert settings.plan() == Plan()
     settings.set_text("plan", "[1, 2")
     assert settings.plan() == Plan()

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QCheckBox, QRadioButton, QWidget
 from window_helpers import wait_for
 
 from assets import path as asset_path
-from engine.metrics.snapshot import DocumentRow, JobState, Meters, Notice
+from engine.api import DocumentRow, JobState, Meters, Notice
 from gui import awake as awake_module
 from gui import progress
 from gui.awake import Awake
@@ -220,7 +220,7 @@ def test_facts_reuse_their_lines(qtbot, theme):
 
 
 # ---- results
-ROW = DocumentRow(1, 1, "a.txt", "/a.txt", 10, "done", tokens=12, seconds=0.2, lane=1)
+ROW = DocumentRow(1, 1, "a.txt", "/a.txt", 10, "done", tokens=12, seconds=0.2, worker=1)
 
 
 def test_scores_are_bars_best_first_with_a_text_twin(qtbot, theme):

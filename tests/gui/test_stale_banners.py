@@ -5,7 +5,7 @@ from __future__ import annotations
 from test_main_window import counts, drop, filled
 from window_helpers import end_engine, wait_for
 
-from engine.metrics.snapshot import JobState
+from engine.api import JobState
 from gui.banner import Banner
 from gui.job import Job
 

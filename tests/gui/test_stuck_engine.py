@@ -16,9 +16,19 @@ sys.path.insert(0, str(ROOT / "tests/faults"))
 
 from stub_engine import HANGS, HOLDS, NEVER_COUNTED, NEVER_READ  # noqa: E402
 
-from engine.activity import Activity  # noqa: E402
-from engine.protocol import AddPaths, Cancel, CloseModel, CreateJob, Export, ListModels, OpenModel, Pause, Submit  # noqa: E402
-from engine.protocol_jobs import ListJobs  # noqa: E402
+from engine.api import (  # noqa: E402
+    AddPaths,
+    Cancel,
+    CloseModel,
+    CreateJob,
+    Export,
+    ListJobs,
+    ListModels,
+    OpenModel,
+    Pause,
+    Submit,
+)
+from engine.telemetry.activity import Activity  # noqa: E402
 from gui.engine_client import EngineClient  # noqa: E402
 from gui.engine_process import Patience  # noqa: E402
 from gui.judgement import Judge  # noqa: E402
@@ -86,7 +96,9 @@ def begin(qtbot, client: EngineClient, pile: Path, *, kept: bool = True) -> None
     client.send(Submit, job="a", task="embed")
 
 
-def test_an_engine_whose_lane_hangs_is_replaced_when_somebody_waits_and_the_document_set_aside(qtbot, client, tmp_path):
+def test_an_engine_whose_worker_hangs_is_replaced_when_somebody_waits_and_the_document_set_aside(
+    qtbot, client, tmp_path
+):
     pile = make_pile(tmp_path, "odd.txt", NEVER_COUNTED)
     one = client()
     seen = Seen(one)
@@ -117,7 +129,7 @@ def test_an_engine_held_up_by_a_call_that_lets_nothing_else_run_is_replaced_and_
     one.send(Cancel, job="a")
     wait_for(qtbot, lambda: len(seen.hello.heard) == 2)
     assert [os.path.basename(a.subject) for a in seen.hello.heard[1].set_aside] == ["odd.txt"]
-    wait_for(qtbot, lambda: seen.rows["odd.txt"][0] == "quarantined")
+    wait_for(qtbot, lambda: seen.rows.get("odd.txt", ("",))[0] == "quarantined")
 
 
 def test_work_that_nobody_asked_to_stop_is_given_up_after_the_time_that_was_set(qtbot, client, tmp_path):

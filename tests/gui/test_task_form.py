@@ -8,7 +8,7 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QPlainTextEdit, QSpinBox
 from window_helpers import wait_for
 
-from engine.protocol import Setting, TaskSpec
+from engine.api import Setting, TaskSpec
 from gui.panels.task_form import TaskForm
 
 SPEC = TaskSpec(

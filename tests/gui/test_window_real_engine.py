@@ -306,9 +306,9 @@ def test_names_that_are_not_utf8_are_read_and_shown(qtbot, window, tmp_path):
 
 
 def test_a_plan_is_used_and_another_model_folder_refused_with_its_reason(qtbot, window, tmp_path):
-    window.hardware_panel.lanes.setValue(1)
-    wait_for(qtbot, lambda: window.session.plan_in_use.lanes == 1)
-    wait_for(qtbot, lambda: window.hardware_panel._line.text().startswith("1 lane "))
+    window.hardware_panel.workers.setValue(1)
+    wait_for(qtbot, lambda: window.session.plan_in_use.workers == 1)
+    wait_for(qtbot, lambda: window.hardware_panel._line.text().startswith("In use: 1 worker "))
     broken = tmp_path / "model"
     broken.mkdir()
     (broken / "config.json").write_text("{not json", "utf-8")

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from engine.api.plan import Plan
 from engine.bench import generate_parts
 from engine.bench.generate import Order, _better_formats, _turns
 from engine.bench.generate_ours import Ours
@@ -17,9 +18,8 @@ from engine.bench.limits import limit_seconds
 from engine.bench.shapes import SHAPES, write_folder
 from engine.bench.side_process import Deadline, Side
 from engine.bench.work import FIRST_WORD, Work, text_of, vocabulary_of, work_a, work_a_long
-from engine.cli import main
+from engine.cli.main import main
 from engine.errors import HeddleError, UsageError
-from engine.lanes.plan import Plan
 
 TINY = ["bench", "generate", "--shape", "tiny", "--json", "--pairs", "1"]
 
@@ -55,7 +55,7 @@ def test_every_run_of_ours_computes_its_answers(tmp_path):
 
 def test_all_sides_of_transformers_run_and_give_the_same_answers(capsys):
     found = told_by(
-        capsys, "--documents", "6", "--new-tokens", "5", "--lanes", "2", "--slots", "4", "--dtype", "float32"
+        capsys, "--documents", "6", "--new-tokens", "5", "--workers", "2", "--slots", "4", "--dtype", "float32"
     )
     assert set(found["ratios"]) == {"sequential", "padded", "generate_batch"} | (
         {"openvino", "llamacpp"} - set(found["left_out"])
@@ -67,7 +67,7 @@ def test_all_sides_of_transformers_run_and_give_the_same_answers(capsys):
     assert 0 < found["tpot"]["p50"] <= found["tpot"]["p99"]
     assert found["peak_rss"]["ours"] > 50e6
     assert found["pairs"] == {"ours": 1, "padded": 1, "generate_batch": 1, "sequential": 1}
-    assert found["plan"] == {"device": "cpu", "lanes": 2, "threads": 1, "dtype": "float32", "slots": 4}
+    assert found["plan"] == {"device": "cpu", "workers": 2, "threads": 1, "dtype": "float32", "slots": 4}
     assert found["mode"] == "slots"
     assert found["work"]["documents"] == 6
     assert found["work"]["tokens"] == found["work"]["prompt_tokens"] + 30
@@ -101,7 +101,7 @@ def alone_with(monkeypatch, room, **times):
     """Return what is measured of one document alone by sides that take these times, and the order of their turns."""
     order = []
 
-    class Desk:
+    class Measurement:
         cores = 2
 
         def __init__(self, *_):
@@ -122,7 +122,7 @@ def alone_with(monkeypatch, room, **times):
         def end_last(self):
             order.append("end")
 
-    monkeypatch.setattr(generate_parts, "Desk", Desk)
+    monkeypatch.setattr(generate_parts, "Measurement", Measurement)
     monkeypatch.setattr(generate_parts.machine, "memory_available", lambda: room)
     return generate_parts.measure_single("0.5b", Plan("cpu", 1, 2, "auto", 1), 2), order
 
@@ -235,7 +235,7 @@ def test_the_shapes_are_those_of_the_models_they_are_named_after():
 def test_the_limit_is_that_of_the_bench_document():
     # BENCH.md: 64 prompts of 64 to 320 tokens, 32 at once, at 2.3 TFLOP/s and 27 GB/s: about 2,100 tokens/s.
     work = Work("A", tuple((1,) * 192 for _ in range(64)), 48)
-    seconds = limit_seconds(SHAPES["0.5b"], work, dtype="bf16", lanes=2, slots=32, rate=2.3e12, bandwidth=27e9)
+    seconds = limit_seconds(SHAPES["0.5b"], work, dtype="bf16", workers=2, slots=32, rate=2.3e12, bandwidth=27e9)
     assert work.tokens() / seconds == pytest.approx(2100, rel=0.02)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from engine.api.plan import Plan
 from engine.bench import choice, generate
 from engine.bench.choice import choose_plan, plans_to_try
 from engine.bench.generate import Order
 from engine.bench.side_process import Deadline
 from engine.errors import HeddleError
-from engine.lanes.plan import Plan
 
 LAZY = Plan("cpu", 0, 0, "auto", 0)
 
@@ -20,7 +20,7 @@ def _two_cores(monkeypatch):
     monkeypatch.setattr(choice.machine, "resolve_dtype", lambda dtype, _: "bf16" if dtype == "auto" else dtype)
 
 
-class Desk:
+class Measurement:
     """Starts sides that are as fast as their plan says, or fail, and remembers how many live at once."""
 
     def __init__(self, speed):
@@ -45,10 +45,10 @@ class Desk:
         return {"tokens": speed, "seconds": 1.0}
 
 
-def test_an_open_plan_tries_lanes_slots_and_formats():
-    assert {(p.lanes, p.threads, p.slots, p.dtype) for p in plans_to_try(LAZY, 64)} == {
-        (lanes, threads, slots, dtype)
-        for lanes, threads, slots in ((2, 1, 32), (1, 2, 32), (1, 2, 64))
+def test_an_open_plan_tries_workers_slots_and_formats():
+    assert {(p.workers, p.threads, p.slots, p.dtype) for p in plans_to_try(LAZY, 64)} == {
+        (workers, threads, slots, dtype)
+        for workers, threads, slots in ((2, 1, 32), (1, 2, 32), (1, 2, 64))
         for dtype in ("bf16", "int8")
     }
 
@@ -61,39 +61,39 @@ def test_a_given_format_is_kept():
     "given", [Plan("cpu", 1, 0, "auto", 0), Plan("cpu", 0, 2, "auto", 0), Plan("cpu", 0, 0, "auto", 8)]
 )
 def test_a_plan_with_something_in_it_is_taken_as_it_is(given):
-    desk = Desk(lambda _: 1)
-    assert choose_plan(desk, given, 64, 64, {}) == (given, [])
-    assert not desk.trials
+    measurement = Measurement(lambda _: 1)
+    assert choose_plan(measurement, given, 64, 64, {}) == (given, [])
+    assert not measurement.trials
 
 
 def test_the_fastest_is_taken_and_formats_do_not_share_a_process():
-    desk = Desk(lambda plan: 10 * plan.slots + (5 if plan.dtype == "int8" else 0) + plan.lanes)
-    best, tried = choose_plan(desk, LAZY, 64, 16, {})
+    measurement = Measurement(lambda plan: 10 * plan.slots + (5 if plan.dtype == "int8" else 0) + plan.workers)
+    best, tried = choose_plan(measurement, LAZY, 64, 16, {})
     assert best == Plan("cpu", 1, 2, "int8", 64)
     assert len(tried) == 6
     assert tried[-1] == {
-        "plan": {"device": "cpu", "lanes": 1, "threads": 2, "dtype": "int8", "slots": 64},
+        "plan": {"device": "cpu", "workers": 1, "threads": 2, "dtype": "int8", "slots": 64},
         "tokens_per_s": 646.0,
     }
-    assert set(desk.trials) == {16}
-    assert (desk.alive, desk.most) == (0, 1)
+    assert set(measurement.trials) == {16}
+    assert (measurement.alive, measurement.most) == (0, 1)
 
 
 def test_a_format_that_does_not_run_is_left_out_with_its_reason():
     left_out = {}
-    desk = Desk(lambda plan: 0 if plan.dtype == "int8" else 10 * plan.lanes)
-    best, tried = choose_plan(desk, LAZY, 32, 32, left_out)
+    measurement = Measurement(lambda plan: 0 if plan.dtype == "int8" else 10 * plan.workers)
+    best, tried = choose_plan(measurement, LAZY, 32, 32, left_out)
     assert best == Plan("cpu", 2, 1, "bf16", 32)
     assert len(tried) == 2
     assert left_out == {"int8": "this format does not run here"}
-    assert desk.alive == 0
+    assert measurement.alive == 0
 
 
 def test_nothing_is_measured_where_no_format_runs():
-    desk = Desk(lambda _: 0)
+    measurement = Measurement(lambda _: 0)
     with pytest.raises(HeddleError, match="does not run here"):
-        choose_plan(desk, LAZY, 32, 32, {})
-    assert desk.alive == 0
+        choose_plan(measurement, LAZY, 32, 32, {})
+    assert measurement.alive == 0
 
 
 @pytest.mark.parametrize(("seconds", "count"), [(2.0, 32), (20.0, 19), (200.0, 8)])
@@ -121,7 +121,7 @@ def test_a_slow_machine_measures_fewer_long_prompts_but_never_very_few(monkeypat
             assert asked == {"documents": 2, "new_tokens": 64}
             return {"seconds": 2 * seconds, "tokens": 5000}
 
-    monkeypatch.setattr(generate, "Desk", Transformers)
+    monkeypatch.setattr(generate, "Measurement", Transformers)
     order = Order(shape="tiny", pairs=1, long=True)
     work = order.work()
     fits = generate._that_fits(order, work, Deadline(1e9))

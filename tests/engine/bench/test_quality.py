@@ -9,7 +9,7 @@ import torch
 
 from engine.bench import quality
 from engine.bench.shapes import SHAPES, write_folder
-from engine.cli import main
+from engine.cli.main import main
 from engine.errors import ModelError
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from piles import Expected, make_fault_pile, spoil_fault_pile
 
-from engine.documents.document import Skipped, Source, State, Text
+from engine.api.state import State
+from engine.documents.document import Skipped, Source, Text
 from engine.documents.read import NotADocument, read
 from engine.documents.walk import walk
 from engine.errors import DocumentError

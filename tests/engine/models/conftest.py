@@ -5,8 +5,8 @@ import shutil
 import pytest
 from model_folders import make_bert
 
-from engine.models.linears.half import halving_pays
-from engine.models.linears.int8_kernels import Int8Kernels
+from engine.kernels.linears.half import halving_pays
+from engine.kernels.linears.int8_kernels import Int8Kernels
 
 
 @pytest.fixture(scope="session")

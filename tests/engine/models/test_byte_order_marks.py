@@ -10,7 +10,7 @@ import shutil
 import pytest
 from model_folders import make_folder
 
-from engine.cli import main
+from engine.cli.main import main
 
 TEMPLATE = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
 MARKS = {"UTF-8": ("utf-8", codecs.BOM_UTF8), "UTF-16": ("utf-16-le", codecs.BOM_UTF16_LE)}
@@ -63,7 +63,7 @@ def results(task, options, folder, tmp_path, name):
     (tmp_path / "one.txt").write_text("the harbour lay grey and still")
     out = tmp_path / f"{name}.jsonl"
     order = ["run", task, *options, str(tmp_path / "one.txt"), "--model", str(folder), "--dtype", "float32"]
-    assert main([*order, "--lanes", "1", "--threads", "1", "--out", str(out), "--quiet"]) == 0
+    assert main([*order, "--workers", "1", "--threads", "1", "--out", str(out), "--quiet"]) == 0
     row = json.loads(out.read_text())
     return {k: v for k, v in row["result"].items() if k not in ("tokens_per_s", "ttft")}, row["tokens"]
 

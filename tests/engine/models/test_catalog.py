@@ -202,4 +202,4 @@ def test_what_other_programs_keep_is_listed_under_their_names(tmp_path, monkeypa
     (manifests / "cut").write_text("{")
     found = list_models()[len(OURS) :]
     assert names(found) == [("LM Studio", "tiny-Q8_0"), ("Ollama", "tiny:1b")]
-    assert all(model.usable and model.tasks == ("generate",) for model in found)
+    assert all(model.usable and model.capabilities == ("generate",) for model in found)

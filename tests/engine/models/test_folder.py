@@ -25,7 +25,7 @@ def test_the_starter_is_what_it_is():
     assert facts.parameters == 22_713_216
     assert (facts.dimension, facts.max_tokens, facts.pooling, facts.dtype) == (384, 256, "mean", "float32")
     assert facts.bytes == 90_868_376
-    assert facts.tasks == ("embed", "classify")
+    assert facts.capabilities == ("encode",)
     assert facts.problems == facts.warnings == facts.links == ()
 
 
@@ -76,7 +76,7 @@ def test_the_number_format_on_disk_is_named(tmp_path, torch_name, shown):
 
 def test_an_encoder_without_modules_gets_mean_pooling_and_a_warning(made):
     facts = require(made["plain"])
-    assert (facts.kind, facts.pooling, facts.tasks) == ("encoder", "mean", ("embed", "classify"))
+    assert (facts.kind, facts.pooling, facts.capabilities) == ("encoder", "mean", ("encode",))
     assert "no modules.json" in facts.warnings[0]
 
 
@@ -118,7 +118,7 @@ def test_own_code_that_is_not_needed_is_a_warning(copy):
 
 def test_text_generators_classifiers_and_translators_say_so(tmp_path):
     generator = look(make_folder(tmp_path / "g", "qwen3", modules=False, head="ForCausalLM"))
-    assert (generator.kind, generator.tasks, generator.usable) == ("decoder", ("generate",), True)
+    assert (generator.kind, generator.capabilities, generator.usable) == ("decoder", ("generate",), True)
     assert generator.max_tokens == 128
     classifier = look(make_bert(tmp_path / "c", modules=False, head="ForSequenceClassification"))
     assert (classifier.kind, classifier.usable) == ("classifier", False)

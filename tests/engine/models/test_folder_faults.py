@@ -209,7 +209,7 @@ def test_a_fault_is_named_and_the_model_refused(copy, fault):
     change(folder)
     facts = look(folder)
     assert not facts.usable
-    assert facts.tasks == ()
+    assert facts.capabilities == ()
     assert phrase in facts.problems[0]
     assert facts.problems[0].endswith(".")
     with pytest.raises(ModelError) as caught:

@@ -8,8 +8,9 @@ from transformers import LlamaConfig
 from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
 from transformers.models.llama.modeling_llama import LlamaMLP, LlamaRMSNorm
 
-from engine.models.fused import fuse, norm
-from engine.models.linears.packed import PackedLinear
+from engine.inference.fused import fuse
+from engine.kernels.fused import norm
+from engine.kernels.linears.packed import PackedLinear
 
 
 @pytest.fixture(autouse=True)

@@ -9,12 +9,12 @@ import sys
 import pytest
 import torch
 
-from engine.models.linears import fbgemm, half
-from engine.models.linears.format import LinearFormat
-from engine.models.linears.half import HalfLinear, HalfWeight, exponent_of, is_right
-from engine.models.linears.onto import add_product
-from engine.models.linears.stacked import stack
-from engine.models.linears.table import HalfTable
+from engine.kernels.linears import fbgemm, half
+from engine.kernels.linears.format import LinearFormat
+from engine.kernels.linears.half import HalfLinear, HalfWeight, exponent_of, is_right
+from engine.kernels.linears.onto import add_product
+from engine.kernels.linears.stacked import stack
+from engine.kernels.linears.table import HalfTable
 
 needs_fbgemm = pytest.mark.skipif(not fbgemm.available(), reason="this machine has no FBGEMM")
 
@@ -121,7 +121,7 @@ def test_it_gives_its_numbers_back_and_can_be_stacked_and_added(outputs, inputs,
 
 @needs_fbgemm
 def test_float32_takes_16_bits_for_weights_that_fit_only(monkeypatch):
-    monkeypatch.setattr("engine.models.linears.format.halving_pays", lambda: True)
+    monkeypatch.setattr("engine.kernels.linears.format.halving_pays", lambda: True)
     made = LinearFormat("float32")
     assert type(made.make(weight(64, 96), None)) is HalfLinear
     assert type(made.make(weight(64, 96, torch.float32), None)) is not HalfLinear
@@ -131,7 +131,7 @@ def test_float32_takes_16_bits_for_weights_that_fit_only(monkeypatch):
 @needs_fbgemm
 @pytest.mark.usefixtures("tried_anew")
 def test_a_product_that_is_wrong_is_not_used(monkeypatch, caplog):
-    monkeypatch.setattr("engine.models.linears.format.halving_pays", lambda: True)
+    monkeypatch.setattr("engine.kernels.linears.format.halving_pays", lambda: True)
     right = fbgemm.half_product
     monkeypatch.setattr(fbgemm, "half_product", lambda rows, packed: right(rows, packed).flip(-1))
     made = LinearFormat("float32")
@@ -173,7 +173,7 @@ def test_the_table_gives_the_vectors_to_the_last_digit(dtype):
 
 _ASK = """
 import ctypes, pathlib, torch
-from engine.models.linears import fbgemm
+from engine.kernels.linears import fbgemm
 can = fbgemm.available()
 path = pathlib.Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
 print(can, ctypes.CDLL(str(path))._ZN6fbgemm20fbgemmInstructionSetEv())

@@ -8,8 +8,8 @@ import os
 import pytest
 from model_folders import make_folder
 
-from engine.lanes.footprint import footprint
-from engine.lanes.plan import Plan
+from engine.api.footprint import footprint
+from engine.api.plan import Plan
 from engine.models.folder import look
 from engine.models.kv import kv_numbers, table_numbers
 
@@ -43,8 +43,8 @@ def test_the_estimate_is_what_the_gates_measure(tmp_path, family):
 
 
 def test_the_length_classes_are_the_generators():
-    from engine.generation import generator
-    from engine.lanes import footprint
+    from engine.api import footprint
+    from engine.inference.generation import generator
 
     assert footprint.CLASSES == generator.CLASSES
 

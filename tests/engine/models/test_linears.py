@@ -6,14 +6,14 @@ import pytest
 import torch
 from machine_can import need_packing
 
-from engine.models.linears import fbgemm, int4, int8, int8_kernels, rows
-from engine.models.linears.format import LinearFormat, replace_linears, settle_tables
-from engine.models.linears.int8 import Int8Linear
-from engine.models.linears.int8_kernels import Int8Kernels
-from engine.models.linears.onto import add_product
-from engine.models.linears.packed import PackedLinear
-from engine.models.linears.stacked import stack
-from engine.models.linears.table import Int4Table, Int8Table
+from engine.kernels.linears import fbgemm, int4, int8, int8_kernels, rows
+from engine.kernels.linears.format import LinearFormat, replace_linears, settle_tables
+from engine.kernels.linears.int8 import Int8Linear
+from engine.kernels.linears.int8_kernels import Int8Kernels
+from engine.kernels.linears.onto import add_product
+from engine.kernels.linears.packed import PackedLinear
+from engine.kernels.linears.stacked import stack
+from engine.kernels.linears.table import Int4Table, Int8Table
 
 KERNELS = Int8Kernels.find()
 

@@ -12,15 +12,15 @@ from safetensors.torch import load_file, save_file
 
 from engine.bench.shapes import SHAPES, write_folder
 from engine.errors import ModelError
-from engine.machine import HeapKeeper
-from engine.models import fused
-from engine.models.linears import loading
-from engine.models.linears.format import LinearFormat, replace_linears, settle_tables
-from engine.models.linears.int4 import Int4Linear
-from engine.models.linears.int8 import Int8Linear
-from engine.models.linears.int8_kernels import Int8Kernels
+from engine.inference import fused
+from engine.kernels.linears import loading
+from engine.kernels.linears.format import LinearFormat, replace_linears, settle_tables
+from engine.kernels.linears.int4 import Int4Linear
+from engine.kernels.linears.int8 import Int8Linear
+from engine.kernels.linears.int8_kernels import Int8Kernels
+from engine.kernels.mapped import let_files_go
 from engine.models.load_decoder import load_decoder
-from engine.models.mapped import let_files_go
+from engine.telemetry.machine import HeapKeeper
 
 SHAPE = replace(SHAPES["tiny"], kind="qwen2", hidden=128, mlp=192, shards=3)
 

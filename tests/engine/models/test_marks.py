@@ -14,16 +14,16 @@ from tokenizers_made import BRACKETED, KINDS, SPECIAL, make_tokenizer
 
 from engine.errors import DocumentError
 from engine.models.prompt_text import PromptText
-from engine.models.tokenizer import LaneTokenizer
+from engine.models.tokenizer import WorkerTokenizer
 
 ODD = (" ", "\n", "  ", "\n\n", "\t", "é", "東京", "12", "covid", "{}", "<b>", "<", "|", ".", "ﬁ", "Ⅷ", "", "<|", "]")
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def made(request):
-    """A tokenizer and a lane's own over it."""
+    """A tokenizer and a worker's own over it."""
     tokenizer = make_tokenizer(request.param)
-    return tokenizer, LaneTokenizer(tokenizer)
+    return tokenizer, WorkerTokenizer(tokenizer)
 
 
 def texts(seed, marks=()):
@@ -38,8 +38,8 @@ def texts(seed, marks=()):
         yield "".join(draw.choice(kinds)() for _ in range(draw.randint(0, 12)))
 
 
-def conversations(lane, seed, marks=()):
-    """Yield prompts of a lane's tokenizer with the messages that they were made of."""
+def conversations(worker, seed, marks=()):
+    """Yield prompts of a worker's tokenizer with the messages that they were made of."""
     source = texts(seed, marks)
     for number in range(60):
         system, asked, answer, user = itertools.islice(source, 4)
@@ -50,7 +50,7 @@ def conversations(lane, seed, marks=()):
             messages += [
                 {"role": role, "content": text} for role, text in zip(("user", "assistant"), pair, strict=True)
             ]
-        yield lane.conversation(system, user, pairs), [*messages, {"role": "user", "content": user}]
+        yield worker.conversation(system, user, pairs), [*messages, {"role": "user", "content": user}]
 
 
 def apply(tokenizer, messages, **options):
@@ -70,80 +70,80 @@ def marks_in(tokenizer, ids):
 
 
 def test_a_prompt_without_marks_has_the_tokens_that_transformers_gives_it(made):
-    tokenizer, lane = made
-    for prompt, messages in conversations(lane, 1):
+    tokenizer, worker = made
+    for prompt, messages in conversations(worker, 1):
         assert prompt.text == apply(tokenizer, messages, tokenize=False)
-        assert lane.prompt_ids(prompt).tolist() == apply(tokenizer, messages)
+        assert worker.prompt_ids(prompt).tolist() == apply(tokenizer, messages)
 
 
 def test_the_way_that_is_taken_for_forged_marks_gives_the_same_tokens_where_there_are_none(made):
-    tokenizer, lane = made
-    forged = lane.conversation("", "".join(marks_of(tokenizer).values()))
-    lane.prompt_ids(forged)
-    for prompt, messages in conversations(lane, 2):
-        assert lane._marks.encode(prompt).tolist() == apply(tokenizer, messages)
+    tokenizer, worker = made
+    forged = worker.conversation("", "".join(marks_of(tokenizer).values()))
+    worker.prompt_ids(forged)
+    for prompt, messages in conversations(worker, 2):
+        assert worker._marks.encode(prompt).tolist() == apply(tokenizer, messages)
 
 
 def test_a_prompt_has_the_marks_of_its_template_and_no_others_whatever_its_texts_spell(made):
-    tokenizer, lane = made
-    for prompt, messages in conversations(lane, 3, list(marks_of(tokenizer).values())):
+    tokenizer, worker = made
+    for prompt, messages in conversations(worker, 3, list(marks_of(tokenizer).values())):
         neutral = apply(tokenizer, [{**message, "content": "a"} for message in messages])
         assert prompt.text == apply(tokenizer, messages, tokenize=False)
-        assert marks_in(tokenizer, lane.prompt_ids(prompt)) == marks_in(tokenizer, neutral)
+        assert marks_in(tokenizer, worker.prompt_ids(prompt)) == marks_in(tokenizer, neutral)
 
 
 def test_texts_for_an_encoder_hold_no_marks_and_are_else_as_ever(made):
-    tokenizer, lane = made
+    tokenizer, worker = made
     plain = list(itertools.islice(texts(4), 60))
     expected = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in plain]
-    assert [ids.tolist() for ids in lane.ids(plain)] == expected
+    assert [ids.tolist() for ids in worker.ids(plain)] == expected
     forged = list(itertools.islice(texts(5, list(marks_of(tokenizer).values())), 60))
-    for text, ids in zip(forged, lane.ids(forged), strict=True):
+    for text, ids in zip(forged, worker.ids(forged), strict=True):
         assert marks_in(tokenizer, ids) == []
-        spans = lane.spans(text)
+        spans = worker.spans(text)
         assert len(spans) in (0, len(ids))
 
 
 @pytest.mark.parametrize("kind", ["unigram", "prepended"])
 def test_the_mark_for_what_is_unknown_is_text_where_it_is_written_and_stays_where_something_is_unknown(kind):
     tokenizer = make_tokenizer(kind)
-    lane = LaneTokenizer(tokenizer)
-    assert tokenizer.unk_token_id not in lane.ids(["a <unk> b"])[0]
+    worker = WorkerTokenizer(tokenizer)
+    assert tokenizer.unk_token_id not in worker.ids(["a <unk> b"])[0]
     if kind == "unigram":
-        assert tokenizer.unk_token_id in lane.ids(["a 東 b"])[0]
+        assert tokenizer.unk_token_id in worker.ids(["a 東 b"])[0]
 
 
 @pytest.mark.parametrize("mark", [*SPECIAL, *BRACKETED])
 def test_a_mark_put_together_from_two_texts_is_ordinary_text(mark):
-    lane = LaneTokenizer(make_tokenizer("bytes"))
-    lane._tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}<|im_end|>"
+    worker = WorkerTokenizer(make_tokenizer("bytes"))
+    worker._tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}<|im_end|>"
     for cut in range(1, len(mark)):
-        made = lane.conversation("a " + mark[:cut], mark[cut:] + " b")
+        made = worker.conversation("a " + mark[:cut], mark[cut:] + " b")
         assert mark in made.text
-        assert marks_in(lane._tokenizer, lane.prompt_ids(made)) == ["<|im_end|>"]
+        assert marks_in(worker._tokenizer, worker.prompt_ids(made)) == ["<|im_end|>"]
 
 
 def test_a_mark_put_together_from_three_texts_and_from_text_and_template_is_ordinary_text():
-    lane = LaneTokenizer(make_tokenizer("bytes"))
-    lane._tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}|><|im_end|>"
-    made = lane.conversation("", "im_end", [("<|", "im_end|><|")])
+    worker = WorkerTokenizer(make_tokenizer("bytes"))
+    worker._tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}|><|im_end|>"
+    made = worker.conversation("", "im_end", [("<|", "im_end|><|")])
     assert made.text == "<|im_end|><|im_end|><|im_end|>"
-    assert marks_in(lane._tokenizer, lane.prompt_ids(made)) == ["<|im_end|>"]
+    assert marks_in(worker._tokenizer, worker.prompt_ids(made)) == ["<|im_end|>"]
 
 
 def test_the_tokens_are_those_of_transformers_own_protection_where_it_has_one():
     tokenizer = make_tokenizer("bytes")
-    lane = LaneTokenizer(tokenizer)
-    for prompt, messages in conversations(lane, 6, list(SPECIAL)):
-        assert lane.prompt_ids(prompt).tolist() == apply(tokenizer, messages, sanitize_control_tokens=True)
+    worker = WorkerTokenizer(tokenizer)
+    for prompt, messages in conversations(worker, 6, list(SPECIAL)):
+        assert worker.prompt_ids(prompt).tolist() == apply(tokenizer, messages, sanitize_control_tokens=True)
 
 
 def test_words_white_space_and_html_that_have_tokens_of_their_own_keep_them():
     tokenizer = make_tokenizer("bytes")
     tokenizer.add_tokens(["<strong>"])
-    lane = LaneTokenizer(tokenizer)
+    worker = WorkerTokenizer(tokenizer)
     text = "covid  is <strong>\n\nhere <|im_end|>"
-    ids = lane.ids([text])[0]
+    ids = worker.ids([text])[0]
     kept = [tokenizer.convert_tokens_to_ids(word) for word in ("covid", "  ", "<strong>", "\n\n")]
     assert [number for number in ids if number in kept] == kept
     assert marks_in(tokenizer, ids) in ([], ["<strong>"])
@@ -151,9 +151,9 @@ def test_words_white_space_and_html_that_have_tokens_of_their_own_keep_them():
 
 def test_a_prompt_of_the_models_own_keeps_its_marks_and_the_text_behind_it_has_none():
     tokenizer = make_tokenizer("bytes")
-    lane = LaneTokenizer(tokenizer)
+    worker = WorkerTokenizer(tokenizer)
     own = "<|im_start|>query: "
-    (ids,) = lane.ids([own + "a <|im_start|> b"], own=len(own))
+    (ids,) = worker.ids([own + "a <|im_start|> b"], own=len(own))
     assert marks_in(tokenizer, ids) == ["<|im_start|>"]
 
 
@@ -162,17 +162,17 @@ def test_a_long_text_has_no_marks_in_any_of_its_pieces(monkeypatch):
 
     monkeypatch.setattr(module, "PIECE", 300)
     tokenizer = make_tokenizer("bytes")
-    lane = LaneTokenizer(tokenizer)
+    worker = WorkerTokenizer(tokenizer)
     long = "one <|im_end|> two " * 100
-    assert marks_in(tokenizer, lane.ids([long])[0]) == []
-    made = lane.conversation("", long)
-    assert marks_in(tokenizer, lane.prompt_ids(made)) == ["<|im_start|>", "<|im_end|>", "<|im_start|>"]
+    assert marks_in(tokenizer, worker.ids([long])[0]) == []
+    made = worker.conversation("", long)
+    assert marks_in(tokenizer, worker.prompt_ids(made)) == ["<|im_start|>", "<|im_end|>", "<|im_start|>"]
 
 
 def test_copies_of_a_tokenizer_agree_about_forged_marks():
-    lane = LaneTokenizer(make_tokenizer("unigram"))
-    prompt = lane.conversation("be </s> brief", "a <|user|> b <s> <pad>")
-    assert np.array_equal(lane.copy().prompt_ids(prompt), lane.prompt_ids(prompt))
+    worker = WorkerTokenizer(make_tokenizer("unigram"))
+    prompt = worker.conversation("be </s> brief", "a <|user|> b <s> <pad>")
+    assert np.array_equal(worker.copy().prompt_ids(prompt), worker.prompt_ids(prompt))
 
 
 class _Words:
@@ -188,13 +188,13 @@ class _Words:
 def test_a_tokenizer_that_cannot_be_copied_reads_marks_as_text_too_or_says_that_it_cannot():
     tokenizer = make_tokenizer("wordpiece")
     tokenizer._tokenizer.pre_tokenizer = PreTokenizer.custom(_Words())
-    lane = LaneTokenizer(tokenizer)
-    prompt = lane.conversation("", "a <|im_end|> b")
-    assert marks_in(tokenizer, lane.prompt_ids(prompt)) == ["<|im_start|>", "<|im_end|>", "<|im_start|>"]
+    worker = WorkerTokenizer(tokenizer)
+    prompt = worker.conversation("", "a <|im_end|> b")
+    assert marks_in(tokenizer, worker.prompt_ids(prompt)) == ["<|im_start|>", "<|im_end|>", "<|im_start|>"]
     tokenizer.add_tokens(["<tool_call>"])
-    lane = LaneTokenizer(tokenizer)
+    worker = WorkerTokenizer(tokenizer)
     with pytest.raises(DocumentError, match="spells marks"):
-        lane.prompt_ids(lane.conversation("", "a <tool_call> b"))
+        worker.prompt_ids(worker.conversation("", "a <tool_call> b"))
 
 
 def test_what_overlaps_an_inserted_text_or_spans_a_break_is_not_the_templates_own():

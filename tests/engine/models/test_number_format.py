@@ -15,7 +15,7 @@ from engine.models.number_format import DoesNotRunError, in_one_that_runs
 
 @pytest.fixture(autouse=True)
 def _bf16_is_fast(monkeypatch):
-    monkeypatch.setattr("engine.machine.cpu_has_fast_bf16", lambda: True)
+    monkeypatch.setattr("engine.telemetry.machine.cpu_has_fast_bf16", lambda: True)
 
 
 def test_vectors_are_made_in_float32(tmp_path):

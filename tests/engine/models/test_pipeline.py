@@ -189,7 +189,7 @@ REFUSED = {
     },
     **{
         f"first module {kind}": (module_type(0, f"{ST}.models.{kind}"), f"the module {kind}")
-        for kind in ("BoW", "StaticEmbedding", "Router", "Asym", "CLIPModel", "WordEmbeddings")
+        for kind in ("BoW", "Router", "Asym", "CLIPModel", "WordEmbeddings")
     },
     "own code": (module_type(0, "custom_st.Transformer"), "custom_st.Transformer"),
     "own code with a familiar name": (

@@ -15,7 +15,7 @@ import pytest
 from host_process import ROOT
 from model_folders import change_json, make_cache, make_folder, make_vocabulary, read_json, write_json
 
-from engine.cli import main
+from engine.cli.main import main
 from engine.models.fingerprint import fingerprint
 
 
@@ -131,7 +131,7 @@ def special(name, make):
     return change
 
 
-def listening(path):
+def open_socket(path):
     """Make a socket; its name may be a hundred bytes long at most."""
     before = os.getcwd()
     os.chdir(os.path.dirname(path))
@@ -234,7 +234,7 @@ REFUSALS = {
     "a pipe beside the weights": (special("more.safetensors", os.mkfifo), "more.safetensors is not a regular file"),
     "a pipe that nobody knows": (special("notes", os.mkfifo), "notes is not a regular file but a pipe"),
     "a pipe for the config": (special("config.json", os.mkfifo), "config.json is not a regular file"),
-    "a socket": (special("s", listening), "s is not a regular file but a socket"),
+    "a socket": (special("s", open_socket), "s is not a regular file but a socket"),
     "a device": (special("model.safetensors", link("/dev/zero")), "model.safetensors is a link that leads outside"),
     "a device beside the config": (special("extra.json", link("/dev/zero")), "extra.json is a link that leads outside"),
     "a link to elsewhere": (special("model.safetensors", link("/etc/hostname")), "is a link that leads outside"),
@@ -356,7 +356,7 @@ def test_a_run_on_the_entry_of_a_cache_runs_its_snapshot(generator, text, tmp_pa
     entry = os.path.dirname(os.path.dirname(make_cache(tmp_path / "hub", "org/writer", generator)))
     out = tmp_path / "rows.jsonl"
     order = ["run", "generate", "--prompt", "Sum up.", "--max-new-tokens", "3", text, "--model", entry]
-    assert main([*order, "--lanes", "1", "--threads", "1", "--dtype", "float32", "--out", str(out)]) == 0
+    assert main([*order, "--workers", "1", "--threads", "1", "--dtype", "float32", "--out", str(out)]) == 0
 
 
 @pytest.mark.parametrize(
@@ -394,7 +394,7 @@ def test_a_bomb_of_a_header_takes_little_memory_and_time(folder):
     header({"a": tensor([2**62] * 80_000)})(folder)
     code = (
         "import re, sys\n"
-        "from engine.cli import main\n"
+        "from engine.cli.main import main\n"
         f"code = main(['models', 'check', {folder!r}])\n"
         "sys.stderr.write(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"
         "sys.exit(code)"

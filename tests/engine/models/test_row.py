@@ -8,13 +8,13 @@ import pytest
 import torch
 from machine_can import need_packing
 
-from engine.models.linears import fbgemm, int4, int8_kernels
-from engine.models.linears.half import HalfLinear, HalfWeight
-from engine.models.linears.int8 import Int8Linear
-from engine.models.linears.int8_kernels import Int8Kernels
-from engine.models.linears.onto import add_product
-from engine.models.linears.packed import PackedLinear
-from engine.models.linears.row import row_of
+from engine.kernels.linears import fbgemm, int4, int8_kernels
+from engine.kernels.linears.half import HalfLinear, HalfWeight
+from engine.kernels.linears.int8 import Int8Linear
+from engine.kernels.linears.int8_kernels import Int8Kernels
+from engine.kernels.linears.onto import add_product
+from engine.kernels.linears.packed import PackedLinear
+from engine.kernels.linears.row import row_of
 
 KERNELS = Int8Kernels.find()
 

@@ -17,16 +17,16 @@ import pytest
 import torch
 
 import engine.models.writer as module
-from engine.cli import main
+from engine.cli.main import main
+from engine.cli.sample import SUMMARIES, write_summaries
 from engine.errors import ModelError
-from engine.generation.generator import Generator
-from engine.generation.sampling import SamplingSettings
-from engine.generation.sequence import Sequence
+from engine.inference.generation.generator import Generator
+from engine.inference.generation.sampling import SamplingSettings
+from engine.inference.generation.sequence import Sequence
 from engine.models.folder import look
 from engine.models.formats.gguf.parts import read_files
 from engine.models.load_decoder import load_decoder
 from engine.models.writer import verify_writer, writer_file
-from engine.sample import SUMMARIES, write_summaries
 
 MAILS = sorted((Path(__file__).parents[3] / "assets" / "samples" / "mails").glob("*.txt"))[:240:10]
 PROMPT = "Summarise this e-mail in one sentence: "
@@ -48,7 +48,7 @@ def test_it_is_found_sound_and_said_to_be_small():
     verify_writer(writer_file())
     facts = look("writer")
     assert (facts.name, facts.source, facts.usable) == (module.NAME, "writer", True)
-    assert facts.tasks == ("generate",)
+    assert facts.capabilities == ("generate",)
     assert facts.warnings == (module.ADVICE,)
     assert (facts.dtype, facts.licence, facts.max_tokens) == ("Q4_1 + Q8_0 + F32", "apache-2.0", 8192)
 

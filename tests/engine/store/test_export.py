@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.documents.document import State
+from engine.api.state import State
 from engine.errors import ExportError, UsageError
 from engine.store import replacement
 from engine.store.export import export, jsonl_line, jsonl_row
@@ -45,7 +45,7 @@ def fill(journal: Journal, results, paths=None, job: str = "job", task: str = "c
     for number, state in enumerate(STATES, 1):
         path = paths[number - 1] if paths else f"/pile/{number}.txt"
         reason = f"{state}: because" if state in {"failed", "skipped"} else ""
-        known = {"tokens": 10 * number, "lane": 0, "seconds": 0.5} if state == "done" else {}
+        known = {"tokens": 10 * number, "worker": 0, "seconds": 0.5} if state == "done" else {}
         records.append(
             Record(
                 number,
@@ -90,7 +90,7 @@ def test_csv_has_every_document_in_pile_order(journal, tmp_path):
     assert header == [
         *("path", "name", "state", "reason"),
         *("label", "margin", "unsure", "scores.manual", "scores.=other", "note"),
-        *("tokens", "unknown_share", "coverage", "seconds", "lane", "encoding", "confidence", "sha256"),
+        *("tokens", "unknown_share", "coverage", "seconds", "worker", "encoding", "confidence", "sha256"),
     ]
     assert [row[2] for row in rows] == STATES
     sha = [f"{number:064x}" for number in (1, 2)]
@@ -164,7 +164,7 @@ def test_no_text_becomes_a_formula_or_breaks_the_table(tmp_path, text):
         export(journal, "job", str(path), "csv")
     header, rows = read_csv(path)
     assert {len(row) for row in rows} == {len(header)}
-    numbers = {header.index(name) for name in ("tokens", "unknown_share", "coverage", "seconds", "lane")}
+    numbers = {header.index(name) for name in ("tokens", "unknown_share", "coverage", "seconds", "worker")}
     for row in [header, *rows]:
         for place, value in enumerate(row):
             if place not in numbers:
@@ -193,7 +193,7 @@ def test_jsonl_has_exactly_the_promised_keys(journal, tmp_path):
         "unknown_share": 0.0,
         "coverage": 1.0,
         "seconds": 0.5,
-        "lane": 0,
+        "worker": 0,
         "error": "",
     }
     assert list(rows[0]) == list(rows[1])
@@ -486,11 +486,11 @@ def test_exports_during_a_running_job_always_hold_the_whole_pile(tmp_path):
         journal.add_job(JobRecord("job"))
         journal.add_documents(Record(n, "job", n, f"/pile/{n}") for n in range(1, 1001))
 
-        def lane() -> None:
+        def worker() -> None:
             for n in range(1, 1001):
                 journal.finish(Record(n, "job", n, f"/pile/{n}", state="done"), label(n))
 
-        thread = threading.Thread(target=lane)
+        thread = threading.Thread(target=worker)
         thread.start()
         counts = []
         while thread.is_alive() or not counts:

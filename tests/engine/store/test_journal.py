@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.documents.document import State
+from engine.api.state import State
 from engine.errors import DocumentError, HeddleError
 from engine.store import writer
 from engine.store.journal import Journal
@@ -75,7 +75,7 @@ def test_everything_comes_back_as_it_was_given(journal):
             unknown_share=0.25,
             coverage=0.5,
             seconds=1.5,
-            lane=3,
+            worker=3,
         )
         for number, name in enumerate(ODD_NAMES, 1)
     ]
@@ -212,15 +212,15 @@ def test_integrity_names_a_done_document_without_a_result(journal):
 
 # -------------------------------------------------------------------------------------------------------------- threads
 def test_several_threads_may_finish_and_read_at_once(journal):
-    lanes, each = 4, 300
-    journal.add_documents(record(number) for number in range(1, lanes * each + 1))
+    workers, each = 4, 300
+    journal.add_documents(record(number) for number in range(1, workers * each + 1))
     errors: list[BaseException] = []
     finished = threading.Event()
 
-    def lane(index: int) -> None:
+    def worker(index: int) -> None:
         try:
-            for number in range(index + 1, lanes * each + 1, lanes):
-                ticket = journal.finish(*done(number, lane=index))
+            for number in range(index + 1, workers * each + 1, workers):
+                ticket = journal.finish(*done(number, worker=index))
                 if number % 100 == 0:
                     assert journal.result(number) is not None  # a read sees the write before it
                     assert journal.acknowledged >= ticket
@@ -232,12 +232,12 @@ def test_several_threads_may_finish_and_read_at_once(journal):
             while not finished.is_set():
                 for ended, result in journal.results("job"):
                     assert (ended.state == "done") == (result is not None)
-                assert sum(journal.counts("job").values()) == lanes * each
+                assert sum(journal.counts("job").values()) == workers * each
         except BaseException as error:
             errors.append(error)
 
     watch = threading.Thread(target=reader)
-    threads = [threading.Thread(target=lane, args=(index,)) for index in range(lanes)]
+    threads = [threading.Thread(target=worker, args=(index,)) for index in range(workers)]
     for thread in (watch, *threads):
         thread.start()
     for thread in threads:
@@ -245,8 +245,8 @@ def test_several_threads_may_finish_and_read_at_once(journal):
     finished.set()
     watch.join()
     assert errors == []
-    assert journal.counts("job")["done"] == lanes * each
-    assert [result for _, result in journal.results("job")] == [done(n)[1] for n in range(1, lanes * each + 1)]
+    assert journal.counts("job")["done"] == workers * each
+    assert [result for _, result in journal.results("job")] == [done(n)[1] for n in range(1, workers * each + 1)]
     assert journal.integrity() == "ok"
 
 

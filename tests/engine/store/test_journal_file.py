@@ -87,14 +87,14 @@ def test_documents_that_were_running_wait_again(path):
         states = ["waiting", "running", "done", "running", "failed"]
         journal.add_documents(Record(n, "job", n, "/p", state="waiting") for n in range(1, 6))
         for n, state in enumerate(states, 1):
-            record = Record(n, "job", n, "/p", state=state, lane=1)
+            record = Record(n, "job", n, "/p", state=state, worker=1)
             if state == "done":
                 journal.finish(record, Result(n, {}))
             else:
                 journal.update_documents([record])
     with Journal(path) as journal:
         assert journal.recovered == 2
-        assert [(r.state, r.lane) for r in journal.documents("job")] == [
+        assert [(r.state, r.worker) for r in journal.documents("job")] == [
             ("waiting", 1),
             ("waiting", -1),
             ("done", 1),

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from test_migration import make_layout_1
 
+from engine.requests.output import Answer, Generated
 from engine.store.file import PAGE
 from engine.store.journal import Journal
 from engine.store.record import JobRecord, Record, Result
@@ -98,6 +99,19 @@ def test_flipped_bytes_never_pass_for_a_result(path, whole, seed):
         for record, found in journal.results("job"):
             assert found is None or found == result(record.id) or str(record.id) in wrong
         assert journal.notes or journal.counts("job")["done"] == DOCUMENTS
+
+
+def test_outputs_of_steps_outlive_a_damaged_page(path):
+    kept = Generated("summary", (Answer("what came of the first half", "end", 5, 7, 2.5, 0.5),))
+    with Journal(path) as journal:
+        journal.add_job(JobRecord("job", "mails", task="embed"))
+        journal.add_documents(Record(n, "job", n, f"/pile/{n}") for n in range(1, 3))
+        journal.keep_output(1, 1, kept, "asked")
+    with open(path, "rb+") as file:
+        file.write(random.Random(1).randbytes(100))
+    with Journal(path) as journal:
+        assert "set aside" in journal.notes[0]
+        assert journal.outputs("job") == {1: {(1, "summary"): ("asked", kept)}}
 
 
 def test_a_file_that_was_cut_off(path, whole):

@@ -72,7 +72,7 @@ def test_the_look_says_what_the_file_holds(tmp_path):
     path = tmp_path / "tiny.gguf"
     model = gguf_files.model_file(path, "llama", gguf_files.Q8_0)
     facts = look(str(path))
-    assert (facts.usable, facts.tasks, facts.max_tokens) == (True, ("generate",), 512)
+    assert (facts.usable, facts.capabilities, facts.max_tokens) == (True, ("generate",), 512)
     assert (facts.family, facts.architecture, facts.licence) == ("llama", "LlamaForCausalLM", "apache-2.0")
     assert facts.dtype == "Q8_0 + F32"
     assert facts.parameters == sum(weight.numel() for weight in model.parameters())

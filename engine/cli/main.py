@@ -1,0 +1,364 @@
+"""The ``heddle`` command: run, models, bench, doctor, sample."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from engine import __version__, tasks
+from engine.api.codec import plain
+from engine.api.facts import ModelFacts
+from engine.api.plan import DTYPES, Plan
+from engine.api.task_spec import Setting
+from engine.cli.streams import drop_output, secure
+from engine.cli.terminal import plain_output
+from engine.errors import Cancelled, HeddleError
+from engine.store.cells import shown
+from engine.tasks.base import specification, writes
+from engine.telemetry.libraries import prepare_process
+
+PROGRAM = "heddle"
+
+FORMAT_HELP = "number format of our side; auto measures int8 too where the plan is left open"
+
+MODEL_HELP = "the model's folder or GGUF file; by default starter or writer, which came with Heddle, as the task needs"
+
+OUT_HELP = (
+    "result file: .jsonl, .csv, .npy or .md, or a folder/ for a text file a document. Its journal FILE.journal is kept beside it: after a kill or an interrupt the "
+    "same command goes on, and what is done is not run again"
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line, with one sub-command of ``run`` for every task, made from its settings."""
+    top = argparse.ArgumentParser(PROGRAM, description="Run a local model over a pile of documents.")
+    top.add_argument("--version", action="version", version=f"heddle {__version__}")
+    top.add_argument("-v", "--verbose", action="store_true", help="tell on standard error what the engine does")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run a task over files and folders")
+    kinds = run.add_subparsers(dest="task", required=True, metavar="TASK")
+    for task in tasks.TASKS.values():
+        spec = specification(task)
+        one = kinds.add_parser(spec.name, help=spec.help, description=spec.help)
+        for setting in spec.settings:
+            _add_setting(one, setting)
+        _add_run_options(one)
+        one.add_argument("paths", nargs="+", metavar="PATH", help="files and folders; folders are walked")
+    _add_run_options(commands.add_parser("sample", help="run the sample pile and print its rows"))
+    models = commands.add_parser("models", help="look at models without loading them")
+    looks = models.add_subparsers(dest="look", required=True, metavar="WHAT")
+    check = looks.add_parser("check", help="say what a model is and whether it can run here")
+    check.add_argument("folder", metavar="PATH", help="a folder or a GGUF file; starter, writer")
+    check.add_argument(
+        "--quality", action="store_true", help="load it in every number format and compare with float32 on English text"
+    )
+    listing = looks.add_parser(
+        "list", help="list the starter, the writer, the Hugging Face cache and the folders given"
+    )
+    listing.add_argument("folders", nargs="*", metavar="DIR")
+    bench = commands.add_parser("bench", help="measure against other programs on this machine")
+    kinds = bench.add_subparsers(dest="bench", required=True, metavar="WHAT")
+    embed = kinds.add_parser("embed", help="embeddings against sentence-transformers' defaults")
+    embed.add_argument("--pairs", type=int, default=5, help="pairs of runs, of which the median counts")
+    embed.add_argument("--texts", type=int, default=1500, help="number of texts")
+    embed.add_argument("--dtype", choices=DTYPES, default="auto", help="number format of our side")
+    embed.add_argument("--workers", "--lanes", dest="workers", type=int, default=0)
+    embed.add_argument("--threads", type=int, default=0)
+    generate = kinds.add_parser("generate", help="texts against transformers, and OpenVINO and llama.cpp if installed")
+    _add_bench_generate(generate)
+    doctor = commands.add_parser("doctor", help="say what this machine has and what is installed")
+    for one in (check, listing, embed, generate, doctor):
+        one.add_argument("--json", action="store_true", help="print JSON")
+    return top
+
+
+def _add_bench_generate(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--shape", default="0.5b", help="shape of the random weights: 135m, 0.5b, 1.5b or tiny")
+    one.add_argument("--pairs", type=int, default=3, help="pairs of runs, of which the median counts")
+    one.add_argument("--long", action="store_true", help="prompts of 1,000 to 4,000 tokens, against padded batches")
+    one.add_argument("--parts", default="batches", help="what to measure: batches,single,prefix,slot")
+    one.add_argument("--peers", default="", help="the other sides, separated by commas; all that can run by default")
+    one.add_argument("--peer-python", default="", metavar="PATH", help="the Python that has OpenVINO or llama.cpp")
+    one.add_argument("--documents", type=int, default=0, help="number of prompts; 0 takes all of the work")
+    one.add_argument("--new-tokens", type=int, default=0, help="length of each answer; 0 takes that of the work")
+    one.add_argument("--dtype", choices=DTYPES, default="auto", help=FORMAT_HELP)
+    for names in (("--workers", "--lanes"), ("--threads",), ("--slots",)):
+        one.add_argument(
+            *names,
+            dest=names[0][2:],
+            type=int,
+            default=0,
+            help="of our side; with all three at 0 the best plan is measured",
+        )
+
+
+def _add_setting(one: argparse.ArgumentParser, setting: Setting) -> None:
+    flag = "--" + setting.name.replace("_", "-")
+    text = setting.help.replace("%", "%%")
+    if setting.kind == "switch":
+        one.add_argument(flag, action=argparse.BooleanOptionalAction, default=setting.default, help=text)
+        return
+    options: dict[str, Any] = {"default": setting.default, "help": text, "required": setting.required}
+    if setting.kind in ("number", "integer"):
+        options["type"] = int if setting.kind == "integer" else float
+    if setting.kind == "choice":
+        options["choices"] = setting.choices
+    if setting.kind == "examples":
+        options |= {"type": _text_of_file, "metavar": "FILE.jsonl"}
+    one.add_argument(flag, dest=setting.name, **options)
+
+
+def _text_of_file(path: str) -> str:
+    """Return the text of a file named on the command line; nothing where none is named."""
+    if not path:
+        return ""
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"{shown(path)} cannot be read: {error}") from error
+
+
+def _add_run_options(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--model", default="", metavar="starter|writer|PATH", help=MODEL_HELP)
+    one.add_argument("--workers", "--lanes", dest="workers", type=int, default=0, help="worker threads; 0 chooses")
+    one.add_argument("--threads", type=int, default=0, help="threads inside each worker; 0 chooses")
+    one.add_argument("--slots", type=int, default=0, help="texts that a worker writes at once; 0 chooses")
+    one.add_argument("--device", default="cpu", help="cpu, cuda:0, xpu:0 or mps")
+    one.add_argument("--dtype", choices=DTYPES, default="auto", help="number format of the weights")
+    one.add_argument("--out", default="", metavar="FILE", help=OUT_HELP)
+    one.add_argument("--live", default="", metavar="FILE.jsonl", help="append a row as soon as a document has ended")
+    one.add_argument("--report", default="", metavar="FILE", help="write a report of the run as JSON")
+    one.add_argument("--encoding", default="", help="encoding of files that are neither marked nor UTF-8")
+    one.add_argument("--on-bad-bytes", choices=("fail", "replace"), default="fail", help="what to do about bad bytes")
+    one.add_argument(
+        "--again",
+        action="store_true",
+        help="run documents again whose answer OUT.journal, the journal beside --out, has",
+    )
+    one.add_argument(
+        "--retry-quarantined", action="store_true", help="try documents again with which the engine ended twice"
+    )
+    one.add_argument(
+        "--patience",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="give up what does not go on for so long: a document is set aside and the command goes on; 0 waits for ever",
+    )
+    one.add_argument("--quiet", action="store_true", help="no progress, no closing line")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code: 0 all done, 1 some failed, 2 wrong usage, 130 interrupted."""
+    if arguments is not None:
+        with plain_output():
+            return _main(arguments, None)
+    secure()
+    with plain_output():
+        code = _main(sys.argv[1:], _start_again)
+    engines = sys.modules.get("engine.engine")
+    if engines is not None and engines.Engine.abandoned:  # Python would wait for its threads
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(code)
+    return code
+
+
+def _start_again() -> None:
+    """Start the same command in this process' place."""
+    if sys.platform != "win32":  # where the new process would not be the one that is waited for
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - no shell is wanted
+
+
+def _main(arguments: list[str], again: Callable[[], object] | None) -> int:
+    options = parser().parse_args(arguments)
+    prepare_process()
+    logging.basicConfig(
+        level=logging.INFO if options.verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s"
+    )
+    # File names that are not UTF-8 are shown escaped; a terminal that knows less than UTF-8 must not end a run either.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        return _dispatch(options, again)
+    except Cancelled:
+        sys.stderr.write("Interrupted.\n")
+        return 130
+    except HeddleError as error:
+        sys.stderr.write(f"{PROGRAM}: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has seen enough
+        drop_output()
+        return 0
+
+
+def _dispatch(options: argparse.Namespace, again: Callable[[], object] | None) -> int:
+    if options.command == "run":
+        settings = {s.name: getattr(options, s.name) for s in specification(tasks.TASKS[options.task]).settings}
+        return _run(options, options.task, settings, options.paths, again)
+    if options.command == "sample":
+        from engine.cli.sample import sample_order, write_summaries
+
+        task, settings, paths = sample_order()
+        code = _run(options, task, settings, paths, again)
+        if code == 0 and not options.quiet and not options.model:
+            write_summaries(sys.stdout, sys.stderr)
+        return code
+    if options.command == "models":
+        return _models(options)
+    if options.command == "bench":
+        return _bench(options)
+    return _doctor(as_json=options.json)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    if options.bench == "embed":
+        from engine.bench.embed import bench_embed
+
+        return bench_embed(
+            pairs=options.pairs,
+            texts=options.texts,
+            plan=Plan("cpu", options.workers, options.threads, options.dtype),
+            as_json=options.json,
+        )
+    from engine.bench.generate import PEERS, Order, bench_generate
+
+    order = Order(
+        shape=options.shape,
+        plan=Plan("cpu", options.workers, options.threads, options.dtype, options.slots),
+        pairs=options.pairs,
+        long=options.long,
+        parts=tuple(filter(None, options.parts.split(","))),
+        peers=tuple(filter(None, options.peers.split(","))) or PEERS,
+        peer_python=options.peer_python,
+        documents=options.documents,
+        new_tokens=options.new_tokens,
+    )
+    return bench_generate(order, as_json=options.json)
+
+
+def _run(
+    options: argparse.Namespace,
+    task: str,
+    settings: dict[str, Any],
+    paths: list[str],
+    again: Callable[[], object] | None,
+) -> int:
+    from engine.cli.run import Order, run
+    from engine.models.supplied import default_model
+
+    return run(
+        Order(
+            task=task,
+            settings=settings,
+            paths=paths,
+            model=options.model or default_model(writes=writes(tasks.TASKS[task])),
+            plan=Plan(options.device, options.workers, options.threads, options.dtype, options.slots),
+            out=options.out,
+            report=options.report,
+            live=options.live,
+            encoding=options.encoding,
+            on_bad_bytes=options.on_bad_bytes,
+            quiet=options.quiet,
+            again=options.again,
+            retry_quarantined=options.retry_quarantined,
+            patience=options.patience,
+        ),
+        again=again,
+    )
+
+
+def _models(options: argparse.Namespace) -> int:
+    from engine.models.catalog import list_models
+    from engine.models.check import check
+    from engine.models.place import model_place
+
+    if options.look == "check" and options.quality:
+        from engine.bench import quality
+
+        place = model_place(options.folder)
+        found = quality.measure(place, lambda name: print(name, "...", file=sys.stderr))
+        print(quality.report(place, found, as_json=options.json))
+        return 0
+    if options.look == "check":
+        facts = check(model_place(options.folder))
+        if options.json:
+            print(json.dumps(_told(facts), indent=2))
+        else:
+            _print_facts(_told(facts))
+        return 0 if facts.usable else 1
+    models = list_models(options.folders, ())
+    if options.json:
+        print(json.dumps([_told(facts) for facts in models], indent=2))
+        return 0
+    for facts in models:
+        state = "usable" if facts.usable else "not usable"
+        print(f"{state:<11} {shown(facts.name):<40} {shown(facts.folder)}")
+        for problem in facts.problems[:1]:
+            print(f"{'':<11} {shown(problem)}")
+    return 0
+
+
+def _told(facts: ModelFacts) -> dict[str, Any]:
+    """Return what is known of a model, and the names of the tasks that it can do."""
+    able = [task.name for task in tasks.TASKS.values() if task.needs in facts.capabilities]
+    return plain(facts) | {"tasks": able}
+
+
+def _print_facts(facts: dict[str, Any], indent: str = "") -> None:
+    """Print nested values as aligned lines, leaving out what is empty."""
+    for name, value in facts.items():
+        label = indent + name.replace("_", " ")
+        if isinstance(value, dict):
+            print(f"{label}:")
+            _print_facts(value, indent + "  ")
+        elif isinstance(value, list):
+            for item in value:
+                if isinstance(item, dict):
+                    print(f"{label}:")
+                    _print_facts(item, indent + "  ")
+                else:
+                    print(f"{label:<18} {shown(str(item))}")
+        elif value not in ("", None):
+            text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+            print(f"{label:<18} {shown(text)}")
+
+
+def _doctor(*, as_json: bool) -> int:
+    from engine.models.starter import starter_folder, verify_starter
+    from engine.models.writer import verify_writer, writer_file
+    from engine.telemetry import machine
+
+    facts = plain(machine.facts())
+    try:
+        verify_starter(starter_folder())
+        facts["starter_model"] = "present, checksum right"
+    except HeddleError as error:
+        facts["starter_model"] = str(error)
+    try:
+        verify_writer(writer_file())
+        facts["writer_model"] = "present, checksum right"
+    except HeddleError as error:
+        facts["writer_model"] = str(error)
+    facts["memory_available"] = machine.memory_available()
+    facts["python"] = sys.version.split()[0]
+    if as_json:
+        print(json.dumps(facts, indent=2))
+    else:
+        _print_facts(facts)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""From prepared requests to outputs: encoding, generation and what they share."""

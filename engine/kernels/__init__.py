@@ -1,0 +1,1 @@
+"""Products and layers by number format, chosen by trial on the machine."""

@@ -1,0 +1,1 @@
+"""Which work a worker gets next: pure, without locks, threads, clocks, torch or Qt."""

@@ -1,0 +1,1 @@
+"""Doors to the engine for other processes."""
