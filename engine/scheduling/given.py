@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from engine.requests.item import WorkItem
 from engine.scheduling.job_queue import JobQueue
 from engine.scheduling.policies import Load
-from engine.scheduling.work import Read, Run, SetUp, Work
+from engine.scheduling.work import More, Read, Run, SetUp, Work
 
 
 @dataclass(slots=True, eq=False)
@@ -28,6 +28,10 @@ class WorkerState:
     items: dict[int, WorkItem] = field(default_factory=dict)
     tokens: int = 0
     alive: bool = True
+
+    def reads_above(self, priority: int) -> bool:
+        """Tell whether it has documents of a more urgent job to read, which are to run next."""
+        return any(g.queue.priority > priority and isinstance(g.work, Read | More | SetUp) for g in self.given)
 
     def load(self) -> Load:
         """Return what it has, in numbers."""

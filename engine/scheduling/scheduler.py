@@ -268,6 +268,8 @@ class Scheduler:
         for job, queue in order:
             if not queue.open:
                 continue
+            if self._workers[worker].reads_above(queue.priority):  # it would begin this before it is given what it read
+                return None
             if (found := self._of_job(job, queue, worker, load)) is not None:
                 return found
             if self._policy.waits_its_turn and queue.ready and queue.set_up:

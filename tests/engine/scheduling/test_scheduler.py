@@ -344,7 +344,7 @@ class World(RuleBasedStateMachine):
             assert len(set(work.documents)) == len(work.documents)
         else:
             assert pile.open, "nothing of a closed job is handed out"
-            self.check_priority(work, pile, load)
+            self.check_priority(worker, work, pile, load)
             self.check_suspects(work, pile, busy)
         if isinstance(work, Read):
             assert len(set(work.documents)) == len(work.documents)
@@ -415,8 +415,11 @@ class World(RuleBasedStateMachine):
             pile.over.add(number)
 
     # ------------------------------------------------------------------------------------------------------------ properties
-    def check_priority(self, work, pile, load):
-        """Nobody gets work of a job while one before it has something for this worker."""
+    def check_priority(self, worker, work, pile, load):
+        """Nobody gets work of a job while one before it has something for this worker, or is being read by it."""
+        for held in self.held[worker]:
+            reads = isinstance(held.work, Read | More | SetUp) and held.pile in self.piles.values()
+            assert not reads or held.pile.priority <= pile.priority, "what a worker reads comes before the less urgent"
         suspect = isinstance(work, Read | More | Run) and set(documents(work)) & pile.marked
         for name, other in self.piles.items():
             if not other.open or other is pile or (not suspect and other.order > pile.order):
@@ -578,6 +581,24 @@ def test_a_slot_that_is_meant_for_a_less_busy_worker_goes_to_no_less_urgent_job(
     assert isinstance(work, Run)
     assert [one.document for one in work.items] == [2]
     assert [scheduler.next(0), scheduler.next(1)] != [None, None]
+
+
+def test_a_worker_that_reads_an_urgent_job_gets_nothing_less_urgent_behind_it():
+    scheduler = scheduler_with("old", workers=2, policy=LengthBatches(100))
+    scheduler.add_items("old", [item(number, 100) for number in range(1, 9)])
+    assert [type(scheduler.next(worker)) for worker in (0, 1)] == [Run, Run]
+    scheduler_with("urgent", workers=2, policy=LengthBatches(100), priority=1, into=scheduler)
+    scheduler.add_documents("urgent", [(9, 10)])
+    runs, reads = scheduler.works(0)[0], scheduler.next(0)
+    assert isinstance(reads, Read)
+    scheduler.returned(0, runs)
+    assert scheduler.next(0) is None, "it would run before the urgent text"
+    assert isinstance(scheduler.next(1), Run), "the other worker does not stand still"
+    scheduler.add_items("urgent", [item(9, 100)])
+    scheduler.returned(0, reads)
+    first = scheduler.next(0)
+    assert first is not None
+    assert first.job == "urgent"
 
 
 def test_a_count_that_was_ended_does_not_begin_again_when_its_worker_is_lost():
