@@ -76,6 +76,10 @@ class Viewer(QPlainTextEdit):
         for line in cursor.selectedText().split("\u2029"):
             parts += [line, "" if number in self._soft else "\n"]
             number += 1
-        data = QMimeData()
+        # Qt's own object, emptied: the clipboard keeps what it is given until the process exits, and the destructor of
+        # an object that was made in Python calls the interpreter, which is gone by then.
+        data = super().createMimeDataFromSelection()
+        data.text()  # it fills itself when first asked, and would do so over what is put in here
+        data.clear()
         data.setText("".join(parts[:-1]).replace("\u2028", "\n"))
         return data

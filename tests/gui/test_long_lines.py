@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -78,6 +80,24 @@ def test_a_part_that_is_copied_has_no_breaks_of_its_own(qtbot):
     view.setTextCursor(cursor)
     view.copy()
     assert QGuiApplication.clipboard().text() == "e\n" + "x" * (LIMIT + 9)
+
+
+COPY_AND_END = """
+from gui.widgets.viewer import Viewer
+from PySide6.QtWidgets import QApplication
+app = QApplication([])
+view = Viewer("v")
+view.setPlainText("some words")
+view.selectAll()
+view.copy()
+print(app.clipboard().text(), app.clipboard().mimeData().formats())
+"""
+
+
+def test_a_program_that_has_copied_from_a_viewer_ends_without_a_crash_and_has_copied_plain_text_only():
+    done = subprocess.run([sys.executable, "-c", COPY_AND_END], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "some words ['text/plain']\n"
 
 
 @pytest.mark.parametrize("unit", ["word ", "x", "字", "line\n", "🙂 a\n"])
