@@ -26,7 +26,6 @@ STILL_LONGER = frozenset({
     "engine/engine.py",
     "engine/jobs/coordinator.py",
     "engine/jobs/job.py",
-    "engine/store/writer.py",
     "gui/engine_client.py",
     "gui/main_window.py",
     "gui/session.py",

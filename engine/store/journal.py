@@ -46,7 +46,8 @@ from engine.store.statements import (
 )
 from engine.store.step_output import output_row
 from engine.store.take_over import TakenOver, take_over
-from engine.store.writer import Statement, Write, Writer
+from engine.store.write import Statement, Write
+from engine.store.writer import Writer
 
 
 class Journal(Reads):

@@ -38,7 +38,8 @@ from engine.store.statements import (
 )
 from engine.store.step_output import output_from
 from engine.store.take_over import TakenOver, as_taken_over
-from engine.store.writer import Write, Writer
+from engine.store.write import Write
+from engine.store.writer import Writer
 
 _log = logging.getLogger(__name__)
 

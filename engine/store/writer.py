@@ -9,16 +9,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
 from engine.errors import HeddleError
-from engine.store.cells import clean, shown
-from engine.store.checksum import Row
+from engine.store.cells import shown
 from engine.store.compaction import Compaction
 from engine.store.disk import free_bytes, free_text
 from engine.store.record import Record
 from engine.store.refusals import ERRORS, Refusal, refusal_of
-from engine.store.statements import GROW, GROW_JOBS
+from engine.store.transactions import Refused, Transactions
+from engine.store.write import Write
 
 _log = logging.getLogger(__name__)
 
@@ -36,36 +35,7 @@ RETRY_SECONDS = 1.0
 _LITTLE = 1 << 20
 """With less room than this, an error of the disk is that it is full: SQLite cannot always tell."""
 
-Statement = tuple[str, Sequence[Row]]
-"""A statement and the rows of values it is run with, as for ``executemany``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """Statements that are committed together or not at all; ``rows`` is its weight in a batch.
-
-    With several rows, all statements have as many, and the n-th rows of all of them belong together: when SQLite refuses
-    one, only those are not written. ``grows`` is 1 or -1 where the rows that the first statement touches come to, or go
-    from, the documents of ``job`` (without one: the jobs). ``records`` are the documents that the rows are about, and
-    ``instead`` gives the write that keeps one of them with the reason for which its row was refused.
-    """
-
-    statements: tuple[Statement, ...]
-    rows: int
-    grows: int = 0
-    job: str = ""
-    records: Sequence[Record] = ()
-    instead: Callable[[Record, str], Write] | None = None
-
-    def row(self, number: int) -> Write:
-        """Return the write of one of the rows."""
-        if self.rows <= 1:
-            return self
-        statements = tuple((statement, rows[number : number + 1]) for statement, rows in self.statements)
-        return replace(self, statements=statements, rows=1, records=self.records[number : number + 1])
-
-
-Refused = Callable[[Record, str], None]
+TellRefused = Callable[[Record, str], None]
 """Is told of a document whose row SQLite refused, and why; it was kept as failed."""
 
 
@@ -87,7 +57,7 @@ class Writer:
         *,
         first: Callable[[], None] | None = None,
         problem: str = "",
-        refused: Refused = lambda _record, _reason: None,
+        refused: TellRefused = lambda _record, _reason: None,
         stopped: Callable[[str], None] = lambda _problem: None,
     ) -> None:
         """Start the thread; it uses ``connection`` only while it holds ``gate``. ``path`` is for messages.
@@ -96,7 +66,6 @@ class Writer:
         written before it. ``refused`` is called before the write counts as acknowledged, ``stopped`` when nothing can be
         written any more; both on the writer's thread.
         """
-        self._connection = connection
         self._gate = gate
         self._path = path
         self._first = first
@@ -115,6 +84,7 @@ class Writer:
         self._deadline: float | None = None  # of closing
         self._ended = False
         self._compaction = Compaction(connection, gate)
+        self._transactions = Transactions(connection, gate, self._compaction.note)
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -231,7 +201,7 @@ class Writer:
                 return
             while batch := self._take(1 if apart else LARGEST_BATCH):
                 try:
-                    refused = self._commit(batch, apart=apart)
+                    refused = self._transactions.commit(batch, apart=apart)
                 except ERRORS as error:
                     kind = refusal_of(error)
                     if kind == Refusal.JOURNAL:
@@ -302,73 +272,7 @@ class Writer:
         with self._work:
             return not self._work.wait_for(lambda: self._pending or self._deadline is not None, IDLE_SECONDS)
 
-    def _commit(self, batch: Sequence[Write], *, apart: bool) -> list[tuple[Record | None, str]]:
-        """Run a batch as one transaction; on any error nothing of it is in the database.
-
-        With ``apart``, a row that is refused does not end the transaction: returns what was refused, and why.
-        """
-        refused: list[tuple[Record | None, str]] = []
-        with self._gate:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                for write in batch:
-                    if apart:
-                        refused += self._run_apart(write)
-                    else:
-                        self._execute(write)
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:  # after a full disk SQLite has rolled back by itself
-                    self._connection.execute("ROLLBACK")
-                raise
-        return refused
-
-    def _execute(self, write: Write) -> None:
-        touched = 0
-        for number, (statement, rows) in enumerate(write.statements):
-            cursor = self._connection.executemany(statement, rows)
-            touched = cursor.rowcount if number == 0 else touched
-        if write.grows and touched > 0:
-            growth = GROW if write.job else GROW_JOBS
-            self._connection.execute(growth, (write.grows * touched, write.job))
-        if write.grows < 0:
-            self._compaction.note()
-
-    def _attempt(self, write: Write) -> Exception | None:
-        """Run a write inside the transaction; returns why it was refused for its values, and then nothing of it is there."""
-        self._connection.execute("SAVEPOINT part")
-        try:
-            self._execute(write)
-        except ERRORS as error:
-            if refusal_of(error) != Refusal.ROW or not self._connection.in_transaction:
-                raise
-            self._connection.execute("ROLLBACK TO part")
-            self._connection.execute("RELEASE part")
-            return error
-        self._connection.execute("RELEASE part")
-        return None
-
-    def _run_apart(self, write: Write) -> list[tuple[Record | None, str]]:
-        """Run a write of which SQLite may refuse rows; those are kept as failed. Returns what was refused, and why."""
-        if self._attempt(write) is None:
-            return []
-        refused: list[tuple[Record | None, str]] = []
-        for number in range(write.rows):
-            one = write.row(number)
-            error = self._attempt(one)
-            if error is None:
-                continue
-            _log.error("a row that SQLite does not take: %s: %s", one.statements[0][0][:60], type(error).__name__)
-            reason = f"the journal could not keep it: {clean(str(error))}"
-            record = one.records[0] if one.records else None
-            if record is not None and one.instead is not None:
-                kept = self._attempt(one.instead(record, reason)) is None
-                refused.append((record if kept else None, reason))
-            else:
-                refused.append((None, reason))
-        return refused
-
-    def _confirm(self, batch: Sequence[Write], refused: Sequence[tuple[Record | None, str]]) -> None:
+    def _confirm(self, batch: Sequence[Write], refused: Sequence[Refused]) -> None:
         for record, reason in refused:
             if record is not None:
                 self._refused(record, reason)
