@@ -356,7 +356,7 @@ class Engine:
         if not folder:
             self._watcher.forget(job)
             return
-        records = self.coordinator.call(lambda: [document.record for document in found.documents.values()])
+        records = self.coordinator.call(lambda: [document.record for document in found.pile.documents.values()])
         known = {one.path: (one.size, one.mtime_ns) if one.mtime_ns else None for one in records}
         self._watcher.watch(job, folder, known)
 
@@ -472,17 +472,17 @@ class Engine:
     def documents_in(self, job: str, states: Container[str]) -> list[int]:
         """Return the documents of a pile that are in one of these states."""
         found = self._job(job)
-        return self.coordinator.call(lambda: found.numbers(lambda document: document.record.state in states))
+        return self.coordinator.call(lambda: found.pile.numbers(lambda document: document.record.state in states))
 
     def documents_that(self, job: str, wanted: Callable[[Record], bool]) -> list[int]:
         """Return the documents of a pile whose records are ``wanted``."""
         found = self._job(job)
-        return self.coordinator.call(lambda: found.numbers(lambda document: wanted(document.record)))
+        return self.coordinator.call(lambda: found.pile.numbers(lambda document: wanted(document.record)))
 
     def counts(self, job: str) -> dict[str, int]:
         """Return how many documents of a pile are in each state."""
         found = self._job(job)
-        return self.coordinator.call(lambda: dict(found.counts))
+        return self.coordinator.call(lambda: dict(found.pile.counts))
 
     def piles(self) -> list[str]:
         """Return the jobs that are in memory, trials apart."""
@@ -495,7 +495,7 @@ class Engine:
 
     def answered(self, job: str) -> int:
         """Return how many documents the journal answered, without a worker."""
-        return self._job(job).answered
+        return self._job(job).pile.answered
 
     def generated(self) -> tuple[list[Any], list[float]]:
         """Return what the workers' generators have counted, and the times to the first token, shortest first."""

@@ -23,7 +23,7 @@ def wait_until(engine: Engine, job: str, condition: Callable[[Job], bool], secon
 def states_of(engine: Engine, job: str) -> dict[int, str]:
     """Return the state of every document of a pile, in pile order."""
     found = engine.coordinator.call(lambda: engine.coordinator.job(job))
-    return engine.coordinator.call(lambda: {n: d.record.state for n, d in found.documents.items()})
+    return engine.coordinator.call(lambda: {n: d.record.state for n, d in found.pile.documents.items()})
 
 
 def set_status(engine: Engine, job: str, status: str, task: str = "") -> None:
@@ -49,7 +49,7 @@ def forget_texts(engine: Engine, job: str) -> None:
     """Let every document of a pile be read from its file again."""
 
     def forget() -> None:
-        for document in engine.coordinator.job(job).documents.values():
+        for document in engine.coordinator.job(job).pile.documents.values():
             document.text = None
 
     engine.coordinator.call(forget)

@@ -25,7 +25,6 @@ STILL_LONGER = frozenset({
     "engine/cli/run.py",
     "engine/engine.py",
     "engine/jobs/coordinator.py",
-    "engine/jobs/job.py",
     "gui/engine_client.py",
     "gui/main_window.py",
     "gui/session.py",

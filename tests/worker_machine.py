@@ -152,7 +152,7 @@ class Machine:
         usual = ("pause", "resume", "stop", "start", "rest", "retry", "retry one")
         rare = ("remove", "add", "urgent", "lose", "model", "look again") if all_of_them else ()
         which = self.dice.choice((*usual, *rare))
-        numbers = list(self.job.documents)
+        numbers = list(self.job.pile.documents)
         coordinator, job = self.coordinator, self.job
         if which == "pause":
             self.do(lambda: control.pause(coordinator, job))
@@ -265,13 +265,13 @@ class Machine:
 
     def look(self) -> None:
         job = self.job
-        states = [document.record.state for document in job.documents.values()]
+        states = [document.record.state for document in job.pile.documents.values()]
         assert len(states) == self.there
-        assert {state: n for state, n in job.counts.items() if n} == {s: states.count(s) for s in set(states)}
+        assert {state: n for state, n in job.pile.counts.items() if n} == {s: states.count(s) for s in set(states)}
         mine = [entry for entry in self.writing if not entry[1].run.stop()]
         held = {item.document for _, _, item in self.writing}
-        assert held & job.documents.keys() <= job.in_workers
-        running = [n for n in job.in_workers if job.runs(n)]
+        assert held & job.pile.documents.keys() <= job.in_workers
+        running = [n for n in job.in_workers if job.pile.runs(n)]
         assert job.state().in_work == len(running) <= states.count(State.RUNNING)
         written = [(item.document, item.request, item.part) for _, _, item in mine]
         assert len(written) == len(set(written)), "nothing is written twice at a time"
@@ -285,7 +285,7 @@ class Machine:
         if job.status in LIVE:
             self.late.clear()
         if job.status == "finished":
-            assert {n for n, d in job.documents.items() if d.record.state == State.WAITING} <= self.late
+            assert {n for n, d in job.pile.documents.items() if d.record.state == State.WAITING} <= self.late
 
     def drain(self) -> None:
         for _ in range(100_000):
@@ -293,11 +293,11 @@ class Machine:
                 return
             self.step()
             self.check()
-        raise AssertionError(f"it does not end: {self.job.told}, {self.job.counts}")
+        raise AssertionError(f"it does not end: {self.job.told}, {self.job.pile.counts}")
 
     def finish(self) -> None:
         """Let the job run to its end, as often as a device is lost."""
-        while self.job.status == "paused" or self.job.counts[State.WAITING]:
+        while self.job.status == "paused" or self.job.pile.counts[State.WAITING]:
             if self.job.status == "paused" and self.job.task is not None:
                 self.do(lambda: control.start(self.coordinator, self.job))
             else:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from engine.api.activity import Activity, what
 from engine.api.state import State
 from engine.errors import HeddleError
-from engine.jobs.job import OPEN
+from engine.jobs.pile import OPEN
 from engine.store.cells import shown
 from engine.store.record import Record
 
@@ -97,13 +97,13 @@ def set_aside(coordinator: Coordinator, activities: Sequence[Activity]) -> int:
 def _in_memory(coordinator: Coordinator, one: Activity) -> tuple[bool, bool]:
     """Set aside a document whose job is in memory; returns whether it is there, and whether it changed."""
     job = coordinator.jobs.get(one.job)
-    document = None if job is None else job.documents.get(one.document)
+    document = None if job is None else job.pile.documents.get(one.document)
     if job is None or document is None:
         return False, False
     if document.record.state not in _MAY_RUN:
         return True, False
     coordinator.scheduler.withdraw(job.id, [one.document])
-    job.set_aside(one.document, reason(one))
+    job.states.set_aside(one.document, reason(one))
     return True, True
 
 

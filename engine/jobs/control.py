@@ -44,7 +44,7 @@ def submit(
     coordinator.scheduler.set_priority(job.id, priority)
     job.looking += 1
     if rest:
-        coordinator.line_up(job, job.retry(job.numbers(lambda d: d.record.state == State.CANCELLED)))
+        coordinator.line_up(job, job.states.retry(job.pile.numbers(lambda d: d.record.state == State.CANCELLED)))
     start(coordinator, job)
 
 
@@ -79,7 +79,7 @@ def cancel(coordinator: Coordinator, job: Job) -> None:
     coordinator.scheduler.clear(job.id)
     job.end_run()
     open_ = (State.WAITING, State.OFFLINE, State.RUNNING)
-    job.cancel_documents(job.numbers(lambda document: document.record.state in open_))
+    job.states.cancel(job.pile.numbers(lambda document: document.record.state in open_))
     job.set_status("cancelled", job.message)
     coordinator.update(job)
 
@@ -89,8 +89,8 @@ def retry(coordinator: Coordinator, job: Job, numbers: Iterable[int]) -> int:
 
     What was done is run again whatever the journal knows of it, and a document that was quarantined gets a clean slate.
     """
-    wanted = list(numbers) or job.numbers(lambda d: d.record.state in (State.FAILED, State.CANCELLED))
-    again = job.retry(wanted)
+    wanted = list(numbers) or job.pile.numbers(lambda d: d.record.state in (State.FAILED, State.CANCELLED))
+    again = job.states.retry(wanted)
     coordinator.line_up(job, again)
     if again and job.task is not None and job.status in ("finished", "cancelled"):
         start(coordinator, job)
@@ -105,13 +105,13 @@ def remove(coordinator: Coordinator, job: Job, numbers: Iterable[int]) -> int:
         return document is not None and document.record.state != State.RUNNING
 
     coordinator.take_back(job)
-    wanted = [number for number in list(numbers) or list(job.documents) if may_go(job.documents.get(number))]
+    wanted = [number for number in list(numbers) or list(job.pile.documents) if may_go(job.pile.documents.get(number))]
     for number in wanted:
-        document = job.documents[number]
+        document = job.pile.documents[number]
         if document.text is not None and not document.in_memory:
             coordinator.text_cached -= len(document.text)
     coordinator.scheduler.withdraw(job.id, wanted)
-    job.remove(wanted)
+    job.pile.remove(wanted)
     coordinator.update(job)
     return len(wanted)
 
@@ -128,8 +128,10 @@ def count(coordinator: Coordinator, job: Job) -> Stop:
     """Let idle workers count the tokens of the waiting documents that have none yet; returns what tells of the end."""
     job.count_stop.asked = True  # an older count ends here, and this one goes on where it was
     job.count_stop = Stop()
-    uncounted = job.numbers(lambda d: d.record.state == State.WAITING and d.record.tokens < 0 and not d.record.deaths)
-    coordinator.scheduler.count(job.id, {number: job.documents[number].record.size for number in uncounted})
+    uncounted = job.pile.numbers(
+        lambda d: d.record.state == State.WAITING and d.record.tokens < 0 and not d.record.deaths
+    )
+    coordinator.scheduler.count(job.id, {number: job.pile.documents[number].record.size for number in uncounted})
     return job.count_stop
 
 

@@ -106,11 +106,11 @@ class Coordinator:
     def _journal_changed(self, record: Record) -> None:
         """Take in that the journal has put a document into another state: it could not be kept, or was damaged."""
         job = self.jobs.get(record.job)
-        document = job.documents.get(record.id) if job is not None else None
+        document = job.pile.documents.get(record.id) if job is not None else None
         if job is None or document is None or document.record.state == record.state:
             return
         self.scheduler.withdraw(job.id, [record.id])
-        job.taken_by_journal(record)
+        job.states.taken_by_journal(record)
         if record.state == State.WAITING:
             self.line_up(job, [record.id])
         self.update(job)
@@ -119,7 +119,7 @@ class Coordinator:
         """Take in that the journal takes nothing any more: jobs pause, and say why, also those that ended unwritten."""
         written = self.journal.acknowledged
         for job in list(self.jobs.values()):
-            if job.status in LIVE or any(document.ticket > written for document in job.documents.values()):
+            if job.status in LIVE or any(document.ticket > written for document in job.pile.documents.values()):
                 self.halt(job, problem)
 
     # ------------------------------------------------------------------------------------------------------------- the actor
@@ -252,7 +252,9 @@ class Coordinator:
         def wants_document(number: int) -> bool:
             if job is None:
                 return False
-            return job.waits(number) if isinstance(work, Count) else goes_on and self.still_wanted(job, work, number)
+            return (
+                job.pile.waits(number) if isinstance(work, Count) else goes_on and self.still_wanted(job, work, number)
+            )
 
         def wants_item(item: WorkItem) -> bool:
             return job is not None and goes_on and self.waits_for(job, item)
@@ -261,20 +263,24 @@ class Coordinator:
         self.let_go(work)
         if job is not None and goes_on and isinstance(work, Run):
             # The rest of documents of which no worker has anything.
-            job.wait_again(n for n in dict.fromkeys(_numbers(work)) if job.runs(n) and not self._held[n])
+            job.states.wait_again(n for n in dict.fromkeys(_numbers(work)) if job.pile.runs(n) and not self._held[n])
 
     @staticmethod
     def waits_for(job: Job, item: WorkItem) -> bool:
         """Tell whether an item belongs to the step that its document is at, and did not come back yet."""
-        document = job.documents.get(item.document)
+        document = job.pile.documents.get(item.document)
         return document is not None and document.step is not None and document.step.waits_for(item)
 
     def still_wanted(self, job: Job, work: Work, number: int) -> bool:
         """Tell whether what is read of a document is waited for: it did not begin anew, or go on, since ``work`` was given."""
-        document = job.documents.get(number)
+        document = job.pile.documents.get(number)
         if document is None or self._attempts.get(id(work), {}).get(number) != document.attempt:
             return False
-        return job.waits(number) if isinstance(work, Read) else document.step is not None and bool(document.step.rests)
+        return (
+            job.pile.waits(number)
+            if isinstance(work, Read)
+            else document.step is not None and bool(document.step.rests)
+        )
 
     def worker_ended(self, worker: int, generation: int, why: str) -> None:
         """Count on ``worker`` no more: it ended unexpectedly. Jobs pause when it was the last one; they would wait forever."""
@@ -330,22 +336,22 @@ class Coordinator:
         if isinstance(work, SetUp):
             return Assignment(work, run, requests=self._wanted_once(job))
         if isinstance(work, Read | More):
-            self._attempts[id(work)] = {n: job.documents[n].attempt for n in work.documents}
+            self._attempts[id(work)] = {n: job.pile.documents[n].attempt for n in work.documents}
         if isinstance(work, Read):
             return Assignment(work, run, tuple(self._unread(job, n) for n in work.documents), outputs=outputs)
         if isinstance(work, More):
             (number,) = work.documents
-            step = job.documents[number].step
+            step = job.pile.documents[number].step
             rests = {} if step is None else dict(step.rests)
             return Assignment(work, run, (self._unread(job, number, keep=True),), rests=rests)
         for item in work.items:
             self._held[item.document] += 1
-            job.begin(item.document, worker)
+            job.states.begin(item.document, worker)
         return Assignment(work, run, outputs=outputs)
 
     def _unread(self, job: Job, number: int, *, keep: bool = False) -> Unread:
         """Return a document as a worker reads it; the text of a file is handed over, not kept, unless ``keep`` says so."""
-        document = job.documents[number]
+        document = job.pile.documents[number]
         record, text = document.record, document.text
         if document.kept:
             document.asked = self.key_of(job, record)
@@ -361,7 +367,7 @@ class Coordinator:
             record.sha256,
             text,
             document.in_memory,
-            job.device(record.path),
+            job.pile.device(record.path),
             step,
             document.next_requests,
             document.step.state if step and document.step is not None else {},
@@ -387,7 +393,7 @@ class Coordinator:
             return
         job.took(-1, free=free)
         if job.status not in LIVE:  # the rest of documents of which a part is done; workers get no more of them
-            job.wait_again(number for number in free if job.runs(number))
+            job.states.wait_again(number for number in free if job.pile.runs(number))
 
     # ---------------------------------------------------------------------------------------------------------------- jobs
     def number(self) -> int:
@@ -400,7 +406,7 @@ class Coordinator:
         """Take a job in."""
         self.jobs[job.id] = job
         self.scheduler.add_job(job.id, job.priority, job.created)
-        self.line_up(job, job.numbers(lambda d: d.record.state == State.WAITING))
+        self.line_up(job, job.pile.numbers(lambda d: d.record.state == State.WAITING))
         self.set_up_anew(job)
         self.update(job)
 
@@ -408,7 +414,9 @@ class Coordinator:
         """Forget a job of which nothing is under way."""
         self.jobs.pop(job.id, None)
         self.scheduler.remove_job(job.id)
-        self.text_cached -= sum(len(d.text) for d in job.documents.values() if d.text is not None and not d.in_memory)
+        self.text_cached -= sum(
+            len(d.text) for d in job.pile.documents.values() if d.text is not None and not d.in_memory
+        )
 
     def job(self, name: str) -> Job:
         """Return a job in memory; raises UsageError for one that is not there."""
@@ -419,7 +427,7 @@ class Coordinator:
 
     def line_up(self, job: Job, numbers: Iterable[int]) -> None:
         """Let waiting documents be read: soon, or alone and after all others if the engine died with them."""
-        documents = [(n, job.documents[n].record) for n in numbers]
+        documents = [(n, job.pile.documents[n].record) for n in numbers]
         self.scheduler.add_documents(job.id, ((n, r.size) for n, r in documents if not r.deaths))
         self.scheduler.add_documents(job.id, ((n, r.size) for n, r in documents if r.deaths), suspect=True)
 
@@ -455,7 +463,7 @@ class Coordinator:
             self._finish(job)
 
     def _is_over(self, job: Job) -> bool:
-        left = job.adding or job.looking or job.advancing or job.finishing or job.counts[State.OFFLINE]
+        left = job.adding or job.looking or job.advancing or job.finishing or job.pile.counts[State.OFFLINE]
         return not left and self.scheduler.is_idle(job.id)
 
     def _finish(self, job: Job) -> None:
@@ -500,17 +508,19 @@ class Coordinator:
 
     def _revise(self, job: Job, task: Task, changed: dict[int, dict[str, object]]) -> None:
         for number, value in changed.items():
-            document = job.documents.get(number)
+            document = job.pile.documents.get(number)
             result = self.journal.result(number) if document is not None else None
             if result is not None:
-                job.revise(number, Outcome(value, task.summary(value)), result)
+                job.states.revise(number, Outcome(value, task.summary(value)), result)
 
     def halt(self, job: Job, message: str = "") -> None:
         """Pause a job: no more of it is handed out, what workers have begun is finished."""
         job.set_status("paused", message)
         self.take_back(job)
         # The rest of documents of which a part is done.
-        job.wait_again(job.numbers(lambda d: d.record.state == State.RUNNING and not self._held[d.record.id]))
+        job.states.wait_again(
+            job.pile.numbers(lambda d: d.record.state == State.RUNNING and not self._held[d.record.id])
+        )
         self.update(job)
 
     def take_back(self, job: Job | None = None) -> None:
@@ -531,7 +541,7 @@ class Coordinator:
 
     def keep_output(self, job: Job, number: int, name: str) -> None:
         """Let the journal have an output of a document's step until that ends, with what it answers."""
-        job.keep_output(number, name, self.key_of(job, job.documents[number].record))
+        job.states.keep_output(number, name, self.key_of(job, job.pile.documents[number].record))
 
     # ------------------------------------------------------------------------------------------------------------- advancing
     def advance(self, job: Job, documents: list[Advance]) -> None:
@@ -551,7 +561,7 @@ class Coordinator:
             reason = "the task failed" if error is None else f"the task failed: {said(error)}"
             done = [Advanced(one, None, reason) for one in asked]
         for one in done:
-            if not job.goes_on(run) or one.asked.document not in job.documents:
+            if not job.goes_on(run) or one.asked.document not in job.pile.documents:
                 continue
             try:
                 self._take_in(job, one)
@@ -562,13 +572,13 @@ class Coordinator:
 
     def _take_in(self, job: Job, one: Advanced) -> None:
         number, asked = one.asked.document, one.asked
-        step = job.documents[number].step
+        step = job.pile.documents[number].step
         if step is None or step.step != asked.step:
             return
         if isinstance(one.found, Step):
             for name in step.dear:
                 self.keep_output(job, number, name)
-            job.next_step(number, asked.step + 1, one.found.state, one.found.requests)
+            job.states.next_step(number, asked.step + 1, one.found.state, one.found.requests)
             self.line_up(job, [number])
         elif one.found is None:
             self.fail(job, number, one.reason, asked.seconds)
@@ -590,7 +600,7 @@ class Coordinator:
     def finish(self, job: Job, number: int, outcome: Outcome, seconds: float, worker: int) -> None:
         """Let a document be done, or failed where its result is none."""
         try:
-            job.done(number, outcome, self.key_of(job, job.documents[number].record), seconds, worker)
+            job.states.done(number, outcome, self.key_of(job, job.pile.documents[number].record), seconds, worker)
         except Exception as error:  # noqa: BLE001 - a result may be anything
             reason = str(error) if isinstance(error, HeddleError) else f"the task failed: {said(error)}"
             self.fail(job, number, reason, seconds)
@@ -601,19 +611,19 @@ class Coordinator:
     def fail(self, job: Job, number: int, reason: str, seconds: float, state: State = State.FAILED) -> None:
         """Let a document be failed or skipped."""
         self.scheduler.withdraw(job.id, [number])
-        job.end(number, state, reason, seconds)
+        job.states.end(number, state, reason, seconds)
         self._count(job, number, -1)
         self._run_stale_again(job, number)
 
     def _run_stale_again(self, job: Job, number: int) -> None:
-        if job.documents[number].stale:
-            job.run_again(number)
+        if job.pile.documents[number].stale:
+            job.states.run_again(number)
             self.line_up(job, [number])
 
     def _count(self, job: Job, number: int, worker: int) -> None:
         if job.trial:
             return
-        job.bytes_done += job.documents[number].record.size
+        job.pile.bytes_done += job.pile.documents[number].record.size
         self.documents_done += 1
         if 0 <= worker < len(self.meters):
             self.meters[worker].documents += 1
@@ -621,7 +631,7 @@ class Coordinator:
 
     def went_on(self, job: Job, tokens: int) -> None:
         """Count tokens that were computed for a job."""
-        job.tokens_done += tokens
+        job.pile.tokens_done += tokens
         self.tokens_done += tokens
         self._recent.append((time.monotonic(), self.documents_done, self.tokens_done))
 

@@ -55,14 +55,14 @@ def add_paths(
     ``watched`` says that nobody named the paths: a watch found them.
     """
     counts = {"added": 0, "skipped": 0}
-    held = job.held
+    held = job.pile.held
     flushed = time.monotonic()
     settled = False  # the disk is waited for once: what is answered while files are added is this pile's own
     own = Own(coordinator.journal.path, leave_out, () if watched else paths)
     try:
         known = _known(coordinator, job, real=watched)
-        if job.seen is None:
-            job.seen = Walk()
+        if job.pile.seen is None:
+            job.pile.seen = Walk()
         before: dict[str, int] | None = None
         for found in _walk(coordinator, job, paths, closing):
             if _set_aside(coordinator, job, known, found):
@@ -105,8 +105,8 @@ def hand_over(coordinator: Coordinator, job: Job, *, settled: bool = False) -> N
     """Put what was read and is held back on the pile; also when the thread that read it does not come back."""
 
     def take() -> list[Document]:
-        held = list(job.held)
-        job.held.clear()
+        held = list(job.pile.held)
+        job.pile.held.clear()
         return held
 
     add_documents(coordinator, job, coordinator.call(take), settled=settled)
@@ -126,7 +126,7 @@ def add_documents(coordinator: Coordinator, job: Job, documents: Sequence[Docume
                     document.text = None
                 else:
                     coordinator.text_cached += len(document.text)
-        job.add(documents)
+        job.pile.add(documents)
         result_cache.apply(coordinator, job, found)
         coordinator.line_up(job, [d.record.id for d in documents if d.record.state == State.WAITING])
 
@@ -147,7 +147,7 @@ def _walk(
     coordinator: Coordinator, job: Job, paths: Sequence[str], closing: Callable[[], bool]
 ) -> Iterator[Source | Skipped]:
     """Walk ``paths``, noting on the board which place the system is asked about."""
-    assert job.seen is not None
+    assert job.pile.seen is not None
     at = paths[0] if paths else ""
 
     def looking(path: str) -> str:
@@ -159,7 +159,7 @@ def _walk(
         coordinator.board.move(path)
         return ""
 
-    walk = job.seen.walk(paths, cancelled=closing, looking=looking)
+    walk = job.pile.seen.walk(paths, cancelled=closing, looking=looking)
     while True:
         # The rows are made outside of this block: what is read then is not the folder's fault.
         with coordinator.board.doing("folder", at, "list", job=job.id):
@@ -175,8 +175,8 @@ def _known(coordinator: Coordinator, job: Job, *, real: bool) -> dict[str, deque
     With ``real``, they are found by the real names of their files as well.
     """
     found: dict[str, deque[int]] = {}
-    if job.seen is None:
-        for path, number in coordinator.call(lambda: [(d.record.path, n) for n, d in job.documents.items()]):
+    if job.pile.seen is None:
+        for path, number in coordinator.call(lambda: [(d.record.path, n) for n, d in job.pile.documents.items()]):
             found.setdefault(path, deque()).append(number)
     if real:
         for path, numbers in list(found.items()):
@@ -186,22 +186,22 @@ def _known(coordinator: Coordinator, job: Job, *, real: bool) -> dict[str, deque
 
 def _meet_again(coordinator: Coordinator, job: Job, number: int, found: Source | Skipped) -> None:
     """Look at a file of the pile that was found again: one that changed since is read anew."""
-    record = coordinator.call(lambda: job.documents[number].record)
+    record = coordinator.call(lambda: job.pile.documents[number].record)
     if isinstance(found, Skipped):
         return
-    job.note_device(found.path)
+    job.pile.note_device(found.path)
     if (record.size, record.mtime_ns) != (found.size, found.mtime_ns):
         renew(coordinator, job, number, _document(coordinator, job, found))
 
 
 def _numbers(coordinator: Coordinator, job: Job) -> dict[str, int]:
     """Return the documents of a pile by path; of those with one path, the first."""
-    return coordinator.call(lambda: {d.record.path: number for number, d in reversed(job.documents.items())})
+    return coordinator.call(lambda: {d.record.path: number for number, d in reversed(job.pile.documents.items())})
 
 
 def _look_again(coordinator: Coordinator, job: Job, number: int) -> bool:
     """Look at a file that the pile has, and read it anew if it changed; tells whether it did."""
-    document = coordinator.call(lambda: job.documents.get(number))
+    document = coordinator.call(lambda: job.pile.documents.get(number))
     if document is None or not changed(document.record):
         return False
     status = os.stat(document.record.path)
@@ -224,7 +224,7 @@ def _set_aside(coordinator: Coordinator, job: Job, known: dict[str, deque[int]],
     """Tell whether a file that was found again is in quarantine and as it was: it is not even opened."""
     if not isinstance(found, Source) or not (numbers := known.get(found.path)):
         return False
-    record = coordinator.call(lambda: job.documents[numbers[0]].record)
+    record = coordinator.call(lambda: job.pile.documents[numbers[0]].record)
     rests = record.state == State.QUARANTINED and (record.size, record.mtime_ns) == (found.size, found.mtime_ns)
     if rests:
         numbers.popleft()
@@ -236,7 +236,7 @@ def _set_aside(coordinator: Coordinator, job: Job, known: dict[str, deque[int]],
 def _document(coordinator: Coordinator, job: Job, found: Source | Skipped, number: int = -1) -> Document:
     number = coordinator.number() if number < 0 else number
     if isinstance(found, Source):
-        job.note_device(found.path)
+        job.pile.note_device(found.path)
     if isinstance(found, Skipped):
         return Document(Record(number, job.id, number, found.path, state=str(State.SKIPPED), reason=found.reason))
     record = Record(number, job.id, number, found.path, found.size, found.mtime_ns)

@@ -23,7 +23,7 @@ def text_of(coordinator: Coordinator, job: Job, number: int) -> tuple[Record, st
     """
 
     def held() -> tuple[Record, str | None]:
-        document = job.documents.get(number)
+        document = job.pile.documents.get(number)
         if document is None:
             raise UsageError("This document is no longer on the pile.")
         return document.record, document.text
@@ -53,7 +53,7 @@ def inspect(coordinator: Coordinator, job: Job, number: int, limit: int) -> dict
     """
 
     def look() -> tuple[DocumentRow, str]:
-        document = job.documents.get(number)
+        document = job.pile.documents.get(number)
         if document is None:
             raise UsageError("This document is no longer on the pile.")
         return document.row(), document.writing

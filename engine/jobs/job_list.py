@@ -60,7 +60,7 @@ class JobList:
             job = self.coordinator.jobs.get(kept.id)
             if job is None:
                 return facts
-            return replace(facts, status=job.told, priority=job.priority, counts=dict(job.counts), open=True)
+            return replace(facts, status=job.told, priority=job.priority, counts=dict(job.pile.counts), open=True)
 
         return self.coordinator.call(newest)
 
@@ -151,7 +151,7 @@ class JobList:
             made.adding = 1
             self.journal.add_job(made.record(model=kept.model))
             self.coordinator.put(made)
-            documents = source.documents if source is not None else {}
+            documents = source.pile.documents if source is not None else {}
             return {n: d.text for n, d in documents.items() if d.in_memory}
 
         texts = self.coordinator.call(begin)

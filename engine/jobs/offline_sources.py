@@ -64,8 +64,8 @@ class OfflineWatch:
         def look() -> dict[tuple[str, str], list[str]]:
             found: dict[tuple[str, str], list[str]] = {}
             for job in self._coordinator.jobs.values():
-                if job.counts[State.OFFLINE]:
-                    for document in job.documents.values():
+                if job.pile.counts[State.OFFLINE]:
+                    for document in job.pile.documents.values():
                         if document.record.state == State.OFFLINE:
                             path = document.record.path
                             found.setdefault((job.id, os.path.dirname(path)), []).append(path)
@@ -83,8 +83,10 @@ class OfflineWatch:
             job = coordinator.jobs.get(name)
             if job is None:
                 return
-            there = job.numbers(lambda d: d.record.state == State.OFFLINE and os.path.dirname(d.record.path) == folder)
-            job.come_back(there)
+            there = job.pile.numbers(
+                lambda d: d.record.state == State.OFFLINE and os.path.dirname(d.record.path) == folder
+            )
+            job.states.come_back(there)
             coordinator.line_up(job, there)
             coordinator.update(job)
 

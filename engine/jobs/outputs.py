@@ -79,9 +79,9 @@ def _prepared(coordinator: Coordinator, job: Job, found: Prepared, seconds: floa
     if found.refusal:
         return None
     if found.renewed:
-        job.renewed(number, found.renewed)
+        job.states.renewed(number, found.renewed)
     if found.offline and not job.trial:
-        job.go_offline(number, found.reason)
+        job.states.go_offline(number, found.reason)
         coordinator.went_offline()
         return None
     if found.reason:
@@ -91,8 +91,8 @@ def _prepared(coordinator: Coordinator, job: Job, found: Prepared, seconds: floa
     if found.outcome is not None:
         coordinator.finish(job, number, found.outcome, seconds, -1)
         return None
-    job.prepared(number, found, seconds)
-    step = job.documents[number].step
+    job.states.prepared(number, found, seconds)
+    step = job.pile.documents[number].step
     assert step is not None
     if step.complete:
         return Advance(number, step.step, dict(step.state), dict(step.outputs))
@@ -111,8 +111,8 @@ def _more(coordinator: Coordinator, told: message.MadeMore, job: Job | None) -> 
         elif refused:
             coordinator.fail(job, number, refused, 0.0)
         else:
-            coordinator.scheduler.add_items(job.id, job.more(number, told.ready))
-            step = job.documents[number].step
+            coordinator.scheduler.add_items(job.id, job.states.more(number, told.ready))
+            step = job.pile.documents[number].step
             if step is not None and step.rests:
                 coordinator.scheduler.add_unfinished(job.id, number)
     coordinator.scheduler.returned(told.worker, told.work)
@@ -123,7 +123,7 @@ def _counted(coordinator: Coordinator, told: message.Counted) -> None:
     coordinator.scheduler.returned(told.worker, told.work)
     job = coordinator.jobs.get(told.work.job)
     if job is not None:
-        job.counted(told.found)
+        job.states.counted(told.found)
 
 
 def _set_up(coordinator: Coordinator, told: message.WasSetUp, job: Job | None) -> None:
@@ -147,7 +147,7 @@ def _vectors(coordinator: Coordinator, told: message.Vectors, job: Job | None) -
             continue
         share = told.seconds * len(item.ids) / max(1, tokens)
         coordinator.went_on(job, len(item.ids))
-        step = job.documents[item.document].step
+        step = job.pile.documents[item.document].step
         assert step is not None
         output = step.add_vector(item, vector, share)
         complete += _went_on(coordinator, job, item, output, share, told.worker)
@@ -162,7 +162,7 @@ def _written(coordinator: Coordinator, told: message.Written, job: Job | None) -
     answer = told.answer
     coordinator.went_on(job, answer.prompt_tokens + answer.new_tokens)
     coordinator.ttft.append(answer.ttft)
-    step = job.documents[told.item.document].step
+    step = job.pile.documents[told.item.document].step
     assert step is not None
     output = step.add_answer(told.item, answer)
     coordinator.advance(job, _went_on(coordinator, job, told.item, output, answer.seconds, told.worker))
@@ -170,7 +170,7 @@ def _written(coordinator: Coordinator, told: message.Written, job: Job | None) -
 
 def _waited_for(job: Job, item: WorkItem) -> bool:
     """Tell whether an item belongs to the step that its document is at, and take it off those that are waited for."""
-    document = job.documents.get(item.document)
+    document = job.pile.documents.get(item.document)
     return document is not None and document.step is not None and document.step.take(item)
 
 
@@ -179,12 +179,12 @@ def _went_on(
 ) -> list[Advance]:
     """Take in that an item of a document has come back; returns the document to be advanced if that was the last."""
     number = item.document
-    step = job.documents[number].step
+    step = job.pile.documents[number].step
     assert step is not None
     if step.complete:
-        job.progress(number, 1.0)
+        job.states.progress(number, 1.0)
         return [Advance(number, step.step, dict(step.state), dict(step.outputs), seconds, worker)]
-    job.progress(number, step.share, seconds)
+    job.states.progress(number, step.share, seconds)
     if output is not None and item.request in step.dear:
         coordinator.keep_output(job, number, item.request)
     return []
@@ -193,8 +193,9 @@ def _went_on(
 def _writing(coordinator: Coordinator, told: message.Writing) -> None:
     for name, number, text, tokens in told.texts:
         job = coordinator.jobs.get(name)
-        if job is not None and job.runs(number):
-            job.write_on(number, text, tokens)
+        if job is not None and job.pile.runs(number):
+            longest = getattr(getattr(job.task, "settings", None), "max_new_tokens", 0)
+            job.states.write_on(number, text, tokens, longest)
 
 
 def _failed(coordinator: Coordinator, told: message.Failed, job: Job | None) -> None:

@@ -112,7 +112,7 @@ class Preview:
         As api.CountTokens tells; raises UsageError without a model.
         """
         waiting = self.coordinator.call(
-            lambda: [d.record for d in job.documents.values() if d.record.state in (State.WAITING, State.RUNNING)]
+            lambda: [d.record for d in job.pile.documents.values() if d.record.state in (State.WAITING, State.RUNNING)]
         )
         counts = [record.tokens for record in waiting if record.tokens >= 0]
         path = next((record.path for record in waiting), "")

@@ -9,7 +9,8 @@ from engine import tasks
 from engine.api.state import State
 from engine.errors import HeddleError
 from engine.jobs.document import Document
-from engine.jobs.job import LIVE, OPEN, Job
+from engine.jobs.job import LIVE, Job
+from engine.jobs.pile import OPEN
 from engine.store.checked import LOST
 from engine.workers.reading import let_exits_through, said
 
@@ -64,7 +65,7 @@ def bring_back(coordinator: Coordinator, kept: JobRecord, *, ready: bool = False
     except HeddleError as error:  # the others can go on
         log.error("job %s cannot be read", kept.id)
         job.status, job.message = "paused", str(error)
-    job.add(documents, keep=False)
+    job.pile.add(documents, keep=False)
     if job.status in LIVE:
         job.status = "queued"
     if ready:

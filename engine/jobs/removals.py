@@ -53,16 +53,18 @@ class Removals:
         coordinator, given = self.coordinator, list(numbers)
 
         def look() -> tuple[list[int], list[int]]:
-            wanted = given or list(job.documents)
-            return wanted, [n for n in wanted if n in job.documents and job.documents[n].record.state == State.DONE]
+            wanted = given or list(job.pile.documents)
+            return wanted, [
+                n for n in wanted if n in job.pile.documents and job.pile.documents[n].record.state == State.DONE
+            ]
 
         wanted, done = coordinator.call(look)
         results, size = self._results(done)
 
         def take() -> dict[str, int]:
-            documents = {n: job.documents[n] for n in wanted if n in job.documents}
+            documents = {n: job.pile.documents[n] for n in wanted if n in job.pile.documents}
             count = control.remove(coordinator, job, wanted) if wanted else 0
-            gone = tuple(document for n, document in documents.items() if n not in job.documents)
+            gone = tuple(document for n, document in documents.items() if n not in job.pile.documents)
             if not gone or size > LARGEST:
                 return {"count": count, "removal": 0}
             self._last += 1
@@ -116,7 +118,7 @@ class Removals:
                 document.start_over()
                 document.summary = ""
             back.append((document, result))
-        job.put_back(back)
+        job.pile.put_back(back)
         coordinator.line_up(job, [d.record.id for d, _ in back if d.record.state == State.WAITING])
         coordinator.update(job)
         return len(back)

@@ -29,7 +29,7 @@ def renew(coordinator: Coordinator, job: Job, number: int, document: Document) -
     """Put a document that was read anew in the place of an older state of its file; one that runs is run again then."""
 
     def put_in() -> None:
-        held = job.documents.get(number)
+        held = job.pile.documents.get(number)
         if held is None:
             return
         if held.record.state == State.RUNNING:
@@ -38,8 +38,8 @@ def renew(coordinator: Coordinator, job: Job, number: int, document: Document) -
         if held.text is not None and not held.in_memory:
             coordinator.text_cached -= len(held.text)
         coordinator.scheduler.withdraw(job.id, [number])
-        job.put_in(number, document)
-        if job.waits(number):
+        job.states.put_in(number, document)
+        if job.pile.waits(number):
             coordinator.line_up(job, [number])
         coordinator.update(job)
 

@@ -65,7 +65,7 @@ def apply(coordinator: Coordinator, job: Job, answers: Answers) -> None:
     if job.task is None:
         return
     for number, (source, result) in answers.items():
-        document = job.documents.get(number)
+        document = job.pile.documents.get(number)
         if document is None or document.record.state != State.WAITING:
             continue
         try:
@@ -75,7 +75,7 @@ def apply(coordinator: Coordinator, job: Job, answers: Answers) -> None:
             log.warning("an earlier answer does not fit the task: %s", said(error))
             continue
         coordinator.scheduler.withdraw(job.id, [number])
-        job.answer(number, source, result, summary)
+        job.states.answer(number, source, result, summary)
 
 
 def look_up(coordinator: Coordinator, job: Job) -> None:
@@ -84,7 +84,7 @@ def look_up(coordinator: Coordinator, job: Job) -> None:
     Runs on a thread that may wait for the disk; ``job.looking`` keeps the workers away meanwhile.
     """
     try:
-        waiting = coordinator.call(lambda: [d for d in job.documents.values() if d.record.state == State.WAITING])
+        waiting = coordinator.call(lambda: [d for d in job.pile.documents.values() if d.record.state == State.WAITING])
         for start in range(0, len(waiting), 1_000):
             # What was written meanwhile is this job's own, and need not be seen.
             found = find(coordinator, job, waiting[start : start + 1_000], settled=start > 0)

@@ -51,10 +51,10 @@ class Reader:
             if limit <= 0:
                 more = True
                 break
-            documents = job.documents
+            documents = job.pile.documents
             reset = cursor.reset
             told, gone, left = cursor.take(
-                job.changes, limit, lambda n, d=documents: n in d and d[n].ticket <= acknowledged
+                job.pile.changes, limit, lambda n, d=documents: n in d and d[n].ticket <= acknowledged
             )
             if told or gone or reset:
                 rows.append(JobRows(job.id, tuple(documents[n].row() for n in told), tuple(gone), reset))

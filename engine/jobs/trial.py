@@ -72,7 +72,7 @@ class Trials:
         def begin() -> None:
             if reason := coordinator.mismatch(task):
                 raise UsageError(reason)
-            job.add([document])
+            job.pile.add([document])
             coordinator.put(job)
             control.start(coordinator, job)
 
@@ -116,5 +116,5 @@ class Trials:
         job = self._job
         if job is None or job.id not in self.coordinator.jobs:
             return None
-        document = next(iter(job.documents.values()))
+        document = next(iter(job.pile.documents.values()))
         return TrialState(self._of, document.record.state, document.writing[-SHOWN:], document.progress)

@@ -45,12 +45,12 @@ def test_after_any_order_of_commands_the_job_ends_with_every_document_accounted_
     machine.do(lambda: control.retry(coordinator, job, ()))
     machine.drain()
     machine.finish()
-    states = {document.record.state for document in job.documents.values()}
+    states = {document.record.state for document in job.pile.documents.values()}
     assert job.status == "finished"
     assert states <= {State.DONE, State.FAILED}
-    assert (job.under_way, job.in_workers, job.advancing, job.looking, job.bytes_open) == (0, set(), 0, 0, 0)
+    assert (job.under_way, job.in_workers, job.advancing, job.looking, job.pile.bytes_open) == (0, set(), 0, 0, 0)
     kept = {record.id: (record.state, result) for record, result in machine.journal.results("j")}
-    assert {n: d.record.state for n, d in job.documents.items()} == {n: s for n, (s, _) in kept.items()}
+    assert {n: d.record.state for n, d in job.pile.documents.items()} == {n: s for n, (s, _) in kept.items()}
     assert all((result is not None) == (state == State.DONE) for state, result in kept.values())
 
 
@@ -62,7 +62,7 @@ def test_what_a_worker_brings_of_a_stopped_run_is_never_the_answer_to_another_qu
         machine.step()
     machine.settle()
     machine.do(lambda: control.cancel(coordinator, job))
-    before = {n for n, d in job.documents.items() if d.record.state in (State.DONE, State.FAILED)}
+    before = {n for n, d in job.pile.documents.items() if d.record.state in (State.DONE, State.FAILED)}
     made = Twice("third") if machine.steps == 2 else tasks.make("generate", {"prompt": "third"})
     machine.do(lambda: control.submit(coordinator, job, made, {"prompt": "third"}, 0, again=True, rest=True))
     machine.helpers.submit(result_cache.look_up, coordinator, job)

@@ -192,7 +192,7 @@ def _real(arguments: list[str]) -> int:
 
     def noting(coordinator: Any, told: Any, job: Any) -> None:
         if job is not None:
-            paths = [job.documents[i.document].record.path for i in told.items if i.document in job.documents]
+            paths = [job.pile.documents[i.document].record.path for i in told.items if i.document in job.pile.documents]
             os.write(log, "".join(f"{path}\n" for path in paths).encode("utf-8", "surrogateescape"))
         vectors(coordinator, told, job)
 

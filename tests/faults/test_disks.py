@@ -180,7 +180,7 @@ def test_documents_of_a_disk_that_was_unmounted_wait_until_it_is_back(tmp_path, 
             assert os.path.isdir(place), "what is left is an empty folder"
             engine.submit("job", "embed")
             engine.open_model(model).result(60)
-            wait_until(engine, "job", lambda job: job.counts["offline"] == 8)
+            wait_until(engine, "job", lambda job: job.pile.counts["offline"] == 8)
             subprocess.run(["mount", "--bind", str(disk), str(place)], check=True)
             assert engine.wait("job", 30)
             assert engine.journal.counts("job")["done"] == 8

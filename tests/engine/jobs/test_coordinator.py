@@ -79,7 +79,7 @@ def help_all(machine):
 
 
 def states(machine):
-    return [document.record.state for document in machine.job.documents.values()]
+    return [document.record.state for document in machine.job.pile.documents.values()]
 
 
 def test_the_rest_of_a_document_that_failed_is_not_handed_out_again(machine):
@@ -97,14 +97,14 @@ def test_the_rest_of_a_document_that_failed_is_not_handed_out_again(machine):
     one.reading, one.writing = [], []
     one.drain()
     one.finish()
-    assert all(one.job.documents[number].record.state == State.FAILED for number in numbers)
+    assert all(one.job.pile.documents[number].record.state == State.FAILED for number in numbers)
     assert one.job.status == "finished"
 
 
 def test_a_worker_that_is_lost_while_it_reads_does_not_bring_back_what_was_removed(machine):
     one = machine(4)
     taken(one, Read, 0)
-    gone = next(iter(one.job.documents))
+    gone = next(iter(one.job.pile.documents))
     one.there -= one.do(lambda: control.remove(one.coordinator, one.job, [gone]))
     one.lose(0)
     one.drain()
@@ -153,22 +153,22 @@ def test_a_device_that_is_lost_with_one_part_costs_no_answer_about_another(machi
 def test_a_document_that_changed_while_it_was_read_is_read_again(machine):
     one = machine(1)
     stale = taken(one, Read)
-    (number,) = one.job.documents
+    (number,) = one.job.pile.documents
     newer = Document(Record(number, "j", number, "1.txt", 99, sha256="new"), text="newer", in_memory=True)
     renew(one.coordinator, one.job, number, newer)
     prepared(one, stale)
-    assert one.do(lambda: one.job.documents[number].step) is None, "what was read of the older file is not used"
+    assert one.do(lambda: one.job.pile.documents[number].step) is None, "what was read of the older file is not used"
     fresh = next(found for worker in (0, 1) if (found := one.take(worker)) is not None)
     assert fresh.work.documents == (number,)
 
 
 def test_documents_that_the_engine_died_with_are_read_alone_even_when_they_were_taken_back(machine):
     one = machine(3)
-    blamed = list(one.job.documents)
+    blamed = list(one.job.pile.documents)
     one.do(lambda: control.cancel(one.coordinator, one.job))
-    one.do(lambda: one.job.retry(blamed))
+    one.do(lambda: one.job.states.retry(blamed))
     for number in blamed:
-        one.do(lambda n=number: one.job.change(n, deaths=1))
+        one.do(lambda n=number: one.job.pile.change(n, deaths=1))
     one.do(lambda: one.coordinator.line_up(one.job, blamed))
     one.do(lambda: control.start(one.coordinator, one.job))
     one.settle()
@@ -227,7 +227,7 @@ def test_a_job_that_is_stopped_while_its_task_looks_at_all_results_stays_stopped
 
 def test_what_is_retried_while_the_task_looks_at_all_results_runs_before_the_job_ends(machine):
     one = finishing(machine, lambda rows: {})
-    one.do(lambda: control.retry(one.coordinator, one.job, list(one.job.documents)))
+    one.do(lambda: control.retry(one.coordinator, one.job, list(one.job.pile.documents)))
     help_all(one)
     assert (one.job.status, states(one)) == ("running", [State.WAITING])
     one.drain()
@@ -258,7 +258,7 @@ def test_whatever_a_task_makes_of_answers_costs_that_document_alone(machine, mad
     result_cache.look_up(one.coordinator, one.job)
     one.settle()
     prepared(one, taken(one, Read))
-    first = next(iter(one.job.documents))
+    first = next(iter(one.job.pile.documents))
     for worker in (0, 1, 0, 1):
         if (run := one.take(worker)) is not None:
             for item in run.work.items:
@@ -273,19 +273,19 @@ def test_whatever_a_task_makes_of_answers_costs_that_document_alone(machine, mad
             future.set_exception(error)
     one.settle()
     assert states(one) == [State.FAILED, State.DONE]
-    assert "the task failed" in one.job.documents[first].record.reason
+    assert "the task failed" in one.job.pile.documents[first].record.reason
     assert one.job.status == "finished"
 
 
 def test_an_output_that_was_kept_answers_the_question_it_was_made_for_and_no_other(machine):
     one = machine(1, steps=2, prompt="")
-    (number,) = one.job.documents
+    (number,) = one.job.pile.documents
     one.do(lambda: control.use_model(one.coordinator, "a model"))
-    one.do(lambda: one.job.change(number, sha256="abc"))
+    one.do(lambda: one.job.pile.change(number, sha256="abc"))
     one.do(lambda: setattr(one.job, "task", Twice("mine")))
-    asked = one.do(lambda: one.coordinator.key_of(one.job, one.job.documents[number].record))
+    asked = one.do(lambda: one.coordinator.key_of(one.job, one.job.pile.documents[number].record))
     kept = Generated("a", (Answer("earlier", "end", 1, 1, 2.0, 0.0),))
-    one.do(lambda: one.job.documents[number].kept.update({(0, "a"): (asked, kept)}))
+    one.do(lambda: one.job.pile.documents[number].kept.update({(0, "a"): (asked, kept)}))
     submit(one, "another")
     (unread,) = taken(one, Read).documents
     assert unread.have == frozenset()

@@ -162,7 +162,7 @@ def test_a_watched_folder_fills_the_pile(opened, folder, tmp_path):
     target = os.path.join(folder, "new.txt")
     with open(target, "w", encoding="utf-8") as file:
         file.write("a new text")
-    wait_until(engine, "a", lambda job: len(job.documents) == 7 and not job.adding)
+    wait_until(engine, "a", lambda job: len(job.pile.documents) == 7 and not job.adding)
     assert [record.path for record in engine.journal.documents("a")][-1] == target
     engine.watch_folder("a", "")
     assert engine._watcher._watches == {}

@@ -254,7 +254,7 @@ def test_tokens_are_counted_before_the_run_and_stay_what_they_were(engine, folde
     expected = [len(tokenizer(text, add_special_tokens=False).input_ids) for text in TEXTS]
     pile(engine, TEXTS)
     told = engine.count_tokens("a", "generate", PROMPT).result(60)
-    documents = engine.coordinator.call(lambda: list(engine.coordinator.job("a").documents.values()))
+    documents = engine.coordinator.call(lambda: list(engine.coordinator.job("a").pile.documents.values()))
     assert [document.record.tokens for document in documents] == expected
     assert {document.record.state for document in documents} == {"waiting"}
     assert (told["documents"], told["uncounted"], told["tokens"]) == (len(TEXTS), 0, sum(expected))

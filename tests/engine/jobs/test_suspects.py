@@ -131,7 +131,7 @@ def test_documents_of_a_folder_that_went_away_wait_and_go_on_when_it_is_back(
     os.rename(pile, away)
     engine.set_plan(Plan("cpu", 1, 1, "float32")).result(30)
     engine.open_model(folder).result(60)
-    wait_until(engine, "job", lambda job: job.counts["offline"] == 6 and job.counts["failed"] == 1)
+    wait_until(engine, "job", lambda job: job.pile.counts["offline"] == 6 and job.pile.counts["failed"] == 1)
     assert not engine.wait("job", 0.0), "the job waits for its source"
     assert engine.journal.counts("job")["offline"] == 6
     os.rename(away, pile)

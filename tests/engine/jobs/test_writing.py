@@ -143,18 +143,18 @@ def test_cancel_stops_writing_and_retry_writes_everything(engine):
 
 
 def test_partial_texts_reach_the_snapshot_before_the_end(engine, monkeypatch):
-    from engine.jobs.job import Job
+    from engine.jobs.document_states import DocumentStates
     from engine.workers import generator
 
     monkeypatch.setattr(generator, "TELL_SECONDS", 0.0)
     seen = []
-    real = Job.write_on
+    real = DocumentStates.write_on
 
-    def write_on(job, number, text, tokens):
-        real(job, number, text, tokens)
+    def write_on(states, number, text, tokens, longest):
+        real(states, number, text, tokens, longest)
         seen.append((number, text))
 
-    monkeypatch.setattr(Job, "write_on", write_on)
+    monkeypatch.setattr(DocumentStates, "write_on", write_on)
     rows = answers(engine, settings={**PROMPT, "max_new_tokens": 40})
     final = {record.id: result.value["text"] for record, result in rows}
     assert seen
