@@ -42,13 +42,13 @@ class Adder(QObject):
 
     def paths(self, paths: list[str]) -> None:
         """Add files and folders to the pile that is shown."""
-        self._session.add_paths([os.path.abspath(path) for path in paths])
+        self._session.commands.add_paths([os.path.abspath(path) for path in paths])
 
     def sample(self) -> None:
         """Open the sample pile on a pile of its own, with its task filled in."""
         job = self._session.job
         if job is None or job.count() or job.state.adding:
-            self._session.new_pile(self.tr("Sample pile"))
+            self._session.commands.new_pile(self.tr("Sample pile"))
         try:
             mails = str(asset_path("samples", "mails"))
             with open(asset_path("samples", "task.json"), encoding="utf-8") as file:
@@ -57,7 +57,7 @@ class Adder(QObject):
             self._session.notice("error", self.tr("The sample pile cannot be opened: {error}").format(error=error))
             return
         self._task.preset(str(wanted["task"]), {"labels": _labels(wanted["labels"])})
-        self._session.add_paths([mails])
+        self._session.commands.add_paths([mails])
 
 
 def _labels(labels: list[dict[str, Any]]) -> str:

@@ -17,7 +17,7 @@ from PySide6.QtCore import QMessageLogContext, QObject, QtMsgType, Signal, qInst
 
 from engine.api import private_files
 from gui.dialogs.texts import TextDialog
-from gui.engine_client import ENGINE_LOG
+from gui.engine_log import ENGINE_LOG
 
 log = logging.getLogger("gui")
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
@@ -15,31 +13,21 @@ from engine.api import (
     VERSION,
     Bye,
     CancelOpen,
-    CloseModel,
     Command,
     Hello,
-    OpenModel,
     Picture,
     ProtocolError,
     Reply,
-    SetPlan,
     Shutdown,
     encode,
 )
+from gui.engine_log import EngineLog
 from gui.engine_process import Patience, cause_of_death, environment, epitaph, outlook
 from gui.inbox import Inbox
-from gui.judgement import Judge, blames_model
-from gui.last_words import LastWords
+from gui.judgement import Judge
+from gui.standing_orders import StandingOrders
 
 OnReply = Callable[[Reply], None]
-
-ENGINE_LOG = "engine process"
-"""Name of the logger that gets the lines of the engine's standard error."""
-
-_engine_log = logging.getLogger(ENGINE_LOG)
-
-LOG_LINES = 200
-"""How many lines of the engine's standard error are kept."""
 
 
 class EngineState(StrEnum):
@@ -81,9 +69,7 @@ class EngineClient(QObject):
         self._patience = patience or Patience()
         self._process: QProcess | None = None
         self._inbox = Inbox(self._take, self._broken, self)
-        self._log: deque[str] = deque(maxlen=LOG_LINES)
-        self._last_words = LastWords()
-        self._half_line = ""
+        self._log = EngineLog()
         self.state = EngineState.STOPPED
         self._request = 0
         self._pending: dict[int, OnReply | None] = {}
@@ -95,10 +81,7 @@ class EngineClient(QObject):
         self._attempts = 0
         self._started_at = self._looked_at = self._silence = 0.0
         self._documents_before: int | None = None
-        self._model: OpenModel | None = None
-        self._plan: SetPlan | None = None
-        self._loading = False
-        self._fatal_loads = 0
+        self._standing = StandingOrders()
         self._judge = Judge(self._patience)
         self._stuck = ""
         """Tells the next engine what this one was ended for."""
@@ -118,7 +101,7 @@ class EngineClient(QObject):
     @property
     def log_lines(self) -> list[str]:
         """The last lines of the engine's standard error."""
-        return list(self._log)
+        return self._log.lines
 
     @property
     def pid(self) -> int:
@@ -146,7 +129,9 @@ class EngineClient(QObject):
         """
         self._request += 1
         command = kind(request=self._request, **fields)
-        self._remember(command)
+        self._standing.sent(command)
+        if isinstance(command, CancelOpen):
+            self._cancel = (command.request, time.monotonic())
         self._pending[self._request] = on_reply
         if self.state in (EngineState.STOPPED, EngineState.FAILED):
             request = self._request
@@ -178,8 +163,7 @@ class EngineClient(QObject):
         self._greeted = False
         self._verdict = ""
         self._inbox.clear()
-        self._last_words.begin()
-        self._half_line = ""
+        self._log.begin()
         self._documents_before = None
         self._started_at = self._looked_at = time.monotonic()
         self._silence = 0.0
@@ -209,7 +193,7 @@ class EngineClient(QObject):
         self._read()
         self._inbox.finish()
         self._read_log()
-        self._last_words.hear(self._half_line)
+        self._log.finish()
         if not self._verdict:
             self._verdict = cause_of_death(code, crashed=status == QProcess.ExitStatus.CrashExit)
         self._bury()
@@ -233,7 +217,7 @@ class EngineClient(QObject):
             self._set_state(EngineState.STOPPED)
             self.ended.emit()
             return
-        self._count_fatal_load()
+        self._standing.engine_ended()
         if self._attempts >= len(self._patience.backoff):
             self._drop_held()
             self._set_state(EngineState.FAILED)
@@ -278,20 +262,13 @@ class EngineClient(QObject):
         self._inbox.add(data)
 
     def _broken(self, error: ProtocolError) -> None:
-        self._log.append(f"window: {error}")
+        self._log.note(f"window: {error}")
         self._verdict = self.tr("The engine sent something that is not its protocol and was ended.")
         self._kill()
 
     def _read_log(self) -> None:
-        if self._process is None:
-            return
-        text = self._half_line + bytes(self._process.readAllStandardError().data()).decode("utf-8", "replace")
-        *lines, self._half_line = text.split("\n")
-        for line in lines:
-            line = line.rstrip("\r")
-            self._log.append(line)
-            self._last_words.hear(line)
-            _engine_log.info("%s", line)
+        if self._process is not None:
+            self._log.add(bytes(self._process.readAllStandardError().data()))
 
     def _take(self, message: Any) -> None:
         if isinstance(message, Picture):
@@ -317,10 +294,9 @@ class EngineClient(QObject):
             self._kill()
             return
         self._greeted = True
-        if self._model is not None and any(blames_model(one, self._model.folder) for one in hello.set_aside):
-            self._model = None  # not opened again by itself
-        for earlier in (self._plan, self._model):
-            if earlier is not None and all(earlier.request != held.request for held in self._held):
+        self._standing.part_with(hello.set_aside)
+        for earlier in self._standing.commands:
+            if all(earlier.request != held.request for held in self._held):
                 self._write(earlier)
         for command in self._held:
             self._write(command)
@@ -334,8 +310,7 @@ class EngineClient(QObject):
         callback = self._pending.pop(reply.request, None)
         if known:
             self._reply(reply, callback)
-        if not reply.ok and self._model is not None and reply.request == self._model.request:
-            self._model = None  # a model that cannot be opened is not tried again after a restart
+        self._standing.answered(reply)
 
     def _reply(self, reply: Reply, callback: OnReply | None) -> None:
         if callback is not None:
@@ -378,37 +353,15 @@ class EngineClient(QObject):
     def _note_progress(self, picture: Picture) -> None:
         """Forgive earlier deaths once a document is done: only deaths without progress are counted."""
         self._judge.told(picture.snapshot.activities)
-        self._loading = picture.snapshot.model.status == "loading"
-        if picture.snapshot.model.status == "ready":
-            self._fatal_loads = 0
+        self._standing.told(picture.snapshot)
         done = picture.snapshot.meters.documents
         if self._documents_before is None:
             self._documents_before = done
         elif done > self._documents_before:
             self._attempts = 0
 
-    def _remember(self, command: Command) -> None:
-        """Keep what a new engine has to be told again: the plan and the model."""
-        if isinstance(command, SetPlan):
-            self._plan = command
-        elif isinstance(command, OpenModel):
-            self._model = command
-            self._fatal_loads = 0
-        elif isinstance(command, CloseModel | CancelOpen):
-            self._model = None
-        if isinstance(command, CancelOpen):
-            self._cancel = (command.request, time.monotonic())
-
-    def _count_fatal_load(self) -> None:
-        """Stop opening a model that took the engine with it twice."""
-        if self._loading and self._model is not None:
-            self._fatal_loads += 1
-            if self._fatal_loads >= 2:
-                self._model = None
-        self._loading = False
-
     def _obituary(self, wait: float) -> str:
-        self.epitaph = epitaph(self._verdict, self._last_words.said())
+        self.epitaph = epitaph(self._verdict, self._log.last_words())
         return f"{self.epitaph} {outlook(wait)}"
 
     def _ended_text(self) -> str:

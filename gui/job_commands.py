@@ -47,7 +47,7 @@ class JobCommands(QObject):
 
     def resume(self, job: str) -> None:
         """Go on with a paused job."""
-        self._then(job, self._session.resume)
+        self._then(job, self._session.commands.resume)
 
     def run_again(self, job: str) -> None:
         """Show a job and ask whether to run it again."""

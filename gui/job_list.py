@@ -95,7 +95,7 @@ class JobList(QObject):
             self._first = False
             last = self._session.settings.text(LAST)
             if last and not self._session.current:
-                self._session.prefer(last)
+                self._session.piles.prefer(last)
                 self.show(last, quietly=True)
         else:
             self.deleted.clear()  # the engine removes them for good when it starts
@@ -122,7 +122,7 @@ class JobList(QObject):
     def show(self, job: str, *, quietly: bool = False) -> None:
         """Open a job in the window; its rows follow. ``quietly`` says nothing if there is no such job."""
         if job in self._session.jobs and not quietly:
-            self._session.select(job)
+            self._session.piles.select(job)
             facts = self.facts(job)
             if facts is not None:
                 self.shown_again.emit(facts)
@@ -131,7 +131,7 @@ class JobList(QObject):
         def answered(reply: Reply) -> None:
             if reply.ok:
                 facts = restore(JobFacts, reply.value["job"])
-                self._session.adopt(facts, select=not quietly or not self._session.current)
+                self._session.piles.adopt(facts, select=not quietly or not self._session.current)
                 if not quietly:
                     self.shown_again.emit(facts)
             elif not quietly:
@@ -142,7 +142,7 @@ class JobList(QObject):
     def put_away(self, job: str) -> None:
         """Close a job in the window; it stays in the list."""
         self.watch(job, "")
-        self._ask(PutAway, lambda _reply: self._session.forget(job), job=job)
+        self._ask(PutAway, lambda _reply: self._session.piles.forget(job), job=job)
 
     def rename(self, job: str, name: str) -> None:
         """Give a job another name."""
@@ -158,7 +158,7 @@ class JobList(QObject):
             del reply
             self.watch(job, "")
             if was_open:
-                self._session.forget(job)
+                self._session.piles.forget(job)
             self.deleted.append((job, name))
             self._listed.pop(job, None)
             self._session.notice(
@@ -196,7 +196,7 @@ class JobList(QObject):
 
         def made(reply: Reply) -> None:
             copy = restore(JobFacts, reply.value["job"])
-            self._session.adopt(copy, select=True)
+            self._session.piles.adopt(copy, select=True)
             self.shown_again.emit(copy)
 
         self._ask(DuplicateJob, made, job=job, copy=uuid.uuid4().hex, name=name)
@@ -236,7 +236,7 @@ class JobList(QObject):
             if reply.ok:
                 facts = restore(JobFacts, reply.value["job"])
                 if job not in self._session.jobs:
-                    self._session.adopt(facts, select=False)
+                    self._session.piles.adopt(facts, select=False)
                 self._ask(WatchFolder, job=job, folder=folder)
                 if tell:
                     text = self.tr("New files in {folder} are added to '{name}'.")

@@ -10,6 +10,7 @@ from engine.api import Snapshot
 from gui import progress, words
 from gui.actions import Actions
 from gui.adding import Adder
+from gui.allowed import Allowed
 from gui.awake import Awake
 from gui.closing import Closing, question
 from gui.dialogs.opener import Dialogs
@@ -102,6 +103,18 @@ class MainWindow(QMainWindow):
         self.starter = Starter(session, self.job_list, self.task_panel, self._show_task, self)
         self.commands.start, self.commands.export = self.starter.run_again, self.export
         self.dialogs = Dialogs(session, self.commands, theme, self)
+        self._row_actions = [a.run_first, a.retry_selected, a.remove_selected, a.copy_rows, a.copy_paths]
+        self.allowed = Allowed(
+            a,
+            self._row_actions,
+            session,
+            task=self.task_panel,
+            pile=self.pile_panel,
+            result=self.result_panel,
+            previewer=self.previewer,
+            job_list=self.job_list,
+            undo=self.undo,
+        )
         self.live: QWidget | None = None
         self._ticks = 0
         self._painted = False
@@ -122,19 +135,19 @@ class MainWindow(QMainWindow):
             (a.add_files, self.adder.files),
             (a.add_folder, self.adder.folder),
             (a.sample, self.adder.sample),
-            (a.new_pile, session.new_pile),
+            (a.new_pile, session.commands.new_pile),
             (a.next_pile, self._next_pile),
             (a.export, self.export),
             (a.close, self.close),
             (a.start, self.start),
             (a.run_again, self.starter.run_again),
             (a.pause, self._pause_or_resume),
-            (a.stop, session.stop),
+            (a.stop, session.commands.stop),
             (a.show_prompt, self.result_panel.show_prompt),
             (a.try_on, self.result_panel.show_trial),
-            (a.retry_failed, session.retry),
-            (a.retry_selected, lambda: session.retry(self.pile_panel.selected)),
-            (a.remove_selected, lambda: session.remove(self.pile_panel.selected)),
+            (a.retry_failed, session.commands.retry),
+            (a.retry_selected, lambda: session.commands.retry(self.pile_panel.selected)),
+            (a.remove_selected, lambda: session.commands.remove(self.pile_panel.selected)),
             (a.clear, self._clear),
             (a.copy_rows, self.pile_panel.copy_rows),
             (a.copy_paths, self._copy_paths),
@@ -145,7 +158,7 @@ class MainWindow(QMainWindow):
             (a.report, self.dialogs.report),
             (a.about, self.dialogs.about),
             (a.jobs, self.dialogs.jobs),
-            (a.run_first, lambda: session.run_first(self.pile_panel.selected)),
+            (a.run_first, lambda: session.commands.run_first(self.pile_panel.selected)),
             (a.undo, self.undo.undo),
         ):
             action.triggered.connect(lambda _checked=False, does=does: does())
@@ -159,13 +172,12 @@ class MainWindow(QMainWindow):
             action.triggered.connect(lambda _checked=False, does=does: does(session.current))
         for mode, action in a.themes.items():
             action.triggered.connect(lambda _checked=False, mode=mode: self._set_theme(mode))
-        self._row_actions = [a.run_first, a.retry_selected, a.remove_selected, a.copy_rows, a.copy_paths]
         self.pile_panel.set_row_actions(self._row_actions)
         a.copy_rows.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)  # elsewhere it copies texts
         self.pile_panel.view.addAction(a.copy_rows)
         self.pile_panel.document_chosen.connect(self.result_panel.show_document)
         self.pile_panel.selection_changed.connect(self.refresh_actions)
-        self.result_panel.retry.connect(lambda document: session.retry([document]))
+        self.result_panel.retry.connect(lambda document: session.commands.retry([document]))
         self.task_panel.changed.connect(self.refresh)
         self.task_panel.form_made.connect(self._order_tabs)
         self.toolbar.model_clicked.connect(self._show_model)
@@ -185,7 +197,7 @@ class MainWindow(QMainWindow):
         self.arrangement.docks["live"].visibilityChanged.connect(lambda _visible: self._watch_live())
 
     def _order_tabs(self) -> None:
-        lead_tabs(self)
+        lead_tabs(self.model_panel, self.task_panel, self.hardware_panel, self.pile_panel, self.result_panel)
 
     # --------------------------------------------------------------------------------------------------------- the tick
     def _tick(self) -> None:
@@ -222,37 +234,7 @@ class MainWindow(QMainWindow):
 
     def refresh_actions(self) -> None:
         """Allow what makes sense now."""
-        a, job = self.actions_, self.session.job
-        idle = job is not None and not job.asked
-        busy = job is not None and job.busy
-        resumes = job is not None and job.can_resume
-        obstacle = progress.obstacle(self.session, self.task_panel.task)
-        a.start.setEnabled(idle and not obstacle)
-        a.run_again.setEnabled(idle and not obstacle)
-        a.set_start(obstacle, 0 if job is None else job.count("cancelled"))
-        a.set_pause(paused=resumes)
-        a.pause.setEnabled(busy or resumes)
-        a.stop.setEnabled(busy or resumes)
-        a.export.setEnabled(job is not None and job.count() > 0 and bool(job.state.task))
-        failed, cancelled = (0, 0) if job is None else (job.count("failed"), job.count("cancelled"))
-        a.set_retry(failed, cancelled)
-        a.retry_failed.setEnabled(idle and failed + cancelled > 0)
-        chosen = self.pile_panel.view.selectionModel().hasSelection()
-        for action in self._row_actions:
-            action.setEnabled(chosen)
-        a.show_prompt.setEnabled(self.result_panel.document >= 0)
-        a.try_on.setEnabled(self.result_panel.document >= 0 and self.previewer.trying < 0)
-        a.clear.setEnabled(idle and job is not None and job.count() > 0)
-        a.next_pile.setEnabled(len(self.session.jobs) > 1)
-        for action in (a.rename, a.watch):
-            action.setEnabled(job is not None)
-        a.duplicate.setEnabled(job is not None and job.count() > 0)
-        movable = job is not None and not (job.at_work or job.state.adding)
-        a.put_away.setEnabled(movable)
-        a.delete.setEnabled(movable)
-        a.set_undo(self.undo.text)
-        a.set_watch(watching=bool(job is not None and self.job_list.watched(job.id)))
-        a.start_engine.setEnabled(not self.session.client.alive)
+        self.allowed.refresh()
 
     def _show_counts(self) -> None:
         counts = self.previewer.counts
@@ -272,9 +254,9 @@ class MainWindow(QMainWindow):
     def _pause_or_resume(self) -> None:
         job = self.session.job
         if job is not None and job.can_resume:
-            self.session.resume()
+            self.session.commands.resume()
         else:
-            self.session.pause()
+            self.session.commands.pause()
 
     def _clear(self) -> None:
         job = self.session.job
@@ -285,14 +267,14 @@ class MainWindow(QMainWindow):
                 self.tr("Take %Ln documents off the pile?", "", job.count()),
                 self.tr("Their results go with them. The files stay as they are."),
                 self.tr("C&lear"),
-                self.session.remove,
+                self.session.commands.remove,
             )
 
     def _next_pile(self) -> None:
         piles = list(self.session.jobs)
         if piles:
             at = piles.index(self.session.current) if self.session.current in piles else -1
-            self.session.select(piles[(at + 1) % len(piles)])
+            self.session.piles.select(piles[(at + 1) % len(piles)])
 
     def _copy_paths(self) -> None:
         job = self.session.job

@@ -38,7 +38,7 @@ class Starter(QObject):
         elif job.count("done") and self._changed(job):
             self._ask_which(job)
         else:
-            self._session.start(self._task.task, self._task.values())
+            self._session.commands.start(self._task.task, self._task.values())
 
     def run_again(self) -> None:
         """Ask whether to run the whole pile again, with what is done."""
@@ -103,7 +103,7 @@ class Starter(QObject):
     def _on(self, job: Job, task: str, values: dict[str, Any], *, again: bool = False, anyway: bool = False) -> None:
         """Start after a question, unless another pile is shown by now."""
         if self._session.current == job.id:
-            self._session.start(task, values, again=again, anyway=anyway)
+            self._session.commands.start(task, values, again=again, anyway=anyway)
 
 
 def _finished(job: Job) -> int:

@@ -7,8 +7,9 @@ from PySide6.QtCore import QObject
 from gui import words
 from gui.abilities import can_do, task_named
 from gui.escape import shown
+from gui.model_loader import SUPPLIED
 from gui.panels.task import TaskPanel
-from gui.session import SUPPLIED, Session
+from gui.session import Session
 
 
 class SuppliedModels(QObject):
@@ -42,4 +43,4 @@ class SuppliedModels(QObject):
             advice = " ".join(map(words.engine_text, other.warnings))
             text = self.tr("{model} is opened for this task. {advice}")
             session.notice("info", text.format(model=shown(other.name), advice=advice).strip())
-            session.open_model(other.source)
+            session.loader.open(other.source)

@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QWidget
 
 from gui import words
+from gui.panels.hardware import HardwarePanel
+from gui.panels.model import ModelPanel
+from gui.panels.pile import PilePanel
+from gui.panels.result import ResultPanel
+from gui.panels.task import TaskPanel
 
-if TYPE_CHECKING:
-    from gui.main_window import MainWindow
 
-
-def lead_tabs(window: MainWindow) -> None:
+def lead_tabs(
+    model: ModelPanel, task: TaskPanel, hardware: HardwarePanel, pile: PilePanel, result: ResultPanel
+) -> None:
     """Lead the Tab key the way the eye goes: toolbar, side panels, filters, table, result."""
-    form = window.task_panel.form
-    result = window.result_panel
+    form = task.form
     chain = [
-        window.model_panel.choice,
-        window.model_panel.open,
-        window.model_panel.refresh,
-        window.model_panel.unload,
-        window.model_panel.cancel,
-        window.task_panel.choice,
+        model.choice,
+        model.open,
+        model.refresh,
+        model.unload,
+        model.cancel,
+        task.choice,
         *(field.editor for field in (form.in_order if form is not None else ())),
-        window.hardware_panel.device,
-        window.hardware_panel.workers,
-        window.hardware_panel.threads,
-        window.hardware_panel.slots,
-        window.hardware_panel.dtype,
-        *(window.pile_panel.chips.button(state) for state in ("", *words.STATES)),
-        window.pile_panel.search,
-        window.pile_panel.view,
+        hardware.device,
+        hardware.workers,
+        hardware.threads,
+        hardware.slots,
+        hardware.dtype,
+        *(pile.chips.button(state) for state in ("", *words.STATES)),
+        pile.search,
+        pile.view,
         result.text,
         result.tabs,
         result.view.answer,

@@ -60,7 +60,7 @@ class Toolbar(QToolBar):
         self.piles.setToolTip(self.tr("Which pile is shown; they run one after another"))
         self.piles.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.piles.setMaximumWidth(220)
-        self.piles.activated.connect(lambda row: session.select(self.piles.itemData(row)))
+        self.piles.activated.connect(lambda row: session.piles.select(self.piles.itemData(row)))
         self._piles_action = self.addWidget(self.piles)
         self._piles_action.setVisible(False)
         self.model = QToolButton()

@@ -55,7 +55,7 @@ class Undo(QObject):
 
     def _removed(self, job: str, removal: int, count: int) -> None:
         text = self.tr("&Undo removing %Ln documents", "", count)
-        step = _Step(("rows", job, str(removal)), text, lambda: self._session.put_back(job, removal))
+        step = _Step(("rows", job, str(removal)), text, lambda: self._session.commands.put_back(job, removal))
         self._steps.append(step)
         said = self.tr("Took %Ln documents off the pile.", "", count)
         offer = (self.tr("Undo"), lambda: self._run(step))

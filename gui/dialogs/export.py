@@ -159,7 +159,9 @@ class ExportDialog(QDialog):
         self.write.setEnabled(False)
         self.message.hide()
         grow = self.format == "jsonl" and self.grow.isChecked()
-        self._session.export(path, self.format, lambda reply: self._answered(reply, path, grow=grow), grow=grow)
+        self._session.commands.export(
+            path, self.format, lambda reply: self._answered(reply, path, grow=grow), grow=grow
+        )
 
     def _say(self, text: str) -> None:
         self.message.setText(shown(text))

@@ -134,7 +134,7 @@ class HardwarePanel(QWidget):
         plan = self._chosen()
         if plan.dtype != self.dtype.currentData():
             self.dtype.setCurrentIndex(self.dtype.findData(plan.dtype))
-        self._session.set_plan(plan)
+        self._session.loader.set_plan(plan)
         self.apply()
 
     def _offer_formats(self) -> None:

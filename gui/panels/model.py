@@ -23,7 +23,8 @@ from engine.api.footprint import WORKING, footprint
 from gui import words
 from gui.dialogs.choosing import choose_files, choose_folder
 from gui.escape import shown
-from gui.session import STARTER, SUPPLIED, Session
+from gui.model_loader import STARTER, SUPPLIED
+from gui.session import Session
 from gui.theme import Theme
 from gui.widgets.facts import FactList
 from gui.widgets.labels import ElidedLabel, wrapped
@@ -57,7 +58,7 @@ class ModelPanel(QWidget):
         self.choice.highlighted.connect(self._weigh)
         self._seen: ModelFacts | None = None
         self.refresh = self._tool(self.tr("Look for models again"))
-        self.refresh.clicked.connect(session.refresh_models)
+        self.refresh.clicked.connect(session.loader.refresh)
         self.open = self._tool(self.tr("Open a model folder…"))
         self.open.clicked.connect(self.choose_folder)
         top = QHBoxLayout()
@@ -74,10 +75,10 @@ class ModelPanel(QWidget):
         self._word.setProperty("look", "strong")
         self.unload = QPushButton(self.tr("&Unload"))
         self.unload.setToolTip(self.tr("Unload the model and give its memory back"))
-        self.unload.clicked.connect(session.close_model)
+        self.unload.clicked.connect(session.loader.close)
         self.cancel = QPushButton(self.tr("&Cancel"))
         self.cancel.setToolTip(self.tr("Stop loading"))
-        self.cancel.clicked.connect(session.cancel_open)
+        self.cancel.clicked.connect(session.loader.cancel)
         state = QHBoxLayout()
         state.setSpacing(8)
         state.addWidget(self._icon)
@@ -125,7 +126,7 @@ class ModelPanel(QWidget):
     # ------------------------------------------------------------------------------------------------------------ choosing
     def _list(self) -> None:
         """Fill the list with what the engine found; a model that cannot be used is grey and says why."""
-        self.refresh.setEnabled(not self._session.listing)
+        self.refresh.setEnabled(not self._session.loader.listing)
         self._items.clear()
         for facts in self._session.models:
             item = QStandardItem(self._name(facts))
@@ -206,7 +207,7 @@ class ModelPanel(QWidget):
     def _choose(self, row: int) -> None:
         folder = self.choice.itemData(row)
         if folder and (folder != self._session.model.folder or self._session.model.status != "ready"):
-            self._session.open_model(folder)
+            self._session.loader.open(folder)
 
     def choose_folder(self) -> None:
         """Ask for a model folder, look into it, and open it if it can be used."""
@@ -227,15 +228,15 @@ class ModelPanel(QWidget):
         def checked(reply: Reply) -> None:
             facts = restore(ModelFacts, reply.value["facts"]) if reply.ok else None
             if facts is not None and facts.usable:
-                self._session.open_model(facts.folder)
+                self._session.loader.open(facts.folder)
                 return
             problems = list(facts.problems) if facts is not None else [reply.error]
             self._session.notice("warning", " ".join(map(words.engine_text, problems)), "model")
             if not is_file:
                 self._session.settings.remember_first("model_folders", folder)
-            self._session.refresh_models()
+            self._session.loader.refresh()
 
-        self._session.check_model(folder, checked)
+        self._session.loader.check(folder, checked)
 
     # ------------------------------------------------------------------------------------------------------------- showing
     def apply(self) -> None:

@@ -193,7 +193,7 @@ class ResultPanel(QWidget):
 
     def _ask(self) -> None:
         if self._document >= 0 and self._session.job is not None:
-            self._asked = self._session.inspect(self._document, self._answer)
+            self._asked = self._session.commands.inspect(self._document, self._answer)
 
     def _answer(self, reply: Reply) -> None:
         if reply.request != self._asked:

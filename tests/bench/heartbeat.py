@@ -34,7 +34,7 @@ from PySide6.QtWidgets import QApplication
 from gui.app import Options, build, dress
 from gui.collector import Collector
 from gui.main_window import MainWindow
-from gui.session import STARTER
+from gui.model_loader import STARTER
 from gui.settings import Settings
 
 BEAT = 10.0
@@ -181,16 +181,16 @@ class Measurement:
         yield Wait("all rows", self.loaded, 300.0)
         self.tell("adding", self.heart.take())
 
-        self.session.start("embed", {})
+        self.session.commands.start("embed", {})
         yield Wait("the first documents", self.busy, 120.0)
         yield from self.measure_running()
-        self.session.stop()
+        self.session.commands.stop()
         yield Wait("the end of the job", self.idle, 60.0)
 
         with busy_cores(max(1, CORES - 1)):  # the loader itself is busy on one core
             for _ in range(self.options.loads):
                 self.heart.begin()
-                self.session.open_model(STARTER)
+                self.session.loader.open(STARTER)
                 yield Wait("a load", lambda: self.session.model.status == "loading", 30.0)
                 yield Wait("the loaded model", self.model_ready, 120.0)
                 self.heart.pause()
@@ -217,7 +217,7 @@ class Measurement:
 
         def over() -> bool:
             if self.idle():  # a fast machine: the same documents once more
-                self.session.start("embed", {}, again=True)
+                self.session.commands.start("embed", {}, again=True)
             return time.monotonic() >= end
 
         yield Wait("the measurement", over, self.options.seconds + 30.0)

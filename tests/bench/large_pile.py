@@ -95,7 +95,7 @@ class Measurement:
         yield from self.timed("add", Wait("all rows", self.whole, 400))
         yield from self.looks("waiting")
         if self.options.run:
-            session.start("embed", {})
+            session.commands.start("embed", {})
             over = Wait("the end of the run", lambda: session.job is not None and not session.job.busy, 900)
             yield Wait("its begin", lambda: session.job is not None and session.job.busy, 60)
             yield from self.timed("run", over)
@@ -128,7 +128,7 @@ class Measurement:
         yield Wait("all rows", self.whole, 200)
         yield from self.looks("done")
         session = self.window.session
-        session.export(target, "csv", self.replies.append)
+        session.commands.export(target, "csv", self.replies.append)
         yield from self.timed("export", Wait("the export", lambda: self.replies, 200))
         self.result["export_bytes_per_document"] = round(os.path.getsize(target) / self.options.rows, 1)
 

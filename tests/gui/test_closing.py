@@ -10,9 +10,9 @@ from window_helpers import press, wait_for
 
 def started(qtbot, make_window, *arguments):
     window = make_window("--per-tick", 1, "--rows", 60, *arguments)
-    window.session.add_paths(["/x"])
+    window.session.commands.add_paths(["/x"])
     wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 60)
-    window.session.start("embed", {})
+    window.session.commands.start("embed", {})
     wait_for(qtbot, lambda: window.session.job.count("done"))
     return window
 
@@ -78,7 +78,7 @@ def test_results_that_are_not_exported_are_kept_and_not_asked_for(qtbot, make_wi
 
 def test_a_paused_pile_is_not_asked_for(qtbot, make_window):
     window = started(qtbot, make_window)
-    window.session.pause()
+    window.session.commands.pause()
     wait_for(qtbot, lambda: window.session.job.state.status == "paused")
     with qtbot.waitSignal(window.closed, timeout=5000):
         window.close()

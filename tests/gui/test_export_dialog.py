@@ -12,9 +12,9 @@ from window_helpers import wait_for
 def finished(qtbot, make_window):
     def make(*arguments, task="classify"):
         window = make_window("--rows", 8, "--per-tick", 8, *arguments)
-        window.session.add_paths(["/x"])
+        window.session.commands.add_paths(["/x"])
         wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 8)
-        window.session.start(task, {"labels": "a\nb"} if task == "classify" else {})
+        window.session.commands.start(task, {"labels": "a\nb"} if task == "classify" else {})
         wait_for(qtbot, lambda: window.session.job.state.status == "finished")
         wait_for(qtbot, window.actions_.export.isEnabled)
         window.actions_.export.trigger()

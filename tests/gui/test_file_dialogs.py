@@ -59,7 +59,7 @@ def test_a_folder_that_is_typed_into_add_folder_comes_onto_the_pile(qtbot, make_
 
 def test_a_folder_that_is_typed_into_watch_a_folder_is_watched(qtbot, make_window, files):
     window = make_window()
-    window.session.new_pile("inbox")
+    window.session.commands.new_pile("inbox")
     window.refresh_actions()
     window.actions_.watch.trigger()
     type_path(qtbot, window, files)
@@ -76,9 +76,9 @@ def test_a_folder_that_is_typed_into_the_model_panel_is_looked_into(qtbot, make_
 
 def test_a_file_that_is_typed_into_browse_is_the_target_of_the_export(qtbot, make_window, files):
     window = make_window("--rows", 4, "--per-tick", 4)
-    window.session.add_paths(["/x"])
+    window.session.commands.add_paths(["/x"])
     wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 4)
-    window.session.start("embed", {})
+    window.session.commands.start("embed", {})
     wait_for(qtbot, window.actions_.export.isEnabled)
     window.actions_.export.trigger()
     dialog = window.dialogs.shown["export"]

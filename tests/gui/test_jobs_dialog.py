@@ -13,10 +13,10 @@ from gui.main_window import MainWindow
 
 def done(qtbot, window: MainWindow, path: str = "/some/letters", task: str = "embed") -> str:
     """Run a pile to its end and return its id."""
-    window.session.new_pile(path.rsplit("/", 1)[1])
+    window.session.commands.new_pile(path.rsplit("/", 1)[1])
     drop(window, path)
     wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 10)
-    window.session.start(task, LABELS if task == "classify" else {})
+    window.session.commands.start(task, LABELS if task == "classify" else {})
     wait_for(qtbot, lambda: window.session.job.state.status == "finished")
     return window.session.current
 
@@ -84,7 +84,7 @@ def test_a_pile_that_runs_is_not_deleted(qtbot, make_window):
     window = make_window("--rows", 40, "--per-tick", 1)
     drop(window, "/some/letters")
     wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 40)
-    window.session.start("embed", {})
+    window.session.commands.start("embed", {})
     wait_for(qtbot, lambda: counts(window).get("done"))
     dialog = listed(qtbot, window, ["letters"])
     assert not dialog.buttons["delete"].isEnabled()
@@ -141,9 +141,9 @@ def test_resume_and_priority_from_the_list(qtbot, make_window):
     window = make_window("--rows", 40, "--per-tick", 1)
     drop(window, "/some/letters")
     wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 40)
-    window.session.start("embed", {})
+    window.session.commands.start("embed", {})
     wait_for(qtbot, lambda: counts(window).get("done"))
-    window.session.pause()
+    window.session.commands.pause()
     wait_for(qtbot, lambda: window.session.job.state.status == "paused" and not window.session.job.asked)
     dialog = listed(qtbot, window, ["letters"])
     wait_for(qtbot, dialog.buttons["resume"].isEnabled)
@@ -173,7 +173,7 @@ def test_selected_documents_run_first(qtbot, make_window):
     last = window.pile_panel.table.number_at(39)
     window.pile_panel.choose(last)
     window.actions_.run_first.trigger()
-    window.session.start("embed", {})
+    window.session.commands.start("embed", {})
     wait_for(qtbot, lambda: window.session.job.pile.records[last].state == "done")
     assert counts(window)["waiting"] > 30
 
@@ -183,7 +183,7 @@ def test_a_watched_folder_is_watched_again_after_the_next_start(qtbot, make_wind
     data.mkdir()
     options = ("--rows", 3, "--keep", "--shelve", "--session", data / "journal.sqlite")
     window = make_window(*options, data=data)
-    window.session.new_pile("inbox")
+    window.session.commands.new_pile("inbox")
     window.actions_.watch.trigger()
     dialog = window.findChild(QFileDialog, "watch")
     dialog.filesSelected.emit(["/some/inbox"])

@@ -175,8 +175,8 @@ def test_only_the_last_of_many_chosen_documents_is_asked_for(qtbot, make_window)
     window = filled(qtbot, make_window)
     run(qtbot, window)
     asked = []
-    original = window.session.inspect
-    window.session.inspect = lambda number, then: asked.append(number) or original(number, then)
+    original = window.session.commands.inspect
+    window.session.commands.inspect = lambda number, then: asked.append(number) or original(number, then)
     for at in range(10):
         window.pile_panel.view.selectRow(at)
     wait_for(qtbot, lambda: "text of document 10" in window.result_panel.text.toPlainText())
@@ -187,7 +187,7 @@ def test_late_answers_for_another_document_are_ignored(qtbot, make_window):
     window = filled(qtbot, make_window)
     panel = window.result_panel
     held = []
-    window.session.inspect = lambda number, then: held.append(then) or len(held)
+    window.session.commands.inspect = lambda number, then: held.append(then) or len(held)
     window.pile_panel.view.selectRow(0)
     wait_for(qtbot, lambda: len(held) == 1)
     window.pile_panel.view.selectRow(1)
@@ -435,7 +435,7 @@ def test_the_tab_key_reaches_every_control(qtbot, make_window):
     window = filled(qtbot, make_window)
     window.activateWindow()
     wait_for(qtbot, window.isActiveWindow)
-    wait_for(qtbot, lambda: not window.session.listing)
+    wait_for(qtbot, lambda: not window.session.loader.listing)
     window.model_panel.choice.setFocus()
     seen: list[QWidget] = []
     for _ in range(120):

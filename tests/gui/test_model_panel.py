@@ -57,7 +57,7 @@ def test_a_load_shows_progress_and_can_be_cancelled(qtbot, make_window):
 
 
 def test_a_model_that_cannot_be_loaded_says_why(window, qtbot):
-    window.session.open_model("/models/broken")
+    window.session.loader.open("/models/broken")
     wait_for(qtbot, lambda: window.session.model.status == "failed")
     assert "cut off" in window.model_panel._message.text()
     assert window.model_panel._word.text() == "Cannot be used"

@@ -143,7 +143,7 @@ def test_an_empty_window(window):
 def test_a_window_before_a_run(qtbot, brackets, make_window):
     window = make_window("--open", "cache")
     window.task_panel.preset("generate", {"prompt": "{text}"})
-    window.session.add_paths(["/some/pile-of-mails"])
+    window.session.commands.add_paths(["/some/pile-of-mails"])
     wait_for(qtbot, lambda: not window.task_panel.counts.isHidden())
     records = window.session.job.pile.records
     window.pile_panel.choose(next(n for n in records if n % 2 == 0))
@@ -158,7 +158,7 @@ def test_a_window_before_a_run(qtbot, brackets, make_window):
 
 
 def test_a_window_at_work_and_after(qtbot, window):
-    window.session.add_paths(["/some/pile-of-mails"])
+    window.session.commands.add_paths(["/some/pile-of-mails"])
     wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 60)
     window.task_panel.preset("classify", {"labels": "delivery: parcels\nbilling: money"})
     window.start()
@@ -188,9 +188,9 @@ def test_every_kind_of_setting_and_its_problems(qtbot, window):
 
 
 def test_dialogs_and_questions(qtbot, window):
-    window.session.add_paths(["/some/pile-of-mails"])
+    window.session.commands.add_paths(["/some/pile-of-mails"])
     wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 60)
-    window.session.start("embed", {})
+    window.session.commands.start("embed", {})
     wait_for(qtbot, lambda: window.session.job.state.status == "finished")
     a = window.actions_
     for action in (a.export, a.about, a.log, a.report, a.jobs):
@@ -208,7 +208,7 @@ def test_dialogs_and_questions(qtbot, window):
     window.commands.rename(window.session.current)
     check(window.findChild(QWidget, "rename"))
     window.findChild(QWidget, "rename").reject()
-    window.session.retry(list(window.session.job.pile.records))
+    window.session.commands.retry(list(window.session.job.pile.records))
     wait_for(qtbot, lambda: window.session.job.busy)
     window.close()
     check(window.closing.question)
@@ -219,11 +219,11 @@ def test_engine_trouble(qtbot, window):
     end_engine(qtbot, window)
     check(window)
     wait_for(qtbot, lambda: window.session.model.status == "ready" and window.session.client.state == "ready")
-    window.session.open_model("/models/broken")
+    window.session.loader.open("/models/broken")
     wait_for(qtbot, lambda: window.session.model.status == "failed")
     check(window)
     window.model_panel.unload.click()
-    window.session.close_model()
+    window.session.loader.close()
     wait_for(qtbot, lambda: window.session.model.status == "none")
     check(window)
 

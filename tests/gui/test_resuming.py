@@ -34,7 +34,7 @@ def close(qtbot, window: MainWindow) -> None:
 def begun(qtbot, window: MainWindow, rows: int) -> None:
     drop(window, "/some/letters")
     wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == rows)
-    window.session.start("embed", {})
+    window.session.commands.start("embed", {})
     wait_for(qtbot, lambda: counts(window).get("done"))
 
 
@@ -54,7 +54,7 @@ def test_a_job_that_ran_goes_on_after_the_next_start_and_a_line_says_so(qtbot, s
 def test_a_job_that_was_paused_stays_paused(qtbot, start):
     window = start("--rows", 40, "--per-tick", 1)
     begun(qtbot, window, 40)
-    window.session.pause()
+    window.session.commands.pause()
     wait_for(qtbot, lambda: window.session.job.state.status == "paused")
     close(qtbot, window)
     window = start()
@@ -69,9 +69,9 @@ def test_the_pile_that_was_shown_last_is_shown_again_and_the_others_wait_in_the_
     begun(qtbot, window, 5)
     wait_for(qtbot, lambda: window.session.job.state.status == "finished")
     first = window.session.current
-    window.session.new_pile("other")
+    window.session.commands.new_pile("other")
     wait_for(qtbot, lambda: not any(job.creating for job in window.session.jobs.values()))
-    window.session.select(first)
+    window.session.piles.select(first)
     close(qtbot, window)
     window = start("--rows", 5)
     wait_for(qtbot, lambda: window.pile_panel.table.rowCount() == 5)
@@ -110,7 +110,7 @@ def test_a_finished_pile_that_is_open_stays_open_when_the_engine_died(qtbot, sta
     os.kill(first, signal.SIGKILL)
     wait_for(qtbot, lambda: window.session.client.state == "ready" and window.session.client.pid not in (0, first))
     replies = []
-    window.session.inspect(next(iter(window.session.job.pile.records)), replies.append)
+    window.session.commands.inspect(next(iter(window.session.job.pile.records)), replies.append)
     wait_for(qtbot, lambda: replies)
     assert replies[0].ok
     assert counts(window)["done"] == 5

@@ -68,9 +68,9 @@ def test_why_the_engine_paused_a_pile_is_said_and_taken_back_when_it_goes_on(qtb
 
 def test_what_was_said_of_a_model_goes_with_the_next_one(qtbot, make_window):
     window = make_window()
-    window.session.open_model("/models/broken")
+    window.session.loader.open("/models/broken")
     wait_for(qtbot, lambda: said(window, "cut off"))
-    window.session.open_model("starter")
+    window.session.loader.open("starter")
     assert not said(window, "cut off")
     wait_for(qtbot, lambda: window.session.model.status == "ready")
 

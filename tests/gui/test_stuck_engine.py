@@ -149,7 +149,7 @@ def test_a_folder_that_does_not_answer_is_left_out_by_the_next_engine_and_the_re
     session = Session(one, Settings(str(tmp_path / "window.ini")))
     notices = Recorder(session.noticed)
     one.start()
-    session.add_paths([str(pile)])
+    session.commands.add_paths([str(pile)])
 
     def row(name: str) -> str:
         session.tick()
@@ -189,10 +189,10 @@ def test_a_growing_export_goes_on_after_the_engine_died_with_every_row_once(qtbo
     one, out = client(), tmp_path / "grows.jsonl"
     session = Session(one, Settings(str(tmp_path / "window.ini")))
     one.start()  # it opens the model that was open last
-    session.add_paths([str(pile)])
-    session.start("embed", {})
+    session.commands.add_paths([str(pile)])
+    session.commands.start("embed", {})
     replies = []
-    session.export(str(out), "jsonl", replies.append, grow=True)
+    session.commands.export(str(out), "jsonl", replies.append, grow=True)
 
     def done() -> int:
         session.tick()

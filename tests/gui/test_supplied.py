@@ -43,20 +43,20 @@ def test_going_back_to_a_task_over_vectors_opens_the_starter_again(qtbot, window
 
 
 def test_a_model_of_the_users_own_stays_open(qtbot, window):
-    window.session.open_model("/models/multilingual-e5-small")
+    window.session.loader.open("/models/multilingual-e5-small")
     wait_for(qtbot, lambda: opened(window) == ("ready", "/models/multilingual-e5-small") and window.session.facts)
     summarise(window).click()
     assert window.task_panel.task == "generate"
-    window.session.refresh_models()
-    wait_for(qtbot, lambda: not window.session.listing)
+    window.session.loader.refresh()
+    wait_for(qtbot, lambda: not window.session.loader.listing)
     assert opened(window) == ("ready", "/models/multilingual-e5-small")
 
 
 def test_choosing_the_starter_by_hand_is_not_undone(qtbot, window):
     summarise(window).click()
     wait_for(qtbot, lambda: opened(window) == ("ready", "/models/SmolLM2.gguf") and window.session.facts is not None)
-    window.session.open_model("starter")
+    window.session.loader.open("starter")
     wait_for(qtbot, lambda: opened(window) == ("ready", "/models/all-MiniLM-L6-v2") and window.session.facts)
-    window.session.refresh_models()
-    wait_for(qtbot, lambda: not window.session.listing)
+    window.session.loader.refresh()
+    wait_for(qtbot, lambda: not window.session.loader.listing)
     assert opened(window) == ("ready", "/models/all-MiniLM-L6-v2")

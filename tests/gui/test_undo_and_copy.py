@@ -72,7 +72,7 @@ def test_the_last_thing_that_was_done_is_undone_first(qtbot, window):
     first = window.session.current
     take_off(qtbot, window, 0)
     wait_for(qtbot, window.actions_.undo.isEnabled)
-    window.session.new_pile("other")
+    window.session.commands.new_pile("other")
     wait_for(qtbot, lambda: not window.session.job.creating)
     other = window.session.current
     wait_for(qtbot, window.actions_.delete.isEnabled)

@@ -275,7 +275,7 @@ def test_two_piles_run_one_after_another_and_keep_their_rows(qtbot, window, fold
     window.start()
     wait_for(qtbot, lambda: status(window) == "finished")
     wait_for(qtbot, lambda: rows(window)["one.txt"] == ("done", "384 dimensions"))
-    window.session.select(first)
+    window.session.piles.select(first)
     wait_for(qtbot, lambda: counts(window)["done"] == 9)
     assert len(rows(window)) == 11
 
