@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QCloseEvent
-from PySide6.QtWidgets import QMessageBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QMessageBox, QWidget
 
 from gui.session import Session
 
@@ -85,9 +85,18 @@ class Closing(QObject):
 
 
 def question(
-    window: QWidget, title: str, text: str, consequence: str, yes: str, then: Callable[[], object]
+    window: QWidget,
+    title: str,
+    text: str,
+    consequence: str,
+    yes: str,
+    then: Callable[[], object],
+    option: QCheckBox | None = None,
 ) -> QMessageBox:
-    """Ask, with Cancel as the default, and call ``then`` after a yes; returns the open question."""
+    """Ask, with Cancel as the default and an ``option`` below the text, and call ``then`` after a yes.
+
+    Returns the open question. It is finished before it opens: one that changes its size then loses its place.
+    """
     box = QMessageBox(window)
     box.setObjectName("question")
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -100,6 +109,8 @@ def question(
     cancel = box.addButton(window.tr("&Cancel"), QMessageBox.ButtonRole.RejectRole)
     box.setDefaultButton(cancel)
     box.setEscapeButton(cancel)
+    if option is not None:
+        box.setCheckBox(option)
     agree.clicked.connect(lambda _checked=False: then())
     box.open()
     return box

@@ -52,6 +52,8 @@ class ModelLoader(QObject):
         self.plan_in_use = Plan()
         self._looked_up = ""
         self._cancelling = False
+        self._opening = 0
+        """How many models the engine has been asked for and has not answered yet."""
 
     @property
     def writes(self) -> bool:
@@ -84,8 +86,11 @@ class ModelLoader(QObject):
 
     def take(self, snapshot: Snapshot) -> None:
         """Show the model and the plan of a snapshot."""
-        changed = snapshot.model != self.model or snapshot.plan != self.plan_in_use
-        self.model, self.plan_in_use = snapshot.model, snapshot.plan
+        model = snapshot.model
+        if self._opening and model.status != "loading":
+            model = self.model  # told before the engine read what it was asked for
+        changed = model != self.model or snapshot.plan != self.plan_in_use
+        self.model, self.plan_in_use = model, snapshot.plan
         if changed:
             if self.model.status == "ready" and (self.facts is None or self.facts.folder != self.model.folder):
                 self.facts = None  # those of another model, told before this one was open
@@ -123,6 +128,7 @@ class ModelLoader(QObject):
         self.changed.emit()
 
         def answered(reply: Reply) -> None:
+            self._opening -= 1
             if reply.ok:
                 self._keep_facts(reply)
                 self._settings.set_text("model", folder)
@@ -132,6 +138,7 @@ class ModelLoader(QObject):
             elif not self._cancelling and self._client.alive:
                 self._notices.tell_failure(reply, "model")
 
+        self._opening += 1
         self._client.send(OpenModel, answered, folder=folder, dtype="auto")
 
     def cancel(self) -> None:

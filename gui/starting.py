@@ -68,15 +68,15 @@ class Starter(QObject):
     def _ask_again(self, job: Job, text: str) -> None:
         task, values = self._task.task, self._task.values()
         anyway = QCheckBox(self.tr("Ask the &model again also where the answer is known"))
-        box = question(
+        question(
             self._window,
             self.tr("Run again?"),
             text,
             self.tr("Their results are replaced. Duplicate the pile or export it first to keep them."),
             self.tr("&Run again"),
             lambda: self._on(job, task, values, again=True, anyway=anyway.isChecked()),
+            anyway,
         )
-        box.setCheckBox(anyway)
 
     def _ask_which(self, job: Job) -> None:
         """Ask what becomes of results that another task made: nothing is mixed without a word."""

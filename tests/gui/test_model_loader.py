@@ -7,7 +7,7 @@ from dataclasses import asdict
 import pytest
 from PySide6.QtCore import QObject
 
-from engine.api import CheckModel, ModelFacts, ModelState, Reply, Snapshot
+from engine.api import CheckModel, ModelFacts, ModelState, OpenModel, Reply, Snapshot
 from gui.model_loader import ModelLoader
 from gui.notices import Notices
 from gui.settings import Settings
@@ -43,26 +43,35 @@ def loader(client, tmp_path) -> ModelLoader:
     return ModelLoader(client, Settings(str(tmp_path / "window.ini")), Notices(client), client)
 
 
-def ready(loader: ModelLoader, folder: str) -> None:
-    loader.take(Snapshot(1, 1.0, model=ModelState(status="ready", folder=folder)))
+def told(loader: ModelLoader, status: str, folder: str) -> None:
+    loader.take(Snapshot(1, 1.0, model=ModelState(status=status, folder=folder)))
 
 
-def test_facts_of_a_model_that_is_no_longer_open_are_not_taken_for_those_of_the_next(loader, client):
+@pytest.mark.parametrize(("status", "folder"), [("none", ""), ("ready", OLD)])
+def test_what_was_told_before_the_engine_read_the_command_is_no_news(loader, client, status, folder):
     loader.open(NEW)
-    ready(loader, OLD)  # told before the engine read the command
+    told(loader, status, folder)
+    assert (loader.model.status, loader.model.folder) == ("loading", NEW)
+    assert [kind for kind, *_ in client.asked] == [OpenModel]
+    told(loader, "loading", NEW)
+    client.answer(OpenModel, NEW)
+    told(loader, "ready", NEW)
+    assert loader.facts is not None
+    assert (loader.model.status, loader.facts.folder) == ("ready", NEW)
+
+
+def test_facts_that_were_asked_for_before_another_model_was_opened_are_not_taken_for_its_own(loader, client):
+    told(loader, "ready", OLD)
+    loader.open(NEW)
     client.answer(CheckModel, OLD)
-    ready(loader, NEW)
+    assert loader.facts is None
+
+
+def test_facts_of_one_model_do_not_stay_when_the_engine_has_opened_another(loader, client):
+    told(loader, "ready", OLD)
+    client.answer(CheckModel, OLD)
+    told(loader, "ready", NEW)
     assert loader.facts is None
     client.answer(CheckModel, NEW)
-    assert loader.facts is not None
-    assert loader.facts.folder == NEW
-
-
-def test_an_answer_that_comes_late_changes_nothing(loader, client):
-    loader.open(NEW)
-    ready(loader, OLD)
-    ready(loader, NEW)
-    client.answer(CheckModel, NEW)
-    client.answer(CheckModel, OLD)
     assert loader.facts is not None
     assert loader.facts.folder == NEW
