@@ -219,7 +219,8 @@ class MainWindow(QMainWindow):
         self.pile_panel.counts()
         share = progress.share(job)
         busy = job is not None and job.at_work
-        sentence = progress.sentence(job, session.meters, writes=session.writes)
+        loading = session.model.status == "loading"
+        sentence = progress.sentence(job, session.meters, writes=session.writes, loading=loading)
         hint = progress.obstacle(session, self.task_panel.task)
         self.status.show_progress(sentence or hint, share, busy=busy)
         title = self.tr("Heddle")

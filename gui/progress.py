@@ -38,10 +38,10 @@ def halting(state: JobState, *, writes: bool) -> str:
     return _tr("Pausing, %Ln documents still in work", state.in_work)
 
 
-def sentence(job: Job | None, meters: Meters, *, writes: bool = False) -> str:
+def sentence(job: Job | None, meters: Meters, *, writes: bool = False, loading: bool = False) -> str:
     """Return ``812 of 1,000 done, 14 skipped, 3 failed | 22.4 documents/s | about 8 s left``.
 
-    One that is to rest says first what is still under way. The time left is named only when the engine says that a number means something.
+    One that is to rest says first what is still under way, one that cannot begin before the model is there says that it waits.
     """
     if job is None or not job.count():
         return ""
@@ -60,7 +60,9 @@ def sentence(job: Job | None, meters: Meters, *, writes: bool = False) -> str:
             parts.append(text.format(n=words.number(counts[state])))
     blocks = [", ".join(parts)]
     status = job.state.status
-    if job.busy:
+    if job.busy and loading:
+        blocks.append(_tr("waiting for the model, which is being loaded"))
+    elif job.busy:
         if meters.documents_per_s > 0:
             blocks.append(_tr("{rate} documents/s").format(rate=words.rate(meters.documents_per_s)))
         if job.state.eta >= 0:

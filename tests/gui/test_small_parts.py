@@ -299,6 +299,12 @@ def test_no_time_left_is_named_when_it_means_nothing(theme):
     assert "left" not in progress.sentence(job("paused", eta=8.0, done=1, waiting=9), Meters())
 
 
+def test_a_job_that_cannot_begin_before_the_model_is_there_says_so(theme):
+    text = progress.sentence(job("queued", waiting=10), Meters(), loading=True)
+    assert text == "0 of 10 done   |   waiting for the model, which is being loaded"
+    assert "waiting for" not in progress.sentence(job("paused", waiting=10), Meters(), loading=True)
+
+
 def test_an_empty_pile_has_no_share():
     assert progress.share(None) == 0
     assert progress.share(job("ready")) == 0
