@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import runpy
 import signal
 import sys
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, replace
 from types import FrameType
 
 from PySide6.QtCore import QCoreApplication, QTimer
@@ -24,6 +24,7 @@ from gui.peer import make_private
 from gui.session import Session
 from gui.settings import Settings
 from gui.single_instance import SingleInstance
+from gui.smoke import Smoke
 from gui.theme import Theme
 from gui.words import prepare_locale
 
@@ -40,6 +41,8 @@ class Options:
     sample: bool = False
     patience: float = 600.0
     """Seconds after which an engine is replaced that does not come back from some work; 0 waits for ever."""
+    smoke: str = ""
+    """Picture to save of the window once it has run the sample pile; empty without such a test."""
 
 
 def options(arguments: list[str]) -> Options:
@@ -55,6 +58,12 @@ def options(arguments: list[str]) -> Options:
         metavar="SECONDS",
         help="give up what does not go on for so long (a disk, a model); 0 waits for ever",
     )
+    parser.add_argument(
+        "--smoke",
+        default="",
+        metavar="PICTURE",
+        help="try the program: run the sample pile in a data folder of its own, save a picture of the window, and end",
+    )
     parser.add_argument("--version", action="version", version=f"Heddle {__version__}")
     found = parser.parse_args(arguments)
     folder = found.data_dir
@@ -63,7 +72,11 @@ def options(arguments: list[str]) -> Options:
 
         folder = platformdirs.user_data_dir("Heddle", appauthor=False)
     return Options(
-        os.path.abspath(folder), tuple(map(os.path.abspath, found.paths)), found.sample, max(0.0, found.patience)
+        os.path.abspath(folder),
+        tuple(map(os.path.abspath, found.paths)),
+        found.sample,
+        max(0.0, found.patience),
+        os.path.abspath(found.smoke) if found.smoke else "",
     )
 
 
@@ -108,19 +121,16 @@ def build(
     return window
 
 
-def _engine_host(arguments: list[str]) -> int:
-    """Be the engine: a frozen build has one executable for both processes."""
-    sys.argv = ["engine.server.stdio", *arguments]
-    runpy.run_module("engine.server.stdio", run_name="__main__", alter_sys=True)
-    return 0
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Open the window and return the exit code; 0 also when another window took the paths."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["--engine-host"]:
-        return _engine_host(arguments[1:])
-    chosen = options(arguments)
+    chosen = options(sys.argv[1:] if arguments is None else arguments)
+    if not chosen.smoke:
+        return _run(chosen)
+    with tempfile.TemporaryDirectory(prefix="heddle-smoke-", ignore_cleanup_errors=True) as folder:
+        return _run(replace(chosen, data_dir=folder, paths=(), sample=True))
+
+
+def _run(chosen: Options) -> int:
     make_private(chosen.data_dir)
     app = QApplication.instance() or QApplication(sys.argv[:1])
     assert isinstance(app, QApplication)
@@ -144,8 +154,11 @@ def main(arguments: list[str] | None = None) -> int:
     if faults.earlier:
         note = window.tr("Heddle ended unexpectedly last time. Help > Report a problem holds what it left.")
         window.session.notice("warning", note)
+    smoke = Smoke(window, chosen.smoke) if chosen.smoke else None
     window.show()
     code = app.exec()
+    if smoke is not None:
+        code = smoke.report(code, [hook.first] if hook.first else [])
     single.close()
     hook.close()
     collector.close()

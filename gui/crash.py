@@ -107,6 +107,8 @@ class ExceptionHook(QObject):
         super().__init__(parent)
         self.dialog: TextDialog | None = None
         self.count = 0
+        self.first = ""
+        """The trace of the first problem; empty without one."""
         self._text = ""
         self._before = sys.excepthook, threading.excepthook
         self._happened.connect(self._show)
@@ -131,6 +133,7 @@ class ExceptionHook(QObject):
 
     def _show(self, text: str) -> None:
         self.count += 1
+        self.first = self.first or text
         if self.dialog is None:
             self._text = text
             self.dialog = TextDialog(self.tr("Heddle has a problem"), "", lambda: self._text)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from dataclasses import dataclass
 
 from PySide6.QtCore import QCoreApplication, QProcessEnvironment
 
-import engine
+from engine.installation import module_path, process_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +37,17 @@ class Patience:
 def engine_command(journal: str) -> tuple[str, list[str]]:
     """Return program and arguments of the engine process of this window, which keeps its jobs in the file ``journal``.
 
-    A frozen build is its own engine (see gui.app). ``-P`` keeps the current folder, which may be anybody's, off the
-    module path; the folder of the package is passed on by ``environment``.
+    The folder of the package is passed on by ``environment``.
     """
     tail = ["--session", journal, "--shelve", "--parent", str(os.getpid())]
-    if getattr(sys, "frozen", False):
-        return sys.executable, ["--engine-host", *tail]
-    return sys.executable, ["-P", "-m", "engine.server.stdio", *tail]
+    program, *arguments = process_command("engine.server.stdio", *tail)
+    return program, arguments
 
 
 def environment() -> QProcessEnvironment:
     """Return the environment of the engine process: the window's, and where the package is."""
     found = QProcessEnvironment.systemEnvironment()
-    home = os.path.dirname(os.path.dirname(os.path.abspath(engine.__file__)))
-    earlier = found.value("PYTHONPATH")
-    found.insert("PYTHONPATH", os.pathsep.join(filter(None, (home, earlier))))
+    found.insert("PYTHONPATH", module_path(found.value("PYTHONPATH")))
     found.insert("PYTHONFAULTHANDLER", "1")  # a crash in native code leaves its trace in the engine's log
     return found
 

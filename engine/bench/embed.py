@@ -15,6 +15,7 @@ from engine.api.codec import plain
 from engine.api.plan import Plan
 from engine.bench.side_process import SideProcess
 from engine.errors import UsageError
+from engine.installation import process_command
 from engine.telemetry import machine
 
 
@@ -32,7 +33,7 @@ def measure(*, pairs: int, texts: int, plan: Plan) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         files = [os.path.join(folder, name) for name in ("ours.npy", "peer.npy")]
         sides = [
-            SideProcess(who, ["-m", "engine.bench.side", who, str(texts), file, json.dumps(plain(plan))])
+            SideProcess(who, process_command("engine.bench.side", who, str(texts), file, json.dumps(plain(plan))))
             for who, file in zip(("ours", "peer"), files, strict=True)
         ]
         about: dict[str, Any] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 from typing import Any, Self
 
@@ -13,6 +12,7 @@ from engine.api.plan import Plan
 from engine.bench.shapes import SHAPES, cached_folder
 from engine.bench.side_process import SideProcess
 from engine.bench.work import BATCH, Work
+from engine.installation import process_command
 from engine.telemetry import machine
 
 PACKAGES = {"openvino": "openvino_genai", "llamacpp": "llama_cpp"}
@@ -45,28 +45,27 @@ class Measurement:
         """Start Heddle's side; without ``reuse`` it computes the beginning that prompts share for each of them."""
         options = {"vocabulary": SHAPES[self.shape].vocabulary, "reuse": reuse}
         given = [self.folder, self.prompts, json.dumps(plain(plan)), json.dumps(options)]
-        return self._start(SideProcess("heddle", ["-m", "engine.bench.generate_ours", *given]))
+        return self._start(SideProcess("heddle", process_command("engine.bench.generate_ours", *given)))
 
     def peer(self, kind: str, **options: Any) -> SideProcess:
         """Start another side, in its own environment where one was named."""
-        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "generate_peer.py")
         given = {"threads": self.cores, "batch": BATCH, "cache": f"{self.folder}-peers", **options}
         os.makedirs(given["cache"], exist_ok=True)
         apart = bool(kind in PACKAGES and self.peer_python)
-        python = self.peer_python if apart else sys.executable
-        return self._start(
-            SideProcess(
-                kind, [script, kind, self.folder, self.prompts, json.dumps(given)], python=python, ours=not apart
-            )
-        )
+        words = [kind, self.folder, self.prompts, json.dumps(given)]
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "generate_peer.py")
+        command = [self.peer_python, script] if apart else process_command("engine.bench.generate_peer")
+        return self._start(SideProcess(kind, [*command, *words], ours=not apart))
 
     def limits(self, dtype: str) -> SideProcess:
         """Start the side that measures what the machine can do."""
-        return self._start(SideProcess("limits", ["-m", "engine.bench.limits", dtype, str(self.cores)]))
+        return self._start(SideProcess("limits", process_command("engine.bench.limits", dtype, str(self.cores))))
 
     def long_slot(self, dtype: str, threads: int) -> SideProcess:
         """Start the side that drives a generator with a long sequence in it."""
-        return self._start(SideProcess("long_slot", ["-m", "engine.bench.long_slot", self.folder, dtype, str(threads)]))
+        return self._start(
+            SideProcess("long_slot", process_command("engine.bench.long_slot", self.folder, dtype, str(threads)))
+        )
 
     def end_last(self) -> None:
         """End the side that was started last."""

@@ -5,36 +5,33 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import HeddleError
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-"""The folder that holds the package ``engine``."""
+from engine.installation import module_path
 
 
 class SideProcess:
     """Starts at once; all sides live side by side and run in turn, so that neither tunes the machine for the other."""
 
-    def __init__(self, who: str, arguments: list[str], *, python: str = sys.executable, ours: bool = True) -> None:
-        """Start ``python`` with ``arguments``; ``ours`` lets it import Heddle.
+    def __init__(self, who: str, command: list[str], *, ours: bool = True) -> None:
+        """Start ``command``; ``ours`` lets it import Heddle.
 
         The side prints a line of JSON when it is ready, and one for each line it is sent; it ends when its input does.
         """
         environment = dict(os.environ)
         if ours:
-            environment["PYTHONPATH"] = os.pathsep.join(filter(None, (ROOT, os.environ.get("PYTHONPATH"))))
+            environment["PYTHONPATH"] = module_path(os.environ.get("PYTHONPATH"))
         else:
             # Another environment has its own packages, and ours must not shadow them.
             environment.pop("PYTHONPATH", None)
         self.who = who
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed by end()
         self._process = subprocess.Popen(
-            [python, *arguments],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -7,36 +7,12 @@ import os
 import subprocess
 import sys
 
+from engine.cli import guard_child
+from engine.installation import frozen, process_command
 from engine.telemetry.activity import END_OF_SLOTS, SUFFIX
 
 SECONDS = 5.0
 """After a signal, for which the command may say nothing."""
-
-# Reads the numbers of signals and signs of life, hands the first on, and ends with the command.
-_PROGRAM = """
-import os, select, signal, sys, time
-parent, seconds, place, offset = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-asked = False
-while True:
-    if asked and not select.select([0], [], [], seconds)[0]:
-        if os.getppid() == parent:
-            try:
-                if place:
-                    file = os.open(place, os.O_WRONLY)
-                    os.pwrite(file, b"%.3f" % time.monotonic(), offset)
-            except OSError:
-                pass
-            os.kill(parent, signal.SIGKILL)
-            os.write(2, b"Interrupted, by force: one call had held up all others. The same command goes on.\\n")
-        break
-    data = os.read(0, 64)
-    if not data:
-        break
-    for number in data:
-        if number in (signal.SIGINT, signal.SIGTERM):
-            asked = True
-            os.write(1, bytes([number]))
-"""
 
 
 class Guard:
@@ -44,12 +20,16 @@ class Guard:
 
     def __init__(self, journal: str | None) -> None:
         """Start the guard, for a command with this ``journal``; raises OSError where there can be none."""
-        if sys.platform == "win32" or getattr(sys, "frozen", False):
+        if sys.platform == "win32":
             raise OSError("no guard here")
         place = "" if journal is None else os.path.abspath(journal) + SUFFIX
         arguments = [str(os.getpid()), str(SECONDS), place, str(END_OF_SLOTS)]
+        # From source it is run as a file, which starts sooner than a module that has to be found.
+        start = (
+            process_command(guard_child.__name__) if frozen() else [sys.executable, "-I", "-S", guard_child.__file__]
+        )
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _PROGRAM, *arguments],
+            [*start, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # a terminal's Ctrl+C is not for it

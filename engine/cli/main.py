@@ -19,6 +19,7 @@ from engine.api.task_spec import Setting
 from engine.cli.streams import drop_output, secure
 from engine.cli.terminal import plain_output
 from engine.errors import Cancelled, HeddleError
+from engine.installation import same_command
 from engine.store.cells import shown
 from engine.tasks.base import specification, writes
 from engine.telemetry.libraries import prepare_process
@@ -40,7 +41,12 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(PROGRAM, description="Run a local model over a pile of documents.")
     top.add_argument("--version", action="version", version=f"heddle {__version__}")
     top.add_argument("-v", "--verbose", action="store_true", help="tell on standard error what the engine does")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    top.add_argument(
+        "--self-test",
+        action="store_true",
+        help="try both models on three documents, print what came of it as JSON, and end",
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
     run = commands.add_parser("run", help="run a task over files and folders")
     kinds = run.add_subparsers(dest="task", required=True, metavar="TASK")
     for task in tasks.TASKS.values():
@@ -175,11 +181,14 @@ def main(arguments: list[str] | None = None) -> int:
 def _start_again() -> None:
     """Start the same command in this process' place."""
     if sys.platform != "win32":  # where the new process would not be the one that is waited for
-        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - no shell is wanted
+        os.execv(sys.executable, same_command())  # noqa: S606 - no shell is wanted
 
 
 def _main(arguments: list[str], again: Callable[[], object] | None) -> int:
-    options = parser().parse_args(arguments)
+    top = parser()
+    options = top.parse_args(arguments)
+    if not (options.command or options.self_test):
+        top.error("the following arguments are required: COMMAND")
     prepare_process()
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s"
@@ -204,6 +213,10 @@ def _main(arguments: list[str], again: Callable[[], object] | None) -> int:
 
 
 def _dispatch(options: argparse.Namespace, again: Callable[[], object] | None) -> int:
+    if options.self_test:
+        from engine.cli.self_test import self_test
+
+        return self_test(sys.stdout)
     if options.command == "run":
         settings = {s.name: getattr(options, s.name) for s in specification(tasks.TASKS[options.task]).settings}
         return _run(options, options.task, settings, options.paths, again)

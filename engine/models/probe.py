@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 
 from engine.errors import ModelError
+from engine.installation import module_path, process_command
 from engine.models.regular import open_regular
 from engine.models.templates import Template
 from engine.models.vocabulary import PARSED
@@ -77,16 +77,13 @@ def _tried(
 ) -> str:
     """Return what is wrong, an empty text for nothing."""
     del stamp
-    if getattr(sys, "frozen", False):  # no Python that could be the child
-        return ""
     trial = Trial(tokenizer, text, dict(marks))
-    home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    paths = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
+    paths = module_path(os.environ.get("PYTHONPATH"))
     environment = {**os.environ, "PYTHONPATH": paths, "TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1"}
     environment |= {"MALLOC_ARENA_MAX": "1", "RUST_BACKTRACE": "0"}
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "engine.models.probe_child"],
+            process_command("engine.models.probe_child"),
             input=json.dumps(asdict(trial)).encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

