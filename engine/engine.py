@@ -499,9 +499,9 @@ class Engine:
 
     def generated(self) -> tuple[list[Any], list[float]]:
         """Return what the workers' generators have counted, and the times to the first token, shortest first."""
-        meters = list(self.coordinator.meters)
+        meters = list(self.coordinator.workers.meters)
         counted = [meter.statistics for meter in meters if meter.statistics is not None]
-        return counted, self.coordinator.call(lambda: sorted(self.coordinator.ttft))
+        return counted, self.coordinator.call(lambda: sorted(self.coordinator.throughput.ttft))
 
     def _job(self, job: str) -> Job:
         return self.coordinator.call(lambda: self.coordinator.job(job))

@@ -32,7 +32,7 @@ def submit(
     With ``rest``, documents that were cancelled run as well.
     Raises UsageError where the open model cannot do the task, or the job runs already.
     """
-    if coordinator.meters and (reason := coordinator.mismatch(task)):
+    if coordinator.workers.meters and (reason := coordinator.workers.mismatch(task)):
         raise UsageError(reason)
     if job.status in LIVE:
         raise UsageError(f"{job.name or 'The job'} runs already. Stop it before starting it with another task.")
@@ -50,7 +50,7 @@ def submit(
 
 def prepare_anew(coordinator: Coordinator, job: Job, *, counts: bool = True) -> None:
     """Let everything that waits or runs be prepared anew: the model, or the task, is another one."""
-    coordinator.take_back(job)
+    coordinator.dispatcher.take_back(job)
     coordinator.scheduler.clear(job.id)
     coordinator.line_up(job, job.prepare_anew(counts=counts))
     coordinator.set_up_anew(job)
@@ -59,11 +59,12 @@ def prepare_anew(coordinator: Coordinator, job: Job, *, counts: bool = True) -> 
 
 def start(coordinator: Coordinator, job: Job) -> None:
     """Queue a job that has a task; whatever waits in it will run."""
-    status, message = ("paused", coordinator.gone) if coordinator.gone else ("queued", "")
+    gone = coordinator.workers.gone
+    status, message = ("paused", gone) if gone else ("queued", "")
     job.set_status(status, message, task=job.task_name, settings=job.settings, priority=job.priority)
     if job.outputs is None:
         coordinator.set_up_anew(job)
-    coordinator.take_back()  # what is urgent is in the next batch that a worker forms
+    coordinator.dispatcher.take_back()  # what is urgent is in the next batch that a worker forms
     coordinator.update(job)
 
 
@@ -75,7 +76,7 @@ def pause(coordinator: Coordinator, job: Job) -> None:
 
 def cancel(coordinator: Coordinator, job: Job) -> None:
     """Stop the job: running work stops within a layer, what does not run is cancelled at once."""
-    coordinator.take_back(job)
+    coordinator.dispatcher.take_back(job)
     coordinator.scheduler.clear(job.id)
     job.end_run()
     open_ = (State.WAITING, State.OFFLINE, State.RUNNING)
@@ -104,12 +105,9 @@ def remove(coordinator: Coordinator, job: Job, numbers: Iterable[int]) -> int:
     def may_go(document: Document | None) -> bool:
         return document is not None and document.record.state != State.RUNNING
 
-    coordinator.take_back(job)
+    coordinator.dispatcher.take_back(job)
     wanted = [number for number in list(numbers) or list(job.pile.documents) if may_go(job.pile.documents.get(number))]
-    for number in wanted:
-        document = job.pile.documents[number]
-        if document.text is not None and not document.in_memory:
-            coordinator.text_cached -= len(document.text)
+    coordinator.texts.forget(job.pile.documents[number] for number in wanted)
     coordinator.scheduler.withdraw(job.id, wanted)
     job.pile.remove(wanted)
     coordinator.update(job)
@@ -121,7 +119,7 @@ def set_priority(coordinator: Coordinator, job: Job, priority: int) -> None:
     job.priority = priority
     job.keeping.update_job(job.id, priority=priority)
     coordinator.scheduler.set_priority(job.id, priority)
-    coordinator.take_back()
+    coordinator.dispatcher.take_back()
 
 
 def count(coordinator: Coordinator, job: Job) -> Stop:
@@ -143,7 +141,7 @@ def stop_counting(coordinator: Coordinator, job: Job) -> None:
 
 def counted(coordinator: Coordinator, job: Job, stop: Stop) -> bool:
     """Tell whether a count is over, or nobody is left who could go on with it."""
-    over = stop.asked or job.id not in coordinator.jobs or bool(coordinator.gone)
+    over = stop.asked or job.id not in coordinator.jobs or bool(coordinator.workers.gone)
     return over or not coordinator.scheduler.is_counting(job.id)
 
 

@@ -21,7 +21,6 @@ from engine.documents.walk import Walk
 from engine.errors import DocumentError
 from engine.jobs import result_cache
 from engine.jobs.aside import DEAF
-from engine.jobs.coordinator import TEXT_CACHE
 from engine.jobs.document import Document
 from engine.jobs.job import LIVE
 from engine.jobs.own import Own
@@ -120,12 +119,7 @@ def add_documents(coordinator: Coordinator, job: Job, documents: Sequence[Docume
     found = result_cache.find(coordinator, job, documents, settled=settled) if job.status in LIVE else {}
 
     def add() -> None:
-        for document in documents:
-            if document.text is not None and not document.in_memory:
-                if coordinator.text_cached + len(document.text) > TEXT_CACHE:
-                    document.text = None
-                else:
-                    coordinator.text_cached += len(document.text)
+        coordinator.texts.admit(documents)
         job.pile.add(documents)
         result_cache.apply(coordinator, job, found)
         coordinator.line_up(job, [d.record.id for d in documents if d.record.state == State.WAITING])

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from engine.api.state import State
 from engine.jobs.advance import Advance
+from engine.jobs.advancing import ask_task
+from engine.jobs.ending import fail, finish
 from engine.jobs.job import LIVE
 from engine.workers import message
 
@@ -26,10 +28,10 @@ def apply(coordinator: Coordinator, told: Message) -> None:
         _counted(coordinator, told)
         return
     if isinstance(told, message.HandedBack):
-        coordinator.hand_back(told.worker, told.work)
+        coordinator.dispatcher.hand_back(told.worker, told.work)
         return
     job = coordinator.jobs.get(told.work.job)
-    run = coordinator.runs.get(id(told.work))
+    run = coordinator.dispatcher.run_of(told.work)
     # Of a run that was stopped, or whose task or model is another one now, nothing is wanted any more.
     wanted = job if job is not None and job.goes_on(run) else None
     if isinstance(told, message.Read):
@@ -48,7 +50,7 @@ def apply(coordinator: Coordinator, told: Message) -> None:
         _device_lost(coordinator, told, wanted)
     else:
         coordinator.scheduler.returned(told.worker, told.work)
-        coordinator.let_go(told.work)
+        coordinator.dispatcher.let_go(told.work)
     if job is not None:
         coordinator.update(job, after_work=True)
 
@@ -63,14 +65,14 @@ def _read(coordinator: Coordinator, told: message.Read, job: Job | None) -> None
         left = [
             n
             for n in getattr(told.work, "documents", ())
-            if n not in got and coordinator.still_wanted(job, told.work, n)
+            if n not in got and coordinator.dispatcher.still_wanted(job, told.work, n)
         ]
-        wanted = [found for found in told.found if coordinator.still_wanted(job, told.work, found.document)]
+        wanted = [found for found in told.found if coordinator.dispatcher.still_wanted(job, told.work, found.document)]
         complete = [one for found in wanted if (one := _prepared(coordinator, job, found, share))]
-        coordinator.advance(job, complete)
+        ask_task(coordinator, job, complete)
         coordinator.line_up(job, left)
     coordinator.scheduler.returned(told.worker, told.work)
-    coordinator.let_go(told.work)
+    coordinator.dispatcher.let_go(told.work)
 
 
 def _prepared(coordinator: Coordinator, job: Job, found: Prepared, seconds: float) -> Advance | None:
@@ -86,10 +88,10 @@ def _prepared(coordinator: Coordinator, job: Job, found: Prepared, seconds: floa
         return None
     if found.reason:
         state = State.SKIPPED if found.skipped else State.FAILED
-        coordinator.fail(job, number, found.reason, seconds, state)
+        fail(coordinator, job, number, found.reason, seconds, state)
         return None
     if found.outcome is not None:
-        coordinator.finish(job, number, found.outcome, seconds, -1)
+        finish(coordinator, job, number, found.outcome, seconds, -1)
         return None
     job.states.prepared(number, found, seconds)
     step = job.pile.documents[number].step
@@ -104,19 +106,19 @@ def _prepared(coordinator: Coordinator, job: Job, found: Prepared, seconds: floa
 
 def _more(coordinator: Coordinator, told: message.MadeMore, job: Job | None) -> None:
     (number,) = getattr(told.work, "documents", (-1,))
-    if job is not None and coordinator.still_wanted(job, told.work, number):
+    if job is not None and coordinator.dispatcher.still_wanted(job, told.work, number):
         refused = next((ready.reason for ready in (told.ready or {}).values() if ready.reason), "")
         if told.ready is None:
             coordinator.scheduler.add_unfinished(job.id, number)
         elif refused:
-            coordinator.fail(job, number, refused, 0.0)
+            fail(coordinator, job, number, refused, 0.0)
         else:
             coordinator.scheduler.add_items(job.id, job.states.more(number, told.ready))
             step = job.pile.documents[number].step
             if step is not None and step.rests:
                 coordinator.scheduler.add_unfinished(job.id, number)
     coordinator.scheduler.returned(told.worker, told.work)
-    coordinator.let_go(told.work)
+    coordinator.dispatcher.let_go(told.work)
 
 
 def _counted(coordinator: Coordinator, told: message.Counted) -> None:
@@ -128,7 +130,7 @@ def _counted(coordinator: Coordinator, told: message.Counted) -> None:
 
 def _set_up(coordinator: Coordinator, told: message.WasSetUp, job: Job | None) -> None:
     coordinator.scheduler.returned(told.worker, told.work)
-    coordinator.let_go(told.work)
+    coordinator.dispatcher.let_go(told.work)
     if job is None:
         return
     if told.outputs is not None:
@@ -146,13 +148,13 @@ def _vectors(coordinator: Coordinator, told: message.Vectors, job: Job | None) -
         if job is None or not _waited_for(job, item):
             continue
         share = told.seconds * len(item.ids) / max(1, tokens)
-        coordinator.went_on(job, len(item.ids))
+        _computed(coordinator, job, len(item.ids))
         step = job.pile.documents[item.document].step
         assert step is not None
         output = step.add_vector(item, vector, share)
         complete += _went_on(coordinator, job, item, output, share, told.worker)
     if job is not None:
-        coordinator.advance(job, complete)
+        ask_task(coordinator, job, complete)
 
 
 def _written(coordinator: Coordinator, told: message.Written, job: Job | None) -> None:
@@ -160,12 +162,18 @@ def _written(coordinator: Coordinator, told: message.Written, job: Job | None) -
     if job is None or not _waited_for(job, told.item):
         return
     answer = told.answer
-    coordinator.went_on(job, answer.prompt_tokens + answer.new_tokens)
-    coordinator.ttft.append(answer.ttft)
+    _computed(coordinator, job, answer.prompt_tokens + answer.new_tokens)
+    coordinator.throughput.ttft.append(answer.ttft)
     step = job.pile.documents[told.item.document].step
     assert step is not None
     output = step.add_answer(told.item, answer)
-    coordinator.advance(job, _went_on(coordinator, job, told.item, output, answer.seconds, told.worker))
+    ask_task(coordinator, job, _went_on(coordinator, job, told.item, output, answer.seconds, told.worker))
+
+
+def _computed(coordinator: Coordinator, job: Job, tokens: int) -> None:
+    """Count tokens that were computed for a job."""
+    job.pile.tokens_done += tokens
+    coordinator.throughput.add(tokens=tokens)
 
 
 def _waited_for(job: Job, item: WorkItem) -> bool:
@@ -202,7 +210,7 @@ def _failed(coordinator: Coordinator, told: message.Failed, job: Job | None) -> 
     for item in told.items:
         coordinator.scheduler.completed(told.worker, item)
         if job is not None and _waited_for(job, item):
-            coordinator.fail(job, item.document, told.reason, told.seconds)
+            fail(coordinator, job, item.document, told.reason, told.seconds)
 
 
 def _device_lost(coordinator: Coordinator, told: message.DeviceLost, job: Job | None) -> None:
@@ -210,5 +218,7 @@ def _device_lost(coordinator: Coordinator, told: message.DeviceLost, job: Job | 
         coordinator.scheduler.completed(told.worker, item)
     if job is None:
         return
-    coordinator.scheduler.add_items(job.id, [item for item in told.items if coordinator.waits_for(job, item)])
+    coordinator.scheduler.add_items(
+        job.id, [item for item in told.items if coordinator.dispatcher.waits_for(job, item)]
+    )
     coordinator.halt(job, told.reason)

@@ -69,7 +69,7 @@ class Preview:
 
     def _check(self, task: Task) -> LoadedModel | LoadedDecoder:
         loaded = self.need_model()
-        if reason := self.coordinator.mismatch(task):
+        if reason := self.coordinator.workers.mismatch(task):
             raise UsageError(reason)
         return loaded
 

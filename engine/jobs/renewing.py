@@ -35,8 +35,7 @@ def renew(coordinator: Coordinator, job: Job, number: int, document: Document) -
         if held.record.state == State.RUNNING:
             held.stale = True
             return
-        if held.text is not None and not held.in_memory:
-            coordinator.text_cached -= len(held.text)
+        coordinator.texts.forget([held])
         coordinator.scheduler.withdraw(job.id, [number])
         job.states.put_in(number, document)
         if job.pile.waits(number):

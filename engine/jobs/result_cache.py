@@ -95,5 +95,5 @@ def look_up(coordinator: Coordinator, job: Job) -> None:
 
 def _looked_up(coordinator: Coordinator, job: Job) -> None:
     job.looking -= 1
-    coordinator.take_back()  # what is urgent is in the next batch that a worker forms
+    coordinator.dispatcher.take_back()  # what is urgent is in the next batch that a worker forms
     coordinator.update(job)

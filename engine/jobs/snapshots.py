@@ -13,8 +13,8 @@ from engine.api.history import Rate
 from engine.api.snapshot import JobRows, JobState, Meters, Notice, Snapshot, TrialState, WorkerState
 from engine.api.threads import ThreadMeter, process_cpu
 from engine.jobs.changes import Cursor
-from engine.jobs.coordinator import ENDED
 from engine.jobs.job import LIVE
+from engine.jobs.worker_table import ENDED
 
 if TYPE_CHECKING:
     from engine.jobs.coordinator import Coordinator
@@ -156,9 +156,19 @@ class Snapshots:
         rows, more = self._reader.take(coordinator, ROWS_A_SNAPSHOT)
         waiting = [coordinator.scheduler.waiting(job) for job in coordinator.jobs]
         queue = sum(unread for unread, _ in waiting), sum(ready for _, ready in waiting)
-        totals = coordinator.documents_done, coordinator.tokens_done
-        counted = [meter.statistics for meter in coordinator.meters if meter.statistics is not None]
-        return states, rows, more, self._workers(), queue, totals, coordinator.rates(), self.trials.state(), counted
+        totals = coordinator.throughput.documents, coordinator.throughput.tokens
+        counted = [meter.statistics for meter in coordinator.workers.meters if meter.statistics is not None]
+        return (
+            states,
+            rows,
+            more,
+            self._workers(),
+            queue,
+            totals,
+            coordinator.throughput.rates(),
+            self.trials.state(),
+            counted,
+        )
 
     def _workers(self) -> tuple[WorkerState, ...]:
         """Return what workers do; one that has nothing waits for others' text, or is idle."""
@@ -167,7 +177,7 @@ class Snapshots:
             return ()
         some = any(job.live and job.under_way for job in coordinator.jobs.values()) or bool(coordinator.journal.problem)
         found: list[WorkerState] = []
-        for index, meter in enumerate(coordinator.meters):
+        for index, meter in enumerate(coordinator.workers.meters):
             activity = meter.activity
             if activity != ENDED and not coordinator.scheduler.load(index).works:
                 activity = "waiting" if some else "idle"

@@ -70,7 +70,7 @@ class Trials:
         )
 
         def begin() -> None:
-            if reason := coordinator.mismatch(task):
+            if reason := coordinator.workers.mismatch(task):
                 raise UsageError(reason)
             job.pile.add([document])
             coordinator.put(job)

@@ -74,5 +74,5 @@ class CoordinatedWork:
 
     def work_done(self) -> tuple[float, int]:
         """Return the seconds that workers were busy, and the forwards that they computed."""
-        meters = list(self._coordinator.meters)
+        meters = list(self._coordinator.workers.meters)
         return sum(meter.busy for meter in meters), sum(meter.steps for meter in meters)

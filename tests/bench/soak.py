@@ -56,10 +56,10 @@ def soak(
         engine.add_texts("soak", [(str(n), text) for n, (text, _) in enumerate(prompts)]).result()
         engine.submit("soak", "generate", {"prompt": "{text}", "max_new_tokens": 12}, again=True)
         while not engine.wait("soak", 0.02):
-            samples.append((engine.coordinator.documents_done, process.memory_info().rss))
-        samples.append((engine.coordinator.documents_done, process.memory_info().rss))
+            samples.append((engine.coordinator.throughput.documents, process.memory_info().rss))
+        samples.append((engine.coordinator.throughput.documents, process.memory_info().rss))
         rows = list(engine.journal.results("soak"))
-        used = {meter.documents for meter in engine.coordinator.meters}
+        used = {meter.documents for meter in engine.coordinator.workers.meters}
     finally:
         clean = engine.close(10.0)
     wrong, lost, reasons = [], [], set()

@@ -113,9 +113,9 @@ def test_a_worker_that_is_gone_is_left_no_share(folder, monkeypatch):
         engine.set_plan(Plan("cpu", 2, 1, "float32", 32)).result(30)
         engine.open_model(folder).result(60)
         coordinator = engine.coordinator
-        coordinator.when(lambda: coordinator.meters[1].activity == "ended").result(60)
+        coordinator.when(lambda: coordinator.workers.meters[1].activity == "ended").result(60)
         coordinator.worker_ended(0, 0, "said by a worker of an earlier plan")
-        assert not coordinator.call(lambda: coordinator.gone)
+        assert not coordinator.call(lambda: coordinator.workers.gone)
         engine.create_job("job", "letters")
         engine.add_texts("job", TEXTS[:6]).result(30)
         engine.submit("job", "generate", PROMPT)

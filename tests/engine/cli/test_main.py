@@ -164,11 +164,11 @@ def test_an_interrupt_keeps_what_was_done_and_is_exit_code_130(folder, tmp_path)
     out = str(tmp_path / "o.jsonl")
     code = (
         "import os, sys\n"
-        "from engine.jobs.coordinator import Coordinator\n"
-        "real = Coordinator.finish\n"
-        "def finish(self, *a):\n"
+        "from engine.jobs.document_states import DocumentStates\n"
+        "real = DocumentStates.done\n"
+        "def done(self, *a):\n"
         "    real(self, *a); os.write(1, b'some\\n')\n"
-        "Coordinator.finish = finish\n"
+        "DocumentStates.done = done\n"
         "from engine.cli.main import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
