@@ -10,9 +10,11 @@ from engine.errors import ModelError
 from engine.models.formats.gguf.header import Header, Strings
 from engine.models.formats.gguf.parts import Files
 from engine.models.formats.gguf.pre_tokenizers import BEGINS, GPT2, IGNORE_MERGES, PRE_TOKENIZERS
-from engine.models.formats.gguf.vocabulary import check_vocabulary
+from engine.models.formats.gguf.vocabulary import check_vocabulary, token_types
 
 log = logging.getLogger(__name__)
+
+_SPACE = "\u2581"
 
 _MARKS = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
 
@@ -72,9 +74,10 @@ def _from_tables(header: Header, tokens: list[str]) -> Any:
 
     kind, pre = header.text("tokenizer.ggml.model"), header.text("tokenizer.ggml.pre")
     tables: dict[str, Any] = {"tokenizer_type": kind, "tokens": tokens}
-    for key in ("scores", "token_type"):
-        if isinstance(header.values.get(f"tokenizer.ggml.{key}"), list):
-            tables[key] = header.values[f"tokenizer.ggml.{key}"]
+    if isinstance(header.values.get("tokenizer.ggml.scores"), list):
+        tables["scores"] = header.values["tokenizer.ggml.scores"]
+    if (types := token_types(header, tokens)) is not None:
+        tables["token_type"] = types
     if isinstance(header.values.get("tokenizer.ggml.merges"), Strings):
         tables["merges"] = header.strings("tokenizer.ggml.merges")
         if not all(merge.count(" ") == 1 for merge in tables["merges"]):
@@ -83,8 +86,16 @@ def _from_tables(header: Header, tokens: list[str]) -> Any:
         backend, _ = convert_gguf_tokenizer(header.text("general.architecture"), tables)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise ModelError(f"No tokenizer can be built from {header.shown} ({error}). Download it again.") from error
+    if backend.get_vocab_size() > len(tokens) or any(n >= len(tokens) for n in backend.get_vocab().values()):
+        # transformers adds marks that the family has by rule, under numbers that mean something else here.
+        raise ModelError(
+            f"No tokenizer can be built from {header.shown}: its vocabulary is not that of its family. "
+            "Download another version of it."
+        )
     if kind == "gpt2":
         _cut_words(backend, pre)
+    else:
+        _mark_spaces(backend, bool(header.values.get("tokenizer.ggml.add_space_prefix", not _bare(header))))
     begins = header.values.get("tokenizer.ggml.add_bos_token", kind == "llama" or pre in BEGINS)
     first = header.values.get("tokenizer.ggml.bos_token_id")
     backend.post_processor = None
@@ -92,6 +103,25 @@ def _from_tables(header: Header, tokens: list[str]) -> Any:
         mark = tokens[first]
         backend.post_processor = TemplateProcessing(single=[mark, "$A"], special_tokens=[(mark, first)])
     return backend
+
+
+def _bare(header: Header) -> bool:
+    """Return whether a family's texts begin as they are; others' begin with a space, where the file does not say."""
+    return header.text("general.architecture").startswith("gemma")
+
+
+def _mark_spaces(backend: Any, prefix: bool) -> None:
+    """Write spaces as SentencePiece does; ``prefix``: one comes before every text, whether it begins with one or not.
+
+    transformers leaves it out before a text that begins with a space; SentencePiece and llama.cpp do not.
+    """
+    from tokenizers import decoders, normalizers
+
+    spaces = normalizers.Replace(" ", _SPACE)
+    backend.normalizer = normalizers.Sequence([normalizers.Prepend(_SPACE), spaces]) if prefix else spaces
+    backend.pre_tokenizer = None
+    steps = [decoders.Replace(_SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
+    backend.decoder = decoders.Sequence([*steps, decoders.Strip(" ", 1, 0)] if prefix else steps)
 
 
 def _cut_words(backend: Any, pre: str) -> None:

@@ -10,8 +10,8 @@ from engine.models.formats.gguf.pre_tokenizers import PRE_TOKENIZERS
 KINDS = ("gpt2", "llama")
 """Kinds of tokenizers that are built: byte-level BPE, and SentencePiece's BPE."""
 
-CONTROL, USER_DEFINED = 3, 4
-"""Values of tokenizer.ggml.token_type: a mark, and a piece of text that is always one token."""
+NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
+"""Values of tokenizer.ggml.token_type: text, a mark, and a piece of text that is always one token."""
 
 END_MARKS = frozenset(
     (
@@ -28,6 +28,9 @@ END_MARKS = frozenset(
 )
 """Marks that end an answer in the families that are read; files name one or two of them, and templates write others.
 llama.cpp keeps a list too (src/llama-vocab.cpp, special_eog_ids)."""
+
+_ALSO_TEXT = frozenset(("</s>", "<eos>"))
+"""Those that may be text where the file says so."""
 
 _TOKENS = "tokenizer.ggml.tokens"
 
@@ -71,12 +74,25 @@ def check_vocabulary(files: Files) -> tuple[str, ...]:
     return tuple(warnings)
 
 
+def token_types(header: Header, tokens: list[str]) -> list[int] | None:
+    """Return the kind of every token, None where the file does not say it of all.
+
+    Some converters wrote the marks that end a turn as ordinary text; llama.cpp takes them for marks all the same.
+    """
+    types = header.values.get("tokenizer.ggml.token_type")
+    if not isinstance(types, list) or len(types) != len(tokens):
+        return None
+    marks = END_MARKS - _ALSO_TEXT
+    return [
+        CONTROL if kind == NORMAL and token in marks else int(kind) for token, kind in zip(tokens, types, strict=True)
+    ]
+
+
 def ends(header: Header) -> list[int]:
     """Return the tokens that end an answer: those that the header names, and the marks of its vocabulary known to."""
     named = [header.values.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom")]
     found = {number for number in named if type(number) is int and number >= 0}
-    types = header.values.get("tokenizer.ggml.token_type")
-    if isinstance(types, list):
-        tokens = header.strings(_TOKENS)
-        found |= {i for i, token in enumerate(tokens) if token in END_MARKS and types[i] in (CONTROL, USER_DEFINED)}
+    tokens = header.strings(_TOKENS)
+    types = token_types(header, tokens) or ()
+    found |= {n for n, kind in enumerate(types) if kind in (CONTROL, USER_DEFINED) and tokens[n] in END_MARKS}
     return sorted(found)
