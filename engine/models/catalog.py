@@ -66,7 +66,7 @@ def cached_models(hub: str) -> Iterator[str]:
     for name in sorted(folders_in(hub), key=str.casefold):
         if name.startswith(CACHED):
             snapshot = newest_snapshot(os.path.join(hub, name))
-            if snapshot and (_is_model(snapshot) or first_files(snapshot)):
+            if snapshot and any(_models_in(snapshot)):
                 yield snapshot
 
 
@@ -86,7 +86,7 @@ def _places(
         for model in _below(folder, cancelled):
             yield model, "folder", ""
     for folder in cached_models(cache_folder()):
-        for model in [folder] if _is_model(folder) else first_files(folder):
+        for model in _models_in(folder):
             yield model, "cache", ""
     for folder, program in other_folders():
         for model in _below(folder, cancelled):
@@ -118,16 +118,34 @@ def _below(top: str, cancelled: Callable[[], bool]) -> Iterator[str]:
         if real in opened:
             continue
         opened.add(real)
-        yield from first_files(folder)
-        if _is_model(folder) and (depth == 0 or _looks_like_model(folder)):
+        if os.path.basename(folder).startswith(CACHED) and (snapshot := newest_snapshot(folder)):
+            yield from _models_in(snapshot)
+            continue
+        files = first_files(folder)
+        yield from files
+        if _is_model(folder) and (depth == 0 or _looks_like_model(folder)) and not (files and _bare(folder)):
             yield folder
-        elif os.path.basename(folder).startswith(CACHED) and (snapshot := newest_snapshot(folder)):
-            if _is_model(snapshot):
-                yield snapshot
-            yield from first_files(snapshot)
         elif depth < DEPTH:
             names = sorted((n for n in folders_in(folder) if not n.startswith(".")), key=str.casefold)
             waiting += [(os.path.join(folder, name), depth + 1) for name in names[: max(0, FOLDERS - len(waiting))]]
+
+
+def _models_in(snapshot: str) -> Iterator[str]:
+    """Yield the models in a cached repository: the folder, and GGUF files in it or, one folder for each size, below it."""
+    places = [snapshot, *(os.path.join(snapshot, name) for name in sorted(folders_in(snapshot), key=str.casefold))]
+    files = [file for place in places for file in first_files(place)]
+    if _is_model(snapshot) and not (files and _bare(snapshot)):
+        yield snapshot
+    yield from files
+
+
+def _bare(folder: str) -> bool:
+    """Return whether a folder has no weights but those in GGUF files, which often have their model's config.json beside them."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    return "modules.json" not in names and not any(name.endswith((".safetensors", ".bin", ".pt")) for name in names)
 
 
 def _is_model(folder: str) -> bool:

@@ -183,6 +183,47 @@ def test_gguf_files_are_listed_each_model_once_and_no_projectors(tmp_path, hub):
     assert found[2].folder == str(folder / "tiny-00001-of-00002.gguf")
 
 
+def test_gguf_files_beside_their_models_config_are_listed_and_not_the_folder(tmp_path, hub):
+    snapshot = hub / "models--maker--tiny-GGUF" / "snapshots" / ("1" * 40)
+    for folder in (tmp_path / "pile" / "tiny", snapshot, snapshot / "Q8_0"):
+        folder.mkdir(parents=True)
+        gguf_files.model_file(folder / f"{folder.name[:4]}.gguf", "llama")
+        write_json(folder, "config.json", {"model_type": "llama"})
+    found = list_models([str(tmp_path / "pile")])[len(OURS) :]
+    assert names(found) == [("folder", "tiny"), ("cache", "1111"), ("cache", "Q8_0")]
+    assert all(model.usable for model in found)
+    assert names(list_models([str(tmp_path / "pile" / "tiny")]))[len(OURS)] == ("folder", "tiny")
+
+
+def test_the_folders_that_jan_lm_studio_and_llama_cpp_were_told_to_use_are_searched(tmp_path, monkeypatch, hub):
+    home, jan, studio = tmp_path / "nobody", tmp_path / "jan-data", tmp_path / "studio-models"
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
+    monkeypatch.setenv("APPDATA", str(home / "data"))
+    monkeypatch.setenv("LLAMA_CACHE", str(tmp_path / "llama-cache"))
+    for folder in (
+        jan / "llamacpp" / "models" / "Tiny-Chat",
+        home / "data" / "Jan" / "data" / "llamacpp" / "models" / "Tiny-Base",
+        studio / "maker" / "tiny-GGUF",
+        tmp_path / "llama-cache",
+    ):
+        folder.mkdir(parents=True)
+        name = "model" if "models" in folder.parts else f"of-{folder.name}"
+        gguf_files.model_file(folder / f"{name}.gguf", "llama")
+    write_json(home / "data" / "Jan", "settings.json", {"data_folder": str(jan)})
+    (home / ".lmstudio").mkdir()
+    write_json(home / ".lmstudio", "settings.json", {"downloadsFolder": str(studio)})
+    expected = [
+        ("LM Studio", "of-tiny-GGUF"),
+        ("Jan", "Tiny-Chat"),
+        ("Jan", "Tiny-Base"),
+        ("llama.cpp", "of-llama-cache"),
+    ]
+    assert names(list_models())[len(OURS) :] == expected
+    for odd in ("{", '{"downloadsFolder": 3}', '{"downloadsFolder": "../elsewhere"}'):
+        (home / ".lmstudio" / "settings.json").write_text(odd)
+        assert names(list_models())[len(OURS) :] == expected[1:]
+
+
 def test_what_other_programs_keep_is_listed_under_their_names(tmp_path, monkeypatch):
     home = tmp_path / "somebody"
     monkeypatch.setenv("HOME", str(home))

@@ -64,10 +64,11 @@ def first_files(folder: str) -> list[str]:
 
 
 def model_name(path: str) -> str:
-    """Return a file's name without its ending and number."""
-    name = os.path.basename(path)
+    """Return a file's name without its ending and number, or its folder's where it is no more than ``model``, as Jan's are."""
+    folder, name = os.path.split(path)
     match = _NUMBERED.match(name)
-    return match["stem"] if match else name[: -len(ENDING)] if name.lower().endswith(ENDING) else name
+    found = match["stem"] if match else name[: -len(ENDING)] if name.lower().endswith(ENDING) else name
+    return os.path.basename(folder) or found if found.lower() == "model" else found
 
 
 def read_files(path: str) -> Files:

@@ -16,22 +16,44 @@ _MODEL = "application/vnd.ollama.image.model"
 
 
 def other_folders() -> list[tuple[str, str]]:
-    """Return the folders that LM Studio, Jan and llama.cpp keep models in, where they are there, with the program's name."""
+    """Return the folders that LM Studio, Jan and llama.cpp keep models in, where they are there, with the program's name.
+
+    LM Studio and Jan let their user choose another folder, and keep that in their settings.
+    """
     home = os.path.expanduser("~")
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
     data = os.environ.get("XDG_DATA_HOME") or os.path.join(home, ".local", "share")
+    config = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
     if sys.platform == "darwin":
-        cache, data = os.path.join(home, "Library", "Caches"), os.path.join(home, "Library", "Application Support")
+        cache = os.path.join(home, "Library", "Caches")
+        data = config = os.path.join(home, "Library", "Application Support")
     elif sys.platform == "win32":
-        cache, data = os.environ.get("LOCALAPPDATA", home), os.environ.get("APPDATA", home)
+        cache = os.environ.get("LOCALAPPDATA", home)
+        data = config = os.environ.get("APPDATA", home)
+    studio = os.path.join(home, ".lmstudio")
     known = [
-        (os.path.join(home, ".lmstudio", "models"), "LM Studio"),
+        (_chosen(os.path.join(studio, "settings.json"), "downloadsFolder"), "LM Studio"),
+        (os.path.join(studio, "models"), "LM Studio"),
         (os.path.join(home, ".cache", "lm-studio", "models"), "LM Studio"),
-        (os.path.join(data, "Jan", "data", "llamacpp", "models"), "Jan"),
-        (os.path.join(home, "jan", "models"), "Jan"),
-        (os.environ.get("LLAMA_CACHE") or os.path.join(cache, "llama.cpp"), "llama.cpp"),
     ]
-    return [(folder, program) for folder, program in known if os.path.isdir(folder)]
+    # Jan's own place has moved from one version to the next.
+    places = [_chosen(os.path.join(base, "Jan", "settings.json"), "data_folder") for base in (data, config)]
+    places += [os.path.join(base, "Jan", "data") for base in (data, config)]
+    for place in [*filter(None, places), os.path.join(home, "jan")]:
+        known += [(os.path.join(place, "llamacpp", "models"), "Jan"), (os.path.join(place, "models"), "Jan")]
+    known.append((os.environ.get("LLAMA_CACHE") or os.path.join(cache, "llama.cpp"), "llama.cpp"))
+    return [(folder, program) for folder, program in dict.fromkeys(known) if folder and os.path.isdir(folder)]
+
+
+def _chosen(settings: str, key: str) -> str:
+    """Return the folder that a program's settings name, empty where they name none."""
+    if not os.path.isfile(settings):
+        return ""
+    try:
+        folder = read_object(settings, os.path.basename(settings)).get(key)
+    except (ModelError, OSError):
+        return ""
+    return folder if isinstance(folder, str) and os.path.isabs(folder) else ""
 
 
 def ollama_files() -> Iterator[tuple[str, str]]:
