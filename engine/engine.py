@@ -357,7 +357,7 @@ class Engine:
             self._watcher.forget(job)
             return
         records = self.coordinator.call(lambda: [document.record for document in found.pile.documents.values()])
-        known = {one.path: (one.size, one.mtime_ns) if one.mtime_ns else None for one in records}
+        known = {one.path: (one.size, one.mtime_ns) if one.mtime_ns and not one.locator else None for one in records}
         self._watcher.watch(job, folder, known)
 
     def _take_new(self, job: str, paths: list[str]) -> None:

@@ -6,13 +6,13 @@ import ast
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from trees import copy_of_the_engine, in_tree
 
 from engine.api import Frames, Hello
 
@@ -198,19 +198,9 @@ class Count:
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory) -> Path:
     """A copy of the engine with one file more."""
-    root = tmp_path_factory.mktemp("tree")
-    shutil.copytree(ROOT / "engine", root / "engine", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "assets", root / "assets", ignore=shutil.ignore_patterns("__pycache__"))
+    root = copy_of_the_engine(tmp_path_factory.mktemp("tree"))
     (root / "engine/tasks/count.py").write_text(TASK, encoding="utf-8")
     return root
-
-
-def in_tree(tree: Path, *arguments: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_a_task_is_added_by_adding_one_file_and_the_command_knows_it(tree, tmp_path):

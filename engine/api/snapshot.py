@@ -18,7 +18,8 @@ class DocumentRow:
 
     ``state`` is a value of documents.State; ``reason`` says why a row failed or was skipped, or warns about a row that
     is done. ``tokens`` is -1 until counted; ``progress`` runs from 0 to 1; ``worker`` is -1 until a worker took it;
-    ``summary`` is the result in one line; ``confidence`` below 1 marks a detected encoding.
+    ``summary`` is the result in one line; ``confidence`` below 1 marks a detected encoding. ``locator`` says which part
+    of the file the document is, empty for all of it; ``name`` ends with it.
     """
 
     id: int
@@ -37,6 +38,7 @@ class DocumentRow:
     coverage: float = 1.0
     unknown_share: float = 0.0
     summary: str = ""
+    locator: str = ""
 
 
 @dataclass(frozen=True, slots=True)

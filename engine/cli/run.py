@@ -397,7 +397,12 @@ def table(rows: Iterator[DocumentRow] | Any, output: TextIO) -> None:
     ordered = sorted(rows, key=lambda row: row.position)
     width = max([len(_said(row)) for row in ordered] + [6])
     width = min(width, 60)
-    output.writelines(f"{row.state:<9} {_said(row)[:width]:<{width}}  {shown(row.path)}\n" for row in ordered)
+    output.writelines(f"{row.state:<9} {_said(row)[:width]:<{width}}  {shown(where(row))}\n" for row in ordered)
+
+
+def where(row: DocumentRow) -> str:
+    """Return the place of a document: its file, and which part of it."""
+    return f"{row.path}, {row.locator}" if row.locator else row.path
 
 
 def _said(row: DocumentRow) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,21 +16,29 @@ _LATEST = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A regular file that the walk found, before anything was read from it.
+    """A regular file that the walk found, or one document in it, before anything was read from it.
 
     ``path`` is the file name as the operating system gave it (``os.fsdecode``: bytes that are not UTF-8 survive as
     lone surrogates); ``size`` in bytes, ``mtime_ns`` in nanoseconds since the epoch, at most 64 bits of them: a file can
-    be dated in the year 2300, and nothing that keeps its time has to know of such.
+    be dated in the year 2300, and nothing that keeps its time has to know of such. ``locator`` says which part of the
+    file the document is, as its reader names it (documents.readers), and is empty for a whole file; ``size`` is then
+    that of the part.
     """
 
     path: str
     size: int
     mtime_ns: int
+    locator: str = ""
 
     def __post_init__(self) -> None:
         """Bound the time."""
         if not -_LATEST <= self.mtime_ns <= _LATEST:
             object.__setattr__(self, "mtime_ns", _LATEST if self.mtime_ns > 0 else -_LATEST)
+
+    def is_as(self, status: os.stat_result) -> bool:
+        """Tell whether the file that ``status`` is of is still this one: by time of change, and by size if it is whole."""
+        now = Source(self.path, status.st_size, status.st_mtime_ns)
+        return now.mtime_ns == self.mtime_ns and (bool(self.locator) or now.size == self.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +55,7 @@ class Skipped:
 class Text:
     """The decoded text of one document.
 
-    ``sha256`` is the hex digest of the file's bytes; ``encoding`` the codec's name (``utf-8``, ``utf-16-le``, ...);
+    ``sha256`` is the hex digest of the file's bytes, or of a part's text in UTF-8; ``encoding`` the codec's name (``utf-8``, ``utf-16-le``, ...);
     ``confidence`` is 1.0 when the encoding is certain (BOM, strict UTF-8, chosen by the user) and below 1.0 when a
     library detected it, and then the row shows it as a suggestion. ``replaced`` counts the characters that stand for
     bytes that could not be decoded (only under the policy ``replace``). ``long`` stands for a text that is too long to

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
-import stat
 from collections.abc import Iterator
+from functools import partial
 
 from engine.documents import encodings, escapes, signatures
 from engine.documents.blank import is_blank
 from engine.documents.document import Source, Text
 from engine.documents.long_text import CHUNK, LARGE, BadBytes, Blank, NoText, examine
-from engine.documents.offline import is_offline
-from engine.documents.walk import not_regular, why_not
+from engine.documents.opening import NotADocument, opened
+from engine.documents.readers import READERS, reader_of
+from engine.documents.readers.base import Decode, Part, Reader
 from engine.errors import DocumentError, UsageError
 
 SIZE_LIMIT = 256 * 1024 * 1024
@@ -29,14 +30,6 @@ _LABELS = {
     "utf-32-le": "UTF-32",
     "utf-32-be": "UTF-32",
 }
-
-
-class NotADocument(DocumentError):
-    """A file that is no text, or holds none: its row is skipped, not failed."""
-
-
-class Offline(DocumentError):
-    """A file whose disk or share is not there; it can be read when that is back."""
 
 
 def read(
@@ -56,10 +49,77 @@ def read(
     the file is not there, UsageError for an unknown encoding
     or policy.
     """
+    if source.locator:
+        return _part(source, partial(decode, encoding=encoding, on_bad_bytes=on_bad_bytes), device)
     if source.size > LARGE:
         return _long(source, encoding, on_bad_bytes, size_limit, device)
     data = b"".join(_bytes(source, size_limit, device))
     return decode(data, encoding=encoding, on_bad_bytes=on_bad_bytes)
+
+
+def read_all(
+    source: Source,
+    *,
+    encoding: str = "",
+    on_bad_bytes: str = "fail",
+    size_limit: int = SIZE_LIMIT,
+    device: int | None = None,
+) -> Iterator[tuple[Source, Text]]:
+    """Walk the documents of a file that the walk found: itself, or the parts that its reader makes of it.
+
+    Raises as ``read``, for the file as a whole; a part without any text is left out.
+    """
+    reader = None
+    if READERS:
+        with opened(source, device) as file:
+            reader = reader_of(source.path, file.read(signatures.HEAD))
+    if reader is None:
+        plain = read(source, encoding=encoding, on_bad_bytes=on_bad_bytes, size_limit=size_limit, device=device)
+        yield source, plain
+        return
+    text_of = partial(decode, encoding=encoding, on_bad_bytes=on_bad_bytes)
+    found = False
+    with opened(source, device) as file, _said_of(reader):
+        for part in reader.parts(file, text_of):
+            if not is_blank(part.text):
+                found = True
+                text = _text(part)
+                yield (
+                    Source(source.path, len(part.text.encode("utf-8", "surrogatepass")), source.mtime_ns, part.locator),
+                    text,
+                )
+    if not found:
+        raise NotADocument("empty")
+
+
+def _part(source: Source, text_of: Decode, device: int | None) -> Text:
+    """Read one part of a file again."""
+    with opened(source, device) as file:
+        reader = reader_of(source.path, file.read(signatures.HEAD))
+        if reader is None:
+            raise DocumentError("changed since it was added")
+        file.seek(0)
+        with _said_of(reader):
+            part = reader.part(file, text_of, source.locator)
+    if part is None:
+        raise DocumentError(f"{source.locator} is no longer in the file")
+    return _text(part)
+
+
+def _text(part: Part) -> Text:
+    data = part.text.encode("utf-8", "surrogatepass")
+    return Text(part.text, hashlib.sha256(data).hexdigest(), part.encoding, part.confidence, part.replaced)
+
+
+@contextlib.contextmanager
+def _said_of(reader: Reader) -> Iterator[None]:
+    """Turn what a reader's library raises into an error of the file."""
+    try:
+        yield
+    except (DocumentError, OSError, GeneratorExit):
+        raise
+    except Exception as error:
+        raise DocumentError(f"not a readable {reader.name}: {error}") from error
 
 
 def _long(source: Source, encoding: str, on_bad_bytes: str, limit: int, device: int | None) -> Text:
@@ -105,44 +165,19 @@ def decode(data: bytes, *, encoding: str = "", on_bad_bytes: str = "fail") -> Te
 def _bytes(source: Source, limit: int, device: int | None) -> Iterator[bytes]:
     """All bytes of the file in chunks, if it is still the one that was added."""
     read = 0
-    try:
-        _check(source, os.stat(source.path))
-        # Without O_NONBLOCK a FIFO put in the file's place at this moment would block for ever.
-        with open(source.path, "rb", opener=_open) as file:
-            _check(source, os.fstat(file.fileno()))
-            data = file.read(min(source.size, signatures.HEAD))
-            reason = signatures.not_plain(data)
-            if reason:
-                raise NotADocument(reason)
-            if source.size > limit:
-                raise DocumentError(f"larger than the limit: {_size(source.size)} of {_size(limit)}")
-            while data:
-                read += len(data)
-                yield data
-                data = file.read(min(CHUNK, source.size - read))
-            _check(source, os.fstat(file.fileno()))
-    except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and is_offline(source.path, error, device):
-            raise Offline("source offline: its folder is not there; it goes on when that is back") from error
-        if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-            raise DocumentError("missing: the file is gone") from error
-        raise DocumentError(why_not(error, source.path)) from error
+    with opened(source, device) as file:
+        data = file.read(min(source.size, signatures.HEAD))
+        reason = signatures.not_plain(data)
+        if reason:
+            raise NotADocument(reason)
+        if source.size > limit:
+            raise DocumentError(f"larger than the limit: {_size(source.size)} of {_size(limit)}")
+        while data:
+            read += len(data)
+            yield data
+            data = file.read(min(CHUNK, source.size - read))
     if read != source.size:
         raise DocumentError("changed since it was added")
-
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
-
-
-def _check(source: Source, status: os.stat_result) -> None:
-    """Refuse what is not the regular file that ``source`` describes."""
-    if not stat.S_ISREG(status.st_mode):
-        raise NotADocument(not_regular(status.st_mode))
-    if Source(source.path, status.st_size, status.st_mtime_ns) != source:
-        raise DocumentError("changed since it was added")
-    if not status.st_size:
-        raise NotADocument("empty")
 
 
 def _size(count: int) -> str:

@@ -108,6 +108,7 @@ class Dispatcher:
             document.step.state if step and document.step is not None else {},
             frozenset(document.kept_of(step)),
             document.renew,
+            record.locator,
         )
 
     # ----------------------------------------------------------------------------------------------------- what workers hold

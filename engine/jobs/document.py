@@ -161,10 +161,11 @@ class Document:
     def row(self) -> DocumentRow:
         """Return the document as a row of the pile table."""
         record = self.record
+        name = record.path.replace("\\", "/").rsplit("/", 1)[-1]
         return DocumentRow(
             id=record.id,
             position=record.position,
-            name=record.path.replace("\\", "/").rsplit("/", 1)[-1],
+            name=name if not record.locator else f"{name}, {record.locator}",
             path=record.path,
             size=record.size,
             state=record.state,
@@ -178,6 +179,7 @@ class Document:
             coverage=record.used,
             unknown_share=record.unknown_share,
             summary=self.summary,
+            locator=record.locator,
         )
 
 

@@ -7,7 +7,6 @@ import hashlib
 import logging
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,16 +14,18 @@ from typing import TYPE_CHECKING
 
 from engine.api.state import State
 from engine.documents.blank import is_blank
-from engine.documents.document import Skipped, Source
-from engine.documents.read import NotADocument, read
+from engine.documents.document import Skipped, Source, Text
+from engine.documents.opening import NotADocument
+from engine.documents.read import read_all
 from engine.documents.walk import Walk
 from engine.errors import DocumentError
 from engine.jobs import result_cache
 from engine.jobs.aside import DEAF
 from engine.jobs.document import Document
 from engine.jobs.job import LIVE
+from engine.jobs.known import Known, is_as_kept, known_documents, set_aside, take
 from engine.jobs.own import Own
-from engine.jobs.renewing import changed, renew
+from engine.jobs.renewing import changed, renew, same_in_newer_file
 from engine.store.record import Record
 
 if TYPE_CHECKING:
@@ -59,12 +60,14 @@ def add_paths(
     settled = False  # the disk is waited for once: what is answered while files are added is this pile's own
     own = Own(coordinator.journal.path, leave_out, () if watched else paths)
     try:
-        known = _known(coordinator, job, real=watched)
+        # A pile that walked before knows its files; of one in parts, some may have been taken off the pile since.
+        walked = job.pile.seen is not None
+        known = known_documents(coordinator, job, real=watched, parts_only=walked)
         if job.pile.seen is None:
             job.pile.seen = Walk()
-        before: dict[str, int] | None = None
+        before: Known | None = None
         for found in _walk(coordinator, job, paths, closing):
-            if _set_aside(coordinator, job, known, found):
+            if set_aside(coordinator, job, known, found):
                 continue
             with reading(coordinator, job, number := coordinator.number(), found):
                 ours = own.has(found)
@@ -72,26 +75,32 @@ def add_paths(
                 if own.recognised:
                     counts["own"] = own.recognised
                 continue
-            if numbers := known.get(found.path):
-                _meet_again(coordinator, job, numbers.popleft(), found)
-                if not numbers:
-                    known.pop(found.path, None)
-                continue
-            if isinstance(found, Skipped) and found.again:
-                before = _numbers(coordinator, job) if before is None else before
+            new: Iterator[Document]
+            numbers = [] if walked and isinstance(found, Skipped) else take(known, found.path)
+            if numbers:
+                new = _meet_again(coordinator, job, numbers, found)
+            elif isinstance(found, Skipped) and found.again:
+                before = known_documents(coordinator, job) if before is None else before
                 first = before.get(found.again)
-                if first is not None and _look_again(coordinator, job, first):
+                now = _look_again(coordinator, job, first[0]) if first else None
+                if first and now is not None:
                     counts["added"] += 1
+                    new = _meet_again(coordinator, job, first[0], now)
+                elif watched:
                     continue
-                if watched:
-                    continue
-            document = _document(coordinator, job, found, number)
-            counts["added" if document.record.state == State.WAITING else "skipped"] += 1
-            coordinator.call(partial(held.append, document))
-            if time.monotonic() - flushed > FLUSH_SECONDS:
-                hand_over(coordinator, job, settled=settled)
-                settled = True
-                flushed = time.monotonic()
+                else:
+                    new = _documents(coordinator, job, found, number)
+            else:
+                new = _documents(coordinator, job, found, number)
+            for document in new:
+                counts["added" if document.record.state == State.WAITING else "skipped"] += 1
+                coordinator.call(partial(held.append, document))
+                if time.monotonic() - flushed > FLUSH_SECONDS:
+                    hand_over(coordinator, job, settled=settled)
+                    settled = True
+                    flushed = time.monotonic()
+                if closing():
+                    break
     finally:
         try:
             hand_over(coordinator, job, settled=settled)
@@ -163,45 +172,39 @@ def _walk(
         yield found
 
 
-def _known(coordinator: Coordinator, job: Job, *, real: bool) -> dict[str, deque[int]]:
-    """Return the documents that a pile from the journal has, by path; a path may be there twice, as a second row.
-
-    With ``real``, they are found by the real names of their files as well.
-    """
-    found: dict[str, deque[int]] = {}
-    if job.pile.seen is None:
-        for path, number in coordinator.call(lambda: [(d.record.path, n) for n, d in job.pile.documents.items()]):
-            found.setdefault(path, deque()).append(number)
-    if real:
-        for path, numbers in list(found.items()):
-            found.setdefault(os.path.realpath(path), numbers)
-    return found
-
-
-def _meet_again(coordinator: Coordinator, job: Job, number: int, found: Source | Skipped) -> None:
-    """Look at a file of the pile that was found again: one that changed since is read anew."""
-    record = coordinator.call(lambda: job.pile.documents[number].record)
+def _meet_again(coordinator: Coordinator, job: Job, numbers: list[int], found: Source | Skipped) -> Iterator[Document]:
+    """Look at a file of the pile that was found again: what changed since is read anew, parts that are new are returned."""
     if isinstance(found, Skipped):
         return
+    records = coordinator.call(lambda: {n: job.pile.documents[n].record for n in numbers if n in job.pile.documents})
     job.pile.note_device(found.path)
-    if (record.size, record.mtime_ns) != (found.size, found.mtime_ns):
-        renew(coordinator, job, number, _document(coordinator, job, found))
+    whole = next((n for n, record in records.items() if not record.locator), None)
+    if whole is not None:
+        if not is_as_kept(found, records[whole]):
+            for document in _documents(coordinator, job, found):
+                if document.record.locator:
+                    yield document
+                else:
+                    renew(coordinator, job, whole, document)
+        return
+    parts = {record.locator: number for number, record in records.items()}
+    for document in _documents(coordinator, job, found):
+        number = parts.get(document.record.locator, -1)
+        if number < 0:
+            yield document
+        elif records[number].sha256 != document.record.sha256:
+            renew(coordinator, job, number, document)
+        elif records[number].mtime_ns != document.record.mtime_ns:
+            same_in_newer_file(coordinator, job, number, document.record.mtime_ns)
 
 
-def _numbers(coordinator: Coordinator, job: Job) -> dict[str, int]:
-    """Return the documents of a pile by path; of those with one path, the first."""
-    return coordinator.call(lambda: {d.record.path: number for number, d in reversed(job.pile.documents.items())})
-
-
-def _look_again(coordinator: Coordinator, job: Job, number: int) -> bool:
-    """Look at a file that the pile has, and read it anew if it changed; tells whether it did."""
-    document = coordinator.call(lambda: job.pile.documents.get(number))
+def _look_again(coordinator: Coordinator, job: Job, numbers: list[int]) -> Source | None:
+    """Return the file of documents that the pile has as it is now, if it changed."""
+    document = coordinator.call(lambda: job.pile.documents.get(numbers[0]))
     if document is None or not changed(document.record):
-        return False
+        return None
     status = os.stat(document.record.path)
-    found = Source(document.record.path, status.st_size, status.st_mtime_ns)
-    renew(coordinator, job, number, _document(coordinator, job, found))
-    return True
+    return Source(document.record.path, status.st_size, status.st_mtime_ns)
 
 
 def reading(
@@ -214,44 +217,46 @@ def reading(
     )
 
 
-def _set_aside(coordinator: Coordinator, job: Job, known: dict[str, deque[int]], found: Source | Skipped) -> bool:
-    """Tell whether a file that was found again is in quarantine and as it was: it is not even opened."""
-    if not isinstance(found, Source) or not (numbers := known.get(found.path)):
-        return False
-    record = coordinator.call(lambda: job.pile.documents[numbers[0]].record)
-    rests = record.state == State.QUARANTINED and (record.size, record.mtime_ns) == (found.size, found.mtime_ns)
-    if rests:
-        numbers.popleft()
-        if not numbers:
-            del known[found.path]
-    return rests
-
-
-def _document(coordinator: Coordinator, job: Job, found: Source | Skipped, number: int = -1) -> Document:
+def _documents(coordinator: Coordinator, job: Job, found: Source | Skipped, number: int = -1) -> Iterator[Document]:
+    """Read a file into the documents that it holds; one that cannot be read is one document that says why."""
     number = coordinator.number() if number < 0 else number
-    if isinstance(found, Source):
-        job.pile.note_device(found.path)
     if isinstance(found, Skipped):
-        return Document(Record(number, job.id, number, found.path, state=str(State.SKIPPED), reason=found.reason))
-    record = Record(number, job.id, number, found.path, found.size, found.mtime_ns)
-    state, reason = State.WAITING, ""
-    try:
-        with reading(coordinator, job, number, found):
-            text = read(found, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes)
-    except NotADocument as error:
-        state, reason = State.SKIPPED, str(error)
-    except DocumentError as error:
-        state, reason = State.FAILED, str(error)
-    except Exception as error:
-        log.warning("document %d could not be read: %s", number, error)  # no names or text of documents in logs
-        log.debug("it happened here", exc_info=True)
-        state, reason = State.FAILED, f"could not be read: {error}"
-    else:
-        if text.replaced:
-            reason = f"{text.replaced} bad bytes were replaced"
-        read_as = {"sha256": text.sha256, "encoding": text.encoding, "confidence": text.confidence}
-        return Document(replace(record, reason=reason, **read_as), note=reason, text=None if text.long else text.text)
-    return Document(_with_state(record, state, reason))
+        yield Document(Record(number, job.id, number, found.path, state=str(State.SKIPPED), reason=found.reason))
+        return
+    job.pile.note_device(found.path)
+    documents = read_all(found, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes)
+    while True:
+        record = Record(number, job.id, number, found.path, found.size, found.mtime_ns)
+        state, reason = State.WAITING, ""
+        read: tuple[Source, Text] | None = None
+        try:
+            with reading(coordinator, job, number, found):
+                read = next(documents, None)
+        except NotADocument as error:
+            state, reason = State.SKIPPED, str(error)
+        except DocumentError as error:
+            state, reason = State.FAILED, str(error)
+        except Exception as error:
+            log.warning("document %d could not be read: %s", number, error)  # no names or text of documents in logs
+            log.debug("it happened here", exc_info=True)
+            state, reason = State.FAILED, f"could not be read: {error}"
+        if state != State.WAITING:
+            yield Document(_with_state(record, state, reason))
+            return
+        if read is None:
+            return
+        source, text = read
+        yield _of(replace(record, size=source.size, locator=source.locator), text)
+        if not source.locator:
+            return
+        number = coordinator.number()
+
+
+def _of(record: Record, text: Text) -> Document:
+    """Return the document of a text that was read."""
+    reason = f"{text.replaced} bad bytes were replaced" if text.replaced else ""
+    read_as = {"sha256": text.sha256, "encoding": text.encoding, "confidence": text.confidence}
+    return Document(replace(record, reason=reason, **read_as), note=reason, text=None if text.long else text.text)
 
 
 def _with_state(record: Record, state: State, reason: str) -> Record:

@@ -32,7 +32,7 @@ def text_of(coordinator: Coordinator, job: Job, number: int) -> tuple[Record, st
     if text is not None:
         return record, text, None, ""
     try:
-        source = Source(record.path, record.size, record.mtime_ns)
+        source = Source(record.path, record.size, record.mtime_ns, record.locator)
         with coordinator.board.doing("document", record.path, "read", job=job.id, document=number):
             found = read(source, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes)
         return record, found.text, found.long, ""

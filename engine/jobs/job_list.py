@@ -177,6 +177,7 @@ class JobList:
                 record.confidence,
                 record.state if skipped else str(State.WAITING),
                 record.reason if skipped else "",
+                locator=record.locator,
             )
             text = texts.get(record.id)
             yield Document(fresh, text=text, in_memory=text is not None)

@@ -64,6 +64,7 @@ class Trials:
                 0 if long is None else record.mtime_ns,
                 record.sha256,
                 record.encoding,
+                locator=record.locator,
             ),
             text=text if long is None else None,
             in_memory=long is None,

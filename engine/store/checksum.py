@@ -16,7 +16,7 @@ Row = tuple[Any, ...]
 """A row of values as SQLite takes and gives them."""
 
 JOB_TEXTS = ("id", "name", "task", "settings", "status", "model", "encoding", "on_bad_bytes", "command")
-DOCUMENT_TEXTS = ("job", "sha256", "encoding", "state", "reason")
+DOCUMENT_TEXTS = ("job", "sha256", "encoding", "state", "reason", "locator")
 """Columns that are text, and go into the functions of SQL as bytes."""
 
 MISFITS = (TypeError, ValueError, AttributeError, struct.error)
@@ -38,9 +38,12 @@ def job_crc(row: Sequence[Any], documents: int) -> int:
 
 
 def document_crc(row: Sequence[Any]) -> int:
-    """Return the checksum of a document: ``row`` in the order of record.DOCUMENT_COLUMNS."""
+    """Return the checksum of a document: ``row`` in the order of record.DOCUMENT_COLUMNS.
+
+    An empty locator is left out: rows of layout 3, which had none, keep their checksums.
+    """
     id_, job, position, path, size, mtime, sha256, encoding, confidence, state, reason, tokens, *rest = row
-    unknown, coverage, seconds, worker, deaths = rest
+    unknown, coverage, seconds, worker, deaths, locator = rest
     numbers = _DOCUMENT_NUMBERS(
         id_, position, size, mtime, confidence, unknown, coverage, seconds, tokens, worker, deaths
     )
@@ -48,6 +51,8 @@ def document_crc(row: Sequence[Any]) -> int:
         texts = b"\0".join((job, sha256, encoding, state, reason))
     else:
         texts = f"{job}\0{sha256}\0{encoding}\0{state}\0{reason}".encode()
+    if locator:
+        texts += b"\0" + _bytes(locator)
     return crc32(numbers, crc32(path, crc32(texts)))
 
 
@@ -84,7 +89,7 @@ def register(connection: sqlite3.Connection) -> None:
 
     functions: dict[str, tuple[int, Callable[..., int]]] = {
         "job_crc": (12, lambda *values: job_crc(values[:-1], values[-1])),
-        "document_crc": (17, lambda *values: document_crc(values)),
+        "document_crc": (18, lambda *values: document_crc(values)),
         "result_crc": (4, result_crc),
         "fact_crc": (2, fact_crc),
     }

@@ -29,6 +29,8 @@ FORMATS = ("csv", "jsonl", "npy", "md", "txt")
 
 _BOM = b"\xef\xbb\xbf"
 _BEFORE = ("path", "name", "state", "reason")
+_LOCATOR = "locator"
+"""A column that is there only where a document is a part of its file."""
 _AFTER = ("tokens", "unknown_share", "coverage", "seconds", "worker", "encoding", "confidence", "sha256")
 
 Rows = Iterator[tuple[Record, Result | None]]
@@ -63,7 +65,7 @@ def export(journal: Journal, job: str, path: str, format: str, going_on: GoingOn
     rows = partial(pile_rows, journal, job, going_on=going_on)
     if format == "csv":
         with replacing(path) as (file,):
-            return _write_csv(file, lambda: rows(path))
+            return _write_csv(file, lambda: rows(path), lambda: journal.has_parts(job))
     if format == "jsonl":
         with replacing(path) as (file,):
             return _write_jsonl(file, rows(path, vectors=True), record.task)
@@ -71,12 +73,13 @@ def export(journal: Journal, job: str, path: str, format: str, going_on: GoingOn
         stem, extension = os.path.splitext(path)
         index = (stem if extension.lower() == ".npy" else path) + ".index.csv"
         with replacing(path, index) as (vectors, index_file):
-            return _write_npy(vectors, index_file, rows(path, index, vectors=True))
+            pile = rows(path, index, vectors=True)
+            return _write_npy(vectors, index_file, pile, parts=journal.has_parts(job))
     if format == "md":
         with replacing(path) as (file,):
             return write_markdown(file, record, lambda: rows(path))
     if format == "txt":
-        return write_texts(path, rows(path, folder=path, vectors=True))
+        return write_texts(path, rows(path, folder=path, vectors=True), parts=journal.has_parts(job))
     raise UsageError(f"Unknown export format {format!r}; choose one of {', '.join(FORMATS)}.")
 
 
@@ -85,7 +88,7 @@ def jsonl_row(record: Record, result: Result | None, task: str) -> dict[str, Any
 
     Keys: path, sha256, encoding, confidence (of a detected encoding, 1.0 if it is certain), state, task, result (an object, with ``vector`` if there is one, or None), tokens and
     worker (None until known), unknown_share, coverage, seconds, error (why it is not done, or empty). Only where there is
-    something to say: ``warning``, the reason shown with a done document, and ``path_bytes``, the name in hexadecimal
+    something to say: ``locator``, the part of the file that the document is, ``warning``, the reason shown with a done document, and ``path_bytes``, the name in hexadecimal
     when it is not UTF-8 (``path`` shows such bytes as ``\xff``).
     """
     done = record.state == State.DONE
@@ -109,6 +112,8 @@ def jsonl_row(record: Record, result: Result | None, task: str) -> dict[str, Any
         "worker": _known(record.worker),
         "error": "" if done else clean(record.reason),
     }
+    if record.locator:
+        row["locator"] = clean(record.locator)
     if done and record.reason:
         row["warning"] = clean(record.reason)
     if not is_utf8(record.path):
@@ -153,8 +158,9 @@ class _Utf8:
         return self._file.write(text.encode("utf-8"))
 
 
-def _write_csv(file: BinaryIO, rows: Callable[[], Rows]) -> int:
+def _write_csv(file: BinaryIO, rows: Callable[[], Rows], has_parts: Callable[[], bool]) -> int:
     columns: dict[Column, None] = {}  # in the order in which they are met
+    parts = has_parts()
     for _, result in rows():
         columns.update(dict.fromkeys(_flat(result)))
     while True:
@@ -164,15 +170,19 @@ def _write_csv(file: BinaryIO, rows: Callable[[], Rows]) -> int:
         late: dict[Column, None] = {}
         count = 0
         table = _table(file)
-        table.writerow([*_BEFORE, *(cell(_title(column)) for column in columns), *_AFTER])
+        table.writerow(
+            [*_BEFORE, *([_LOCATOR] if parts else []), *(cell(_title(column)) for column in columns), *_AFTER]
+        )
         for record, result in rows():
             values = _flat(result)
             late.update({column: None for column in values if column not in columns})
-            table.writerow(_csv_row(record, [values.get(column) for column in columns]))
+            table.writerow(_csv_row(record, [values.get(column) for column in columns], parts=parts))
             count += 1
-        if not late:
+        if not late and parts == has_parts():
             return count
-        columns.update(late)  # a document was done between the walks and brought columns of its own
+        # A document was done, or added, between the walks and brought columns of its own.
+        columns.update(late)
+        parts = has_parts()
 
 
 def _table(file: BinaryIO) -> Any:
@@ -182,16 +192,17 @@ def _table(file: BinaryIO) -> Any:
 
 def _title(column: Column) -> str:
     name = ".".join(column)
-    return f"result.{name}" if name in _BEFORE + _AFTER else name
+    return f"result.{name}" if name in (*_BEFORE, _LOCATOR, *_AFTER) else name
 
 
-def _csv_row(record: Record, values: Sequence[Any]) -> list[str | int | float]:
+def _csv_row(record: Record, values: Sequence[Any], *, parts: bool) -> list[str | int | float]:
     path = path_text(record.path)
     return [
         cell(path),
         cell(path_text(os.path.basename(record.path))),
         cell(record.state),
         cell(record.reason),
+        *([cell(record.locator)] if parts else []),
         *map(_csv_value, values),
         _csv_value(_known(record.tokens)),
         record.unknown_share,
@@ -240,9 +251,9 @@ def _write_jsonl(file: BinaryIO, rows: Rows, task: str) -> int:
     return count
 
 
-def _write_npy(file: BinaryIO, index_file: BinaryIO, rows: Rows) -> int:
+def _write_npy(file: BinaryIO, index_file: BinaryIO, rows: Rows, *, parts: bool) -> int:
     index = _table(index_file)
-    index.writerow(["row", "path", "sha256", "encoding", "confidence"])
+    index.writerow(["row", "path", "sha256", "encoding", "confidence", *([_LOCATOR] if parts else [])])
     count = dimension = start = 0
     for record, result in rows:
         if result is None or result.vector is None:
@@ -257,7 +268,14 @@ def _write_npy(file: BinaryIO, index_file: BinaryIO, rows: Rows) -> int:
             )
         file.write(result.vector)
         index.writerow(
-            [count, cell(path_text(record.path)), cell(record.sha256), cell(record.encoding), record.confidence]
+            [
+                count,
+                cell(path_text(record.path)),
+                cell(record.sha256),
+                cell(record.encoding),
+                record.confidence,
+                *([cell(record.locator)] if parts else []),
+            ]
         )
         count += 1
     if count == 0:

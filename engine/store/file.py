@@ -26,8 +26,11 @@ from engine.store.write_ahead_log import lost_commits
 APPLICATION_ID = 0x4864646C
 """``Hddl`` in the file's header: a journal, and no other SQLite database."""
 
-VERSION = 3
+VERSION = 4
 """Layout of the tables, kept as ``user_version``. It is written before WAL begins, so the header has it."""
+
+_SEALED, _NEWEST = 3, "locator"
+"""The layout from which on rows have checksums; a column of document that this one began with."""
 
 PAGE = 4096
 """Bytes in a page of every journal: SQLite's default since 2016."""
@@ -344,7 +347,11 @@ def _check_pages(path: str) -> int:
             reader.text_factory = lambda data: data.decode("utf-8", "replace")
             (version,) = reader.execute("PRAGMA user_version").fetchone()
             columns = {row[1] for row in reader.execute("PRAGMA table_info(document)")}
-            if version > VERSION or (version < VERSION and "crc" in columns):
+            if (
+                version > VERSION
+                or (version < VERSION and _NEWEST in columns)
+                or (version < _SEALED and "crc" in columns)
+            ):
                 # The tables tell: a layout that is newer has others, and one that is older has fewer columns.
                 _refuse_newer(path, version, sure=tables(reader) != tables_of_this_layout())
                 raise Damaged(f"it says that it has layout {version}")

@@ -24,7 +24,7 @@ _FILL = {
         f"UPDATE fact SET crc = {FACT_SQL}",
     )
 }
-"""What is computed behind a step: the checksums, which layout 3 began with."""
+"""What is computed once all tables are those of this layout: the checksums, which layout 3 began with."""
 
 
 def migrate(path: str, version: int) -> str:
@@ -40,12 +40,12 @@ def migrate(path: str, version: int) -> str:
         backup = _back_up(connection, path, version)
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for layout in range(version + 1, VERSION + 1):
-                # Not executescript, which would commit first.
-                for statement in _statements(sql_text(f"migrations/{layout}.sql")):
-                    connection.execute(statement)
-                for statement in _FILL.get(layout, ()):
-                    connection.execute(statement)
+            layouts = range(version + 1, VERSION + 1)
+            # Not executescript, which would commit first.
+            for statement in (s for layout in layouts for s in _statements(sql_text(f"migrations/{layout}.sql"))):
+                connection.execute(statement)
+            for statement in (s for layout in layouts for s in _FILL.get(layout, ())):
+                connection.execute(statement)
             if connection.execute("PRAGMA foreign_key_check").fetchall():
                 raise refusal(path, f"some of its rows refer to nothing. Its backup is {shown(backup)}.")
             connection.execute(f"PRAGMA user_version = {VERSION}")

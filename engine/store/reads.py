@@ -31,6 +31,7 @@ from engine.store.statements import (
     MEND_RESULT,
     MISFITS,
     OUTPUTS,
+    PARTS,
     RESULT,
     RESULT_CHECKSUMS,
     RESULT_PAGE,
@@ -92,6 +93,11 @@ class Reads:
         """
         self._writer.settle()
         return (self._pair(row, vectors=vectors) for row in self._pages(RESULT_PAGE, job))
+
+    def has_parts(self, job: str) -> bool:
+        """Tell whether documents of the job's pile are parts of their files."""
+        self._writer.settle()
+        return bool(self._read(PARTS, job))
 
     def rows(self, documents: Iterable[int]) -> Iterator[tuple[Record, Result | None]]:
         """Give those of ``documents`` that are there, in no particular order, with their results."""

@@ -48,7 +48,8 @@ class Record:
     ``id`` is chosen by the engine and unique in the journal; ``position`` is the order of adding; ``path`` is the name
     as ``os.fsdecode`` gives it; ``state`` a value of ``documents.State``. The rest is as in ``snapshot.DocumentRow``:
     ``tokens`` and ``worker`` are -1 until known, ``coverage`` and ``unknown_share`` run from 0 to 1, ``seconds`` is the
-    time the worker took. ``deaths`` counts how often the engine ended while the document was in work.
+    time the worker took. ``deaths`` counts how often the engine ended while the document was in work. ``locator`` says
+    which part of the file the document is (documents.readers), empty for a whole file; ``size`` is the part's then.
     """
 
     id: int
@@ -68,6 +69,7 @@ class Record:
     seconds: float = 0.0
     worker: int = -1
     deaths: int = 0
+    locator: str = ""
 
     @property
     def used(self) -> float:
@@ -101,7 +103,7 @@ STATES = frozenset(map(str, State))
 
 _REALS = ("confidence", "unknown_share", "coverage", "seconds")
 _WHOLES = ("position", "size", "mtime_ns", "tokens", "worker", "deaths")
-_TEXTS = ("path", "sha256", "encoding", "reason")
+_TEXTS = ("path", "sha256", "encoding", "reason", "locator")
 
 
 def bounded(number: int) -> int:
@@ -183,6 +185,7 @@ def document_row(record: Record) -> Row:
         reals[3],
         bounded(record.worker),
         bounded(record.deaths),
+        clean(record.locator),
     )
     return *row, document_crc(row)
 

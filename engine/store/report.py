@@ -86,7 +86,8 @@ def _value(value: object) -> str:
 
 
 def _name(record: Record) -> str:
-    return shown(os.path.basename(record.path) or record.path)
+    name = shown(os.path.basename(record.path) or record.path)
+    return f"{name}, {shown(record.locator)}" if record.locator else name
 
 
 def _plain(text: str) -> str:

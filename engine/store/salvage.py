@@ -189,7 +189,7 @@ def _attempt(copy: str, fresh: str) -> _Counts | None:
         with contextlib.closing(open_database(copy)) as source:
             (version,) = source.execute("PRAGMA user_version").fetchone()
             columns = {row[1] for row in source.execute("PRAGMA table_info(document)")}
-            if len(columns & set(DOCUMENT_COLUMNS)) < len(DOCUMENT_COLUMNS) - 1:
+            if len(columns & set(DOCUMENT_COLUMNS)) < len(DOCUMENT_COLUMNS) - 2:
                 return None
             if version >= VERSION and tables(source) != tables_of_this_layout():
                 return None

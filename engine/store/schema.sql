@@ -1,4 +1,4 @@
--- Heddle's journal, layout 3. Written in one transaction into a new file; older files come here by migrations/*.sql.
+-- Heddle's journal, layout 4. Written in one transaction into a new file; older files come here by migrations/*.sql.
 -- 1214538860 is 0x4864646C, "Hddl": it tells a journal from any other SQLite file.
 -- Columns are only ever added at the end of a table, tables behind the last one, and indexes stand behind all tables: an
 -- old file that was migrated (and vacuumed) and a new one are then the same, and what is salvaged from a damaged file can
@@ -6,7 +6,7 @@
 BEGIN;
 
 PRAGMA application_id = 1214538860;
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 
 -- created: seconds since the epoch; settings: a JSON object; encoding: chosen for files that are neither marked nor
 -- UTF-8; command: sha256 of the command that the job belongs to, empty for the window's; documents: how many rows of
@@ -28,7 +28,7 @@ CREATE TABLE job (
 ) STRICT;
 
 -- A path is what the operating system gave, byte for byte: names need not be UTF-8. deaths: how often the engine ended
--- while this document was in work.
+-- while this document was in work; locator: which part of the file it is, empty for all of it.
 CREATE TABLE document (
     id            INTEGER PRIMARY KEY,
     job           TEXT NOT NULL REFERENCES job (id) ON DELETE CASCADE,
@@ -47,7 +47,8 @@ CREATE TABLE document (
     seconds       REAL NOT NULL,
     lane          INTEGER NOT NULL,
     deaths        INTEGER NOT NULL DEFAULT 0,
-    crc           INTEGER NOT NULL DEFAULT 0
+    crc           INTEGER NOT NULL DEFAULT 0,
+    locator       TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 -- One row a done document, none for any other: the primary key forbids a second result. vector: little-endian float32,

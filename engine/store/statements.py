@@ -127,6 +127,7 @@ RESULT_PAGE = (
     f"SELECT {_DOCUMENTS}, {_RESULTS} FROM document LEFT JOIN result ON result.document = document.id {_PILE_ORDER}"
 )
 DOCUMENT = f"SELECT {_DOCUMENTS} FROM document WHERE id = ?"
+PARTS = "SELECT 1 FROM document WHERE job = ? AND locator <> '' LIMIT 1"
 RESULT = f"SELECT {_RESULTS} FROM result WHERE document = ?"
 ANSWERS = (
     f"SELECT {_DOCUMENTS}, {_RESULTS} FROM result "

@@ -44,10 +44,12 @@ class Names:
         self._taken = {_folded(INDEX)}
         self._next: dict[str, int] = {}
 
-    def give(self, path: str) -> str:
-        """Return a name for the text of the document at ``path``: ``letter.txt``, ``letter (2).txt``."""
+    def give(self, path: str, locator: str = "") -> str:
+        """Return a name for the text of the document at ``path``: ``letter.txt``, ``letter (2).txt``, ``table, row 3.txt``."""
         name = os.path.basename(path_text(path).replace("\\", "/").rstrip("/"))
         stem = safe_stem(name.rsplit(".", 1)[0] if "." in name.lstrip(".") else name)
+        if locator:
+            stem = safe_stem(f"{stem[:60]}, {locator}")
         number = self._next.get(_folded(stem), 1)
         while True:
             given = f"{stem}.txt" if number == 1 else f"{stem} ({number}).txt"
@@ -74,12 +76,13 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFKC", name).casefold()
 
 
-def write_texts(folder: str, rows: Iterator[tuple[Record, Result | None]]) -> int:
+def write_texts(folder: str, rows: Iterator[tuple[Record, Result | None]], *, parts: bool = False) -> int:
     """Write a text for each done document of ``rows`` into ``folder``, and the index; returns the number of documents.
 
     A text is what the model wrote, or else the result as JSON. All is written into a folder beside it, which then takes
     its place; a folder of an earlier export is replaced. Raises ExportError, and leaves everything as it was, when
-    something in the folder is not of such an export or when the disk refuses.
+    something in the folder is not of such an export or when the disk refuses. With ``parts``, the index has a column for
+    the parts of files that documents are.
     """
     target = os.path.realpath(folder)
     _check(folder, target)
@@ -89,7 +92,7 @@ def write_texts(folder: str, rows: Iterator[tuple[Record, Result | None]]) -> in
     try:
         os.mkdir(new)
         with _held(new):
-            count = _fill(new, rows)
+            count = _fill(new, rows, parts=parts)
         if os.path.isdir(target):
             os.rename(target, old)
         try:
@@ -141,17 +144,17 @@ def _check(folder: str, target: str) -> None:
             )
 
 
-def _fill(folder: str, rows: Iterator[tuple[Record, Result | None]]) -> int:
+def _fill(folder: str, rows: Iterator[tuple[Record, Result | None]], *, parts: bool) -> int:
     names = Names()
     index = io.StringIO()
     table = csv.writer(index, lineterminator="\r\n")
-    table.writerow(_HEADER)
+    table.writerow([*_HEADER, *(["locator"] if parts else [])])
     count = 0
     for record, result in rows:
         count += 1
         name = ""
         if result is not None and record.state == State.DONE:
-            name = names.give(record.path)
+            name = names.give(record.path, record.locator)
             _write(os.path.join(folder, name), _text(result))
         table.writerow(
             [
@@ -162,6 +165,7 @@ def _fill(folder: str, rows: Iterator[tuple[Record, Result | None]]) -> int:
                 cell(record.sha256),
                 cell(record.encoding),
                 record.confidence,
+                *([cell(record.locator)] if parts else []),
             ]
         )
     _write(os.path.join(folder, INDEX), "\ufeff" + index.getvalue())

@@ -83,6 +83,7 @@ class Unread:
     have: frozenset[str] = frozenset()
     renew: bool = False
     """Whether its file is to be taken as it is now, whatever it was when it was added."""
+    locator: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.documents.document import Source
 from engine.documents.offline import is_offline
-from engine.documents.read import NotADocument, Offline, read
+from engine.documents.opening import NotADocument, Offline
+from engine.documents.read import read
 from engine.documents.walk import why_not
 from engine.errors import Cancelled, DocumentError, HeddleError, UsageError
 from engine.inference.prepare.long import count as count_long
@@ -229,7 +230,7 @@ def text_of(run: JobRun, unread: Unread) -> tuple[str, LongText | None]:
 
     Raises DocumentError.
     """
-    source = Source(unread.path, unread.size, unread.mtime_ns)
+    source = Source(unread.path, unread.size, unread.mtime_ns, unread.locator)
     if unread.text is not None and (unread.in_memory or _unchanged(source)):
         return unread.text, None
     fresh = read(source, encoding=run.encoding, on_bad_bytes=run.on_bad_bytes, device=unread.device)
@@ -246,13 +247,13 @@ def _read_anew(run: JobRun, unread: Unread) -> tuple[str, LongText | None, dict[
         if isinstance(error, OSError) and is_offline(unread.path, error, unread.device):
             raise Offline("source offline: its folder is not there; it goes on when that is back") from error
         raise DocumentError(why_not(error, unread.path)) from error
-    source = Source(unread.path, status.st_size, status.st_mtime_ns)
+    source = Source(unread.path, status.st_size, status.st_mtime_ns, unread.locator)
     text = read(source, encoding=run.encoding, on_bad_bytes=run.on_bad_bytes, device=unread.device)
     notes = [CHANGED] if unread.sha256 and text.sha256 != unread.sha256 else []
     if text.replaced:
         notes.append(f"{text.replaced} bad bytes were replaced")
     renewed = {
-        "size": source.size,
+        "size": len(text.text.encode("utf-8", "surrogatepass")) if source.locator else source.size,
         "mtime_ns": source.mtime_ns,
         "sha256": text.sha256,
         "encoding": text.encoding,
@@ -274,12 +275,11 @@ def name_of(path: str) -> str:
 
 
 def _unchanged(source: Source) -> bool:
-    """Tell whether the file is still the one that was added, by size and time of change."""
+    """Tell whether the file is still the one that was added."""
     try:
-        found = os.stat(source.path)
+        return source.is_as(os.stat(source.path))
     except OSError:
         return False
-    return Source(source.path, found.st_size, found.st_mtime_ns) == source
 
 
 def said(error: BaseException) -> str:

@@ -14,7 +14,8 @@ from bench import long_text
 from engine.cli.main import main
 from engine.documents.document import Source
 from engine.documents.long_text import LARGE
-from engine.documents.read import NotADocument, decode, read
+from engine.documents.opening import NotADocument
+from engine.documents.read import decode, read
 from engine.documents.split import windows
 from engine.errors import DocumentError
 from engine.inference.prepare import long

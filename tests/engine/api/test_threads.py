@@ -46,6 +46,10 @@ class Busy:
     def __exit__(self, *_):
         self.end.set()
         self.thread.join(60)
+        deadline = time.monotonic() + 60
+        # Python lets go of a thread a moment before the system does.
+        while os.path.exists(f"/proc/self/task/{self.tid}") and time.monotonic() < deadline:
+            time.sleep(0)
 
 
 def by_tid(sample):

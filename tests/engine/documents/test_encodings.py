@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.documents.encodings import detect, known
-from engine.documents.read import NotADocument, decode
+from engine.documents.opening import NotADocument
+from engine.documents.read import decode
 from engine.errors import DocumentError, UsageError
 
 TEXTS: dict[str, str] = {

@@ -12,7 +12,8 @@ from piles import Expected, make_fault_pile, spoil_fault_pile
 
 from engine.api.state import State
 from engine.documents.document import Skipped, Source, Text
-from engine.documents.read import NotADocument, read
+from engine.documents.opening import NotADocument
+from engine.documents.read import read
 from engine.documents.walk import walk
 from engine.errors import DocumentError
 

@@ -14,7 +14,8 @@ from piles import SENTENCES
 
 from engine.documents.blank import is_blank
 from engine.documents.document import Source, Text
-from engine.documents.read import NotADocument, decode, read
+from engine.documents.opening import NotADocument
+from engine.documents.read import decode, read
 from engine.errors import DocumentError, UsageError
 
 posix = pytest.mark.skipif(os.name != "posix", reason="FIFOs and sparse files of POSIX")

@@ -13,7 +13,7 @@ import pytest
 
 from engine.engine import Engine
 from engine.store.export import export
-from engine.store.file import sql_text
+from engine.store.file import VERSION, sql_text
 from engine.store.journal import Journal
 from engine.store.record import JobRecord, Record, Result
 
@@ -191,7 +191,7 @@ def test_a_journal_of_layout_2_gets_its_checksums_and_old_ones_still_count(path,
         connection.execute("UPDATE result SET json = '{}' WHERE document = 102")
         connection.commit()
     with Journal(old) as journal:
-        assert "layout 2 to 3" in journal.notes[0]
+        assert f"layout 2 to {VERSION}" in journal.notes[0]
         assert journal.result(1) == Result(1, {"n": 1}, struct.pack("<f", 1), 1, "k1")
         assert sum(result is not None for _, result in journal.results("other")) == DOCUMENTS - 3
         assert len(journal.notes) == 2

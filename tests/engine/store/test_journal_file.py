@@ -176,7 +176,7 @@ def test_a_database_of_another_program_is_refused_untouched(path, tmp_path):
 def test_a_newer_layout_is_refused_untouched(path, tmp_path):
     filled(path)
     connection = sqlite3.connect(path)
-    connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+    connection.executescript(f"ALTER TABLE document ADD COLUMN newest TEXT; PRAGMA user_version = {VERSION + 1};")
     connection.close()
     refused(path, tmp_path, f"layout {VERSION + 1}")
 
@@ -184,7 +184,7 @@ def test_a_newer_layout_is_refused_untouched(path, tmp_path):
 def test_a_newer_layout_that_is_still_in_the_log_is_refused(path, tmp_path):
     filled(path)
     connection = sqlite3.connect(path)
-    connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+    connection.executescript(f"ALTER TABLE document ADD COLUMN newest TEXT; PRAGMA user_version = {VERSION + 1};")
     away = tmp_path / "away"
     away.mkdir()
     for name in ("session.heddle", "session.heddle-wal"):

@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engine.errors import HeddleError
 from engine.store import migration
+from engine.store.checksum import document_crc, fact_crc, job_crc
 from engine.store.file import VERSION
 from engine.store.journal import Journal
-from engine.store.record import Result
+from engine.store.record import JobRecord, Record, Result
 
 LAYOUT_1 = Path(__file__).with_name("layout1.sql").read_text(encoding="utf-8")
+LAYOUT_3 = Path(__file__).with_name("layout3.sql").read_text(encoding="utf-8")
 
 
 def make_layout_1(path: str) -> None:
@@ -60,6 +63,39 @@ def test_a_journal_of_layout_1_is_backed_up_and_comes_forward_whole(path, tmp_pa
     with Journal(path) as journal:
         assert journal.notes == ()
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_journal_of_layout_3_comes_forward_and_its_checksums_still_tell_what_was_written(path):
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(LAYOUT_3)
+        connection.execute("PRAGMA journal_mode = WAL")
+        values = ("job", "mails", 1.5, "embed", "{}", 0, "paused", "m", "", "fail", "")
+        job = (*values, 2, job_crc(values, 2))
+        connection.execute(f"INSERT INTO job VALUES ({', '.join('?' * len(job))})", job)
+        for number in (1, 2):
+            row = (number, "job", number, b"/pile/a", 3, 4, "ab", "utf-8", 1.0, "failed", "why", 5, 0.0, 1.0, 0.5, 0, 0)
+            crc = document_crc((*row, "")) ^ (number == 2)
+            connection.execute(f"INSERT INTO document VALUES ({', '.join('?' * 18)})", (*row, crc))
+        connection.execute("INSERT INTO fact VALUES ('jobs', '1', ?)", (fact_crc("jobs", "1"),))
+        connection.commit()
+    with Journal(path) as journal:
+        first, second = journal.documents("job")
+        assert (first.reason, first.locator) == ("why", "")
+        assert second.reason != "why"  # set aside: it is not what was written
+        journal.add_documents([replace(first, id=3, position=3, locator="row 7")])
+        assert [record.locator for record in journal.documents("job")] == ["", "", "row 7"]
+
+
+def test_a_locator_whose_bits_flip_is_noticed(path):
+    with Journal(path) as journal:
+        journal.add_job(JobRecord("job"))
+        journal.add_documents([Record(1, "job", 1, "/pile/a", locator="row 7")])
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE document SET locator = 'row 6'")
+        connection.commit()
+    with Journal(path) as journal:
+        (record,) = journal.documents("job")
+        assert (record.state, "damaged" in record.reason) == ("failed", True)
 
 
 def test_a_migrated_journal_and_a_new_one_have_the_same_tables(path, tmp_path):

@@ -1,0 +1,50 @@
+"""What a reader answers: which files are its own, and which documents are in one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, ClassVar
+
+from engine.documents.document import Text
+
+Decode = Callable[[bytes], Text]
+"""Turns bytes into text as the job chose it (documents.read.decode); raises DocumentError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One document of a file: ``locator`` is where it is, as people read it ("row 3"), and finds it again.
+
+    ``encoding``, ``confidence`` and ``replaced`` are as in documents.document.Text.
+    """
+
+    locator: str
+    text: str
+    encoding: str = "utf-8"
+    confidence: float = 1.0
+    replaced: int = 0
+
+
+class Reader(ABC):
+    """Reads the files of one format."""
+
+    name: ClassVar[str]
+    """What such a file is, as in "not a readable NAME"."""
+
+    @classmethod
+    @abstractmethod
+    def takes(cls, path: str, head: bytes) -> bool:
+        """Tell whether this reads the file at ``path``, by its first bytes (at most signatures.HEAD) before its name."""
+
+    @abstractmethod
+    def parts(self, file: BinaryIO, decode: Decode) -> Iterator[Part]:
+        """Walk the documents of ``file`` in their order; each locator is there once.
+
+        Memory is bounded by the largest part, not by the file, where the format allows. Raises DocumentError.
+        """
+
+    def part(self, file: BinaryIO, decode: Decode, locator: str) -> Part | None:
+        """Return the document at ``locator``, None when the file has none there; a format with an index does better."""
+        return next((part for part in self.parts(file, decode) if part.locator == locator), None)
