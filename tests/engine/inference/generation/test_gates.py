@@ -12,6 +12,7 @@ import torch
 
 from engine.inference.generation import attention, check, convolution, gates, layout, twin
 from engine.inference.generation.gates import Mode, choose_mode
+from engine.kernels.linears.format import LinearFormat, replace_linears
 
 
 @pytest.fixture(autouse=True)
@@ -247,6 +248,29 @@ def test_a_wrong_slot_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(layout.DecodeGroup, "__init__", wrong)
     assert "standard deviations" in reason("llama")
+
+
+@pytest.mark.parametrize(
+    ("error", "noise", "kind"), [(0.3, 0.2, "slots"), (0.3, 0.1, "batches"), (0.7, 0.6, "batches")]
+)
+def test_a_rounded_model_may_be_off_by_what_its_own_rounding_explains_and_no_more(
+    monkeypatch: pytest.MonkeyPatch, error: float, noise: float, kind: str
+) -> None:
+    monkeypatch.setattr(gates, "make_twin", lambda _model: None)
+    monkeypatch.setattr(gates, "worst_error", lambda *_a, **_k: error)
+    monkeypatch.setattr(gates, "own_noise", lambda *_a, **_k: noise)
+    assert choose_mode(decoder_models.make("llama"), rounded=True).kind == kind
+    assert choose_mode(decoder_models.make("llama")).kind == "batches", "float32 has no such excuse"
+
+
+@pytest.mark.parametrize("fault", ["window", "scale"])
+def test_rounding_does_not_excuse_a_fault_in_int8(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    monkeypatch.setattr(gates, "make_twin", lambda _model: None)
+    model = decoder_models.make("mistral" if fault == "window" else "granite")
+    replace_linears(model, LinearFormat("int8"))
+    assert choose_mode(model, rounded=True).kind == "slots"
+    _all_views_open(monkeypatch) if fault == "window" else _faulty(monkeypatch, scaling=None)
+    assert "standard deviations" in choose_mode(model, rounded=True).reason
 
 
 def test_an_error_on_the_way_sends_the_model_to_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
