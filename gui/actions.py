@@ -126,6 +126,12 @@ class Actions(QObject):
             _Entry("start_engine", t("Start eng&ine again"), "Ctrl+Shift+E", "refresh", t("Start the engine again"))
         )
         self.find = make(_Entry("find", t("&Find in pile"), "Ctrl+F", "search", t("Search names and results")))
+        self.table_view = make(
+            _Entry("table_view", t("Ta&ble"), "Ctrl+T", "table", t("Show the documents and their results"))
+        )
+        self.live_view = make(
+            _Entry("live_view", t("Li&ve"), "Ctrl+L", "live", t("Show what workers, threads and memory do"))
+        )
         self.themes: dict[str, QAction] = {}
         group = QActionGroup(self)
         texts = {"system": t("Like the s&ystem"), "light": t("&Light"), "dark": t("&Dark")}
@@ -196,7 +202,7 @@ class Actions(QObject):
                 self.start_engine,
             ],
         )
-        view = self._fill(bar.addMenu(t("&View")), [self.find, None])
+        view = self._fill(bar.addMenu(t("&View")), [self.find, None, self.table_view, self.live_view, None])
         for at, action in enumerate(panels):
             action.setShortcut(QKeySequence(f"Ctrl+{at + 1}"))
             view.addAction(action)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QRect, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QAbstractScrollArea, QMainWindow, QWidget
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QCloseEvent, QGuiApplication
+from PySide6.QtWidgets import QMainWindow, QWidget
 
 from engine.api import Snapshot
 from gui import progress, words
@@ -14,7 +16,6 @@ from gui.allowed import Allowed
 from gui.awake import Awake
 from gui.closing import Closing, question
 from gui.dialogs.opener import Dialogs
-from gui.drops import local_paths
 from gui.escape import shown
 from gui.job_commands import JobCommands
 from gui.job_list import JobList
@@ -36,10 +37,10 @@ from gui.tab_order import lead_tabs
 from gui.theme import Theme
 from gui.toolbar import Toolbar
 from gui.undo import Undo
-from gui.widgets.drop_overlay import DropOverlay
 from gui.widgets.message_bar import MessageBar
 from gui.widgets.welcome import Welcome
 from gui.widgets.wheel import scroll_past
+from gui.window_drops import WindowDrops
 
 TICK = 100
 """Milliseconds between two looks at what the engine sent."""
@@ -90,9 +91,9 @@ class MainWindow(QMainWindow):
             hardware=self.hardware_panel,
         )
         a.fill_menus(self.arrangement.toggles)
-        self.overlay = DropOverlay(theme, self)
         self.supplied = SuppliedModels(session, self.task_panel, self)
         self.adder = Adder(session, self.task_panel, self)
+        self.drops = WindowDrops(self, theme, self.arrangement.docks["model"], self.adder, self.model_panel)
         self.awake = Awake(self)
         self.notifier = Notifier(self)
         self.stale = Stale(session, self)
@@ -120,6 +121,8 @@ class MainWindow(QMainWindow):
         self._painted = False
         self._connect()
         self.arrangement.restore()
+        self.model_panel.apply()
+        self.hardware_panel.apply()
         self._order_tabs()
         self.pile_panel.setFocus()
         self._timer = QTimer(self)
@@ -143,8 +146,10 @@ class MainWindow(QMainWindow):
             (a.run_again, self.starter.run_again),
             (a.pause, self._pause_or_resume),
             (a.stop, session.commands.stop),
-            (a.show_prompt, self.result_panel.show_prompt),
-            (a.try_on, self.result_panel.show_trial),
+            (a.show_prompt, lambda: self._in_table(self.result_panel.show_prompt)),
+            (a.try_on, lambda: self._in_table(self.result_panel.show_trial)),
+            (a.table_view, lambda: self.arrangement.views.show_page(0)),
+            (a.live_view, lambda: self.arrangement.views.show_page(1)),
             (a.retry_failed, session.commands.retry),
             (a.retry_selected, lambda: session.commands.retry(self.pile_panel.selected)),
             (a.remove_selected, lambda: session.commands.remove(self.pile_panel.selected)),
@@ -152,7 +157,7 @@ class MainWindow(QMainWindow):
             (a.copy_rows, self.pile_panel.copy_rows),
             (a.copy_paths, self._copy_paths),
             (a.start_engine, session.client.start),
-            (a.find, self.pile_panel.go_to_search),
+            (a.find, lambda: self._in_table(self.pile_panel.go_to_search)),
             (a.reset_layout, self.arrangement.reset),
             (a.log, self.dialogs.log),
             (a.report, self.dialogs.report),
@@ -181,6 +186,9 @@ class MainWindow(QMainWindow):
         self.task_panel.changed.connect(self.refresh)
         self.task_panel.form_made.connect(self._order_tabs)
         self.toolbar.model_clicked.connect(self._show_model)
+        docks = self.arrangement.docks
+        self.model_panel.summed.connect(docks["model"].say)
+        self.hardware_panel.summed.connect(self._say_hardware)
         self.previewer.trial_changed.connect(self.refresh_actions)
         self.previewer.counted.connect(self._show_counts)
         session.engine_changed.connect(self._engine_changed)
@@ -194,10 +202,17 @@ class MainWindow(QMainWindow):
         self.closing.begun.connect(self._put_away)
         self.closing.done.connect(self.closed)
         self.undo.changed.connect(self.refresh_actions)
-        self.arrangement.docks["live"].visibilityChanged.connect(lambda _visible: self._watch_live())
 
     def _order_tabs(self) -> None:
-        lead_tabs(self.model_panel, self.task_panel, self.hardware_panel, self.pile_panel, self.result_panel)
+        lead_tabs(
+            self.arrangement.docks,
+            self.arrangement.views.bar,
+            model=self.model_panel,
+            task=self.task_panel,
+            hardware=self.hardware_panel,
+            pile=self.pile_panel,
+            result=self.result_panel,
+        )
 
     # --------------------------------------------------------------------------------------------------------- the tick
     def _tick(self) -> None:
@@ -289,15 +304,21 @@ class MainWindow(QMainWindow):
             self.notifier.finished(job)
         self.refresh()
 
+    def _in_table(self, does: Callable[[], object]) -> None:
+        """Do something that is seen in the table's view."""
+        self.arrangement.views.show_page(0)
+        does()
+
     def _show_task(self) -> None:
-        self.arrangement.docks["task"].show()
-        self.arrangement.docks["task"].raise_()
+        self.arrangement.open("task")
 
     def _show_model(self) -> None:
-        dock = self.arrangement.docks["model"]
-        dock.show()
-        dock.raise_()
+        self.arrangement.open("model")
         self.model_panel.choice.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _say_hardware(self, text: str, wrong: bool) -> None:
+        icon = self._theme.icon("warning", "warning") if wrong else self._theme.icon("hardware", "muted")
+        self.arrangement.docks["hardware"].say(text, icon)
 
     def _set_theme(self, mode: str) -> None:
         self._theme.set_mode(mode)
@@ -308,40 +329,6 @@ class MainWindow(QMainWindow):
         self.dialogs.export()
 
     # ------------------------------------------------------------------------------------------------------------- events
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Welcome files and folders anywhere on the window."""
-        if local_paths(event.mimeData()):
-            event.acceptProposedAction()
-            self.overlay.open(self._model_place(event))
-
-    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
-        """Say what a drop here would do."""
-        event.acceptProposedAction()
-        self.overlay.open(self._model_place(event))
-
-    def _model_place(self, event: QDropEvent) -> QRect | None:
-        """Return where the model panel is if a single thing is over it, which may be a model; else None."""
-        dock = self.arrangement.docks["model"]
-        here = event.position().toPoint()
-        over = dock.isVisible() and not dock.isFloating() and dock.geometry().contains(here)
-        return dock.geometry() if over and len(local_paths(event.mimeData())) == 1 else None
-
-    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
-        """Take back the welcome."""
-        self.overlay.hide()
-        super().dragLeaveEvent(event)
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        """Add what was dropped, or open it if it was dropped on the model panel."""
-        self.overlay.hide()
-        paths = local_paths(event.mimeData())
-        if paths:
-            event.acceptProposedAction()
-            if self._model_place(event) is not None:
-                self.model_panel.try_folder(paths[0])
-            else:
-                self.adder.paths(paths)
-
     def changeEvent(self, event: QEvent) -> None:
         """Stop painting charts while minimised; put the tray icon away when somebody looks."""
         super().changeEvent(event)
@@ -378,12 +365,9 @@ class MainWindow(QMainWindow):
 
         if self.live is None:
             self.live = LivePanel()
-            for area in self.live.findChildren(QAbstractScrollArea):
-                area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # charts have nothing to press
-            self.arrangement.docks["live"].setWidget(self.live)
+            self.arrangement.live.hold(self.live, self.arrangement.docks["live"])
             self._watch_live()
 
     def _watch_live(self) -> None:
         if self.live is not None:
-            dock = self.arrangement.docks["live"]
-            self.live.set_active(not self.isMinimized() and dock.isVisible())  # type: ignore[attr-defined]
+            self.live.set_active(not self.isMinimized())  # type: ignore[attr-defined]

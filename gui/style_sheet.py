@@ -8,6 +8,7 @@ QToolButton:hover {{ background: {hover}; }}
 QToolButton:pressed, QToolButton:checked {{ background: {soft}; }}
 QToolButton:focus {{ border-color: {accent}; }}
 QToolButton:disabled {{ color: {strong_border}; }}
+QToolButton[look="line"] {{ padding: 3px 0px; text-align: left; }}
 QToolButton::menu-indicator {{ image: none; }}
 
 QPushButton {{ background: {raised}; border: 1px solid {strong_border}; border-radius: 6px; padding: 5px 14px;

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QTabBar, QWidget
 
 from gui import words
 from gui.panels.hardware import HardwarePanel
@@ -12,26 +13,40 @@ from gui.panels.model import ModelPanel
 from gui.panels.pile import PilePanel
 from gui.panels.result import ResultPanel
 from gui.panels.task import TaskPanel
+from gui.widgets.dock import Dock
 
 
 def lead_tabs(
-    model: ModelPanel, task: TaskPanel, hardware: HardwarePanel, pile: PilePanel, result: ResultPanel
+    docks: Mapping[str, Dock],
+    views: QTabBar,
+    *,
+    model: ModelPanel,
+    task: TaskPanel,
+    hardware: HardwarePanel,
+    pile: PilePanel,
+    result: ResultPanel,
 ) -> None:
-    """Lead the Tab key the way the eye goes: toolbar, side panels, filters, table, result."""
+    """Lead the Tab key the way the eye goes: toolbar, side panels, views, filters, table, result."""
     form = task.form
     chain = [
+        task.choice,
+        *(field.editor for field in (form.in_order if form is not None else ())),
+        docks["model"].line,
+        docks["model"].unfold,
         model.choice,
         model.open,
+        model.open_file,
         model.refresh,
         model.unload,
         model.cancel,
-        task.choice,
-        *(field.editor for field in (form.in_order if form is not None else ())),
+        docks["hardware"].line,
+        docks["hardware"].unfold,
         hardware.device,
         hardware.workers,
         hardware.threads,
         hardware.slots,
         hardware.dtype,
+        views,
         *(pile.chips.button(state) for state in ("", *words.STATES)),
         pile.search,
         pile.view,

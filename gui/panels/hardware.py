@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
@@ -17,7 +17,12 @@ from gui.widgets.labels import wrapped
 
 
 class HardwarePanel(QWidget):
-    """Edits the plan; 0 workers or threads leave the choice to the engine, which then tells what it chose."""
+    """Edits the plan; 0 workers or threads leave the choice to the engine, which then tells what it chose.
+
+    ``summed`` says the plan in a line, and whether something is wrong with it.
+    """
+
+    summed = Signal(str, bool)
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         """Show the plan of ``session``."""
@@ -170,6 +175,7 @@ class HardwarePanel(QWidget):
             "This asks for {wanted} cores, and the machine has {cores}: they will take turns, which is slower."
         )
         self.warning.setText(text.format(wanted=words.number(wanted), cores=words.number(cores)))
+        self._sum_up()
 
     def set_tokens(self, tokens: int) -> None:
         """Say how many tokens prompt and answer of one text may come to, for the estimate; 0 when unknown."""
@@ -199,6 +205,7 @@ class HardwarePanel(QWidget):
             self.memory.style().polish(self.memory)
         self.memory.setText(text)
         self.memory.show()
+        self._sum_up()
 
     def sentence(self, need: Footprint) -> tuple[str, bool]:
         """Return an estimate of the memory in words, and whether it is a warning."""
@@ -230,6 +237,22 @@ class HardwarePanel(QWidget):
         shown = facts is None or self._session.writes
         self._form.setRowVisible(self.slots, shown)
 
+    def _sum_up(self) -> None:
+        """Say the plan in a line: what works on what, and what is wrong with it."""
+        used, hello = self._session.plan_in_use, self._session.machine_hello
+        if hello is None or not used.workers:
+            self.summed.emit(self.tr("The engine is getting ready."), False)
+            return
+        workers = self.tr("%Ln workers", "", used.workers)
+        where = self.tr("%Ln cores", "", hello.machine.cores) if used.device == "cpu" else used.device
+        problems = {
+            self.tr("too many"): not self.warning.isHidden(),
+            self.tr("not enough memory"): not self.memory.isHidden() and self.memory.property("look") == "problem",
+        }
+        wrong = next((what for what, is_so in problems.items() if is_so), "")
+        text = self.tr("{workers} on {where}, {how}") if wrong else self.tr("{workers} on {where}")
+        self.summed.emit(text.format(workers=workers, where=where, how=wrong), bool(wrong))
+
     def apply(self) -> None:
         """Explain the plan that is in use, and name it where the choice is the engine's."""
         if self._session.plan != self._chosen() and not self._delay.isActive():
@@ -238,6 +261,7 @@ class HardwarePanel(QWidget):
         self._offer_formats()
         self._weigh()
         self._warn()
+        self._sum_up()
         used = self._session.plan_in_use
         hello = self._session.machine_hello
         default = hello.machine.default_plan if hello is not None else Plan()

@@ -73,27 +73,39 @@ class LivePanel(QWidget):
         self.throughput = Throughput()
         self.queue = QueueDepth()
         self.memory = Memory()
-        self._splitter = _Splitter(Qt.Orientation.Horizontal)
-        self._splitter.setChildrenCollapsible(False)
-        shares = ((self.workers, 21), (self.threads, 29), (self.throughput, 17), (self.queue, 17), (self.memory, 19))
-        for chart, share in shares:
-            self._splitter.addWidget(chart)
-            self._splitter.setStretchFactor(self._splitter.count() - 1, share)
+        self._rows = (_Splitter(Qt.Orientation.Horizontal), _Splitter(Qt.Orientation.Horizontal))
+        both = _Splitter(Qt.Orientation.Vertical)
+        for row, share in zip(self._rows, (3, 2), strict=True):
+            row.setChildrenCollapsible(False)
+            both.addWidget(row)
+            both.setStretchFactor(both.count() - 1, share)
+        both.setChildrenCollapsible(False)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(self._splitter)
+        scroll.setWidget(both)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(scroll)
         self.setMinimumHeight(112)
         self.setAccessibleName(self.tr("Live charts"))
+        self.set_rows(1)
         self._reset()
 
     def sizeHint(self) -> QSize:
         """Return the size that suits the bottom of the window."""
         return QSize(1200, 190)
+
+    def set_rows(self, rows: int) -> None:
+        """Put the charts into one row, as suits the bottom of the window, or into two, as suits all of it."""
+        first, second = self._rows
+        shares = ((self.workers, 21), (self.threads, 29), (self.throughput, 17), (self.queue, 17), (self.memory, 19))
+        for at, (chart, share) in enumerate(shares):
+            row = first if at < 2 or rows == 1 else second
+            row.addWidget(chart)
+            row.setStretchFactor(row.indexOf(chart), share)
+        second.setVisible(rows > 1)
 
     def apply(self, snapshot: Snapshot) -> None:
         """Take the newest snapshot, ten times a second; the same one again means that nothing new came."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import (
     QComboBox,
@@ -41,7 +41,9 @@ def status_icon_role(status: str) -> tuple[str, str]:
 
 
 class ModelPanel(QWidget):
-    """Chooses, opens, cancels and unloads a model."""
+    """Chooses, opens, cancels and unloads a model. ``summed`` says in a line, and as an icon, which one and how it is."""
+
+    summed = Signal(str, object)
 
     def __init__(self, session: Session, theme: Theme, parent: QWidget | None = None) -> None:
         """Show the model of ``session``."""
@@ -257,6 +259,18 @@ class ModelPanel(QWidget):
         self._message.setVisible(bool(text))
         self.facts.set_lines(self._lines(model) if model.status in ("ready", "loading") else [])
         self._show_choice()
+        self._sum_up()
+
+    def _sum_up(self) -> None:
+        """Say in a line which model is open and how it is."""
+        model = self._session.model
+        word = words.model_status(model.status, model.progress)
+        facts = self._listed(model.folder)
+        name = shown(
+            (facts.name if facts is not None else model.name).removesuffix(f" ({facts.source})" if facts else "")
+        )
+        text = self.tr("{model}, {state}").format(model=name, state=word[:1].lower() + word[1:]) if name else word
+        self.summed.emit(text, self._theme.icon(*status_icon_role(model.status)))
 
     def _lines(self, model: ModelState) -> list[tuple[str, str]]:
         """Return the facts worth a line, as (what, value)."""

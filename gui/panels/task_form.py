@@ -99,7 +99,7 @@ class Field(QWidget):
                 self._value, self._set = lambda: round(real.value(), 3), lambda v: real.setValue(float(v))
                 return real
             case "labels" | "multiline" | "examples":
-                area = TextArea(5 if setting.required else 3, 16)
+                area = TextArea(5 if setting.required else 3, 24)
                 if setting.kind == "labels":
                     area.setPlaceholderText(
                         self.tr("One label a line:\ndelivery: the parcel is late or lost\nbilling: the amount is wrong")
@@ -184,6 +184,7 @@ class TaskForm(QWidget):
         for field in self.in_order:
             column.addWidget(field)
             field.changed.connect(self._delay.start)
+        column.addStretch(1)  # fields stay together in a tall window
         # What must be filled in starts with something that works; what was cleared is not taken for a wish.
         self.set_values({s.name: s.example for s in spec.settings if s.example})
         self.set_values(

@@ -1,18 +1,19 @@
 """A dock with a quiet title bar: its name, a button to let it float and one to hide it.
 
 While it floats it is a window like others, with the frame and the title of the desktop, which knows how to move and resize
-it; a line above the panel then has the way back.
+it; a line above the panel then has the way back. One that can be folded is a single line until somebody opens it.
 """
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt, QTimer
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import (
     QDockWidget,
     QHBoxLayout,
     QLabel,
     QMainWindow,
+    QScrollArea,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
@@ -20,6 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.theme import Theme
+from gui.widgets.one_line import OneLine
 
 _FRAMED = (
     Qt.WindowType.Tool
@@ -29,30 +31,44 @@ _FRAMED = (
     | Qt.WindowType.WindowCloseButtonHint
 )
 _DRAGGED = 50  # milliseconds between two looks whether the mouse still drags the panel
+_MOST = 16_777_215  # Qt's own largest height of a widget
 
 
 class Dock(QDockWidget):
-    """A panel that can be hidden, moved and resized."""
+    """A panel that can be hidden, moved and resized. ``folded_changed`` comes when it was opened or folded."""
 
-    def __init__(self, name: str, title: str, content: QWidget, theme: Theme, parent: QMainWindow) -> None:
+    folded_changed = Signal()
+
+    def __init__(
+        self, name: str, title: str, content: QWidget, theme: Theme, parent: QMainWindow, *, folds: bool = False
+    ) -> None:
         """Hold ``content`` under ``title``; ``name`` is what the remembered layout knows it by."""
         super().__init__(title, parent)
         self.setObjectName(name)
-        self._theme = theme
+        self._theme, self._title = theme, title
+        self.folded = False
         self._bar = QWidget()
         row = QHBoxLayout(self._bar)
         row.setContentsMargins(8, 4, 4, 2)
         row.setSpacing(0)
-        label = QLabel(title.upper())
-        label.setProperty("look", "heading")
-        label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._heading = QLabel(title.upper())
+        self._heading.setProperty("look", "heading")
+        self._heading.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.line = OneLine()
+        self.line.setText(title)
+        self.line.clicked.connect(lambda: self.fold(folded=False))
+        self.line.hide()
         self._float = self._button(self.tr("Let {panel} float in a window of its own").format(panel=title))
         self._float.clicked.connect(lambda: self.setFloating(True))
+        self.unfold = self._button(self.tr("Open {panel}").format(panel=title))
+        self.unfold.clicked.connect(lambda: self.fold(folded=not self.folded))
+        self.unfold.setVisible(folds)
         self._hide = self._button(self.tr("Hide {panel}").format(panel=title))
         self._hide.clicked.connect(self.close)
-        row.addWidget(label, 1)
-        row.addWidget(self._float)
-        row.addWidget(self._hide)
+        row.addWidget(self._heading, 1)
+        row.addWidget(self.line, 1)
+        for button in (self._float, self.unfold, self._hide):
+            row.addWidget(button)
         self.setTitleBarWidget(self._bar)
         self._no_bar = QWidget(self)
         self._no_bar.setFixedHeight(0)
@@ -64,27 +80,53 @@ class Dock(QDockWidget):
         self.back.setIconSize(QSize(14, 14))
         self.back.clicked.connect(lambda: self.setFloating(False))
         self.back.hide()
-        body = QWidget()
-        self._column = QVBoxLayout(body)
+        self._body = QWidget()
+        self._column = QVBoxLayout(self._body)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(0)
         self._column.addWidget(self.back, 0, Qt.AlignmentFlag.AlignRight)
         self._content = content
         self._column.addWidget(content, 1)
-        super().setWidget(body)
+        super().setWidget(self._body)
         self.topLevelChanged.connect(lambda _floats: self._frame())
         theme.changed.connect(self._dress)
         self._dress()
 
-    def setWidget(self, widget: QWidget) -> None:
-        """Hold another panel in place of the one before."""
-        self._column.replaceWidget(self._content, widget)
-        self._content.deleteLater()
-        self._content = widget
-
     def content(self) -> QWidget:
         """Return the panel that it holds."""
         return self._content
+
+    def wanted(self) -> int:
+        """Return the height that shows all of the panel."""
+        held = self._content.widget() if isinstance(self._content, QScrollArea) else self._content
+        layout = held.layout() if held is not None else None
+        return self._bar.sizeHint().height() + (layout.totalHeightForWidth(self.width()) if layout is not None else 0)
+
+    def fold(self, *, folded: bool) -> None:
+        """Show the panel as one line, or whole."""
+        if folded == self.folded:
+            return
+        focused = self._body.isAncestorOf(focus) if (focus := self.focusWidget()) is not None else False
+        self.folded = folded
+        self._heading.setVisible(not folded)
+        self._float.setVisible(not folded)
+        self.line.setVisible(folded)
+        self._content.setVisible(not folded)
+        self._body.setMaximumHeight(0 if folded else _MOST)  # hidden as a whole it would take the dock's width along
+        text = self.tr("Open {panel}") if folded else self.tr("Fold {panel}")
+        self.unfold.setToolTip(text.format(panel=self._title))
+        self.unfold.setAccessibleName(self.unfold.toolTip())
+        if folded and focused:
+            self.line.setFocus(Qt.FocusReason.OtherFocusReason)
+        self._dress()
+        self.folded_changed.emit()
+
+    def say(self, text: str, icon: QIcon) -> None:
+        """Say how the panel is, in the line that it is while folded."""
+        self.line.setText(text)
+        self.line.setToolTip(text)
+        self.line.setAccessibleName(self.tr("{panel}: {state}").format(panel=self._title, state=text))
+        self.line.setIcon(icon)
 
     def _frame(self) -> None:
         """Have the desktop's frame while floating, and the quiet title bar otherwise."""
@@ -96,6 +138,7 @@ class Dock(QDockWidget):
         elif QGuiApplication.mouseButtons():
             QTimer.singleShot(_DRAGGED, self, self._frame)  # another frame would end the drag
         elif self.titleBarWidget() is self._bar:
+            self.fold(folded=False)
             self._bar.hide()
             self.back.show()
             self.setTitleBarWidget(self._no_bar)
@@ -113,5 +156,6 @@ class Dock(QDockWidget):
 
     def _dress(self) -> None:
         self._float.setIcon(self._theme.icon("float", "muted"))
+        self.unfold.setIcon(self._theme.icon("expand" if self.folded else "collapse", "muted"))
         self._hide.setIcon(self._theme.icon("close", "muted"))
         self.back.setIcon(self._theme.icon("float", "muted"))

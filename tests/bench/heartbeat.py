@@ -314,6 +314,7 @@ def main() -> int:
         window.resize(1440, 900)  # the screen of the offscreen platform is a small one
         window.show()
         window.arrangement.reset()
+        window.arrangement.docks["live"].show()  # beside the table, so that both are painted
         scenario = Scenario(measurement.steps(), done)
         app.exec()
         scenario.deleteLater()

@@ -42,7 +42,8 @@ def test_the_layout_that_is_put_back_has_no_floating_panels(qtbot, make_window):
     wait_for(qtbot, lambda: all(dock.back.isVisible() for dock in window.arrangement.docks.values()))
     window.actions_.reset_layout.trigger()
     assert not any(dock.isFloating() for dock in window.arrangement.docks.values())
-    assert all(dock.titleBarWidget().isVisible() for dock in window.arrangement.docks.values())
+    assert all(d.titleBarWidget().isVisible() for name, d in window.arrangement.docks.items() if name != "live")
+    assert window.arrangement.docks["live"].isHidden()
 
 
 @pytest.mark.parametrize(("width", "height"), [(960, 520), (1000, 600), (1366, 768)])

@@ -33,9 +33,9 @@ def drop(window: MainWindow, *paths: str, at: QPointF | None = None) -> None:
         enter = QDragEnterEvent(where.toPoint(), Qt.DropAction.CopyAction, mime, buttons, keys)
     QApplication.sendEvent(window, enter)
     assert enter.isAccepted()
-    assert not window.overlay.isHidden()
+    assert not window.drops.overlay.isHidden()
     QApplication.sendEvent(window, QDropEvent(where, Qt.DropAction.CopyAction, mime, buttons, keys))
-    assert window.overlay.isHidden()
+    assert window.drops.overlay.isHidden()
 
 
 def counts(window: MainWindow) -> dict[str, int]:
@@ -436,6 +436,8 @@ def test_the_tab_key_reaches_every_control(qtbot, make_window):
     window.activateWindow()
     wait_for(qtbot, window.isActiveWindow)
     wait_for(qtbot, lambda: not window.session.loader.listing)
+    for name in ("model", "hardware"):
+        window.arrangement.open(name)
     window.model_panel.choice.setFocus()
     seen: list[QWidget] = []
     for _ in range(120):

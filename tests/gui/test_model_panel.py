@@ -13,6 +13,7 @@ from window_helpers import wait_for
 def window(qtbot, make_window):
     made = make_window()
     wait_for(qtbot, lambda: made.model_panel.choice.count() == 4)
+    made.arrangement.open("model")
     return made
 
 
@@ -44,6 +45,7 @@ def test_choosing_another_model_opens_and_remembers_it(window, qtbot):
 
 def test_a_load_shows_progress_and_can_be_cancelled(qtbot, make_window):
     window = make_window("--load-seconds", 30, ready=False)
+    window.arrangement.open("model")
     panel = window.model_panel
     wait_for(qtbot, lambda: panel.progress.value() > 0)
     assert panel.cancel.isVisible()
@@ -97,7 +99,16 @@ def test_a_model_folder_that_is_dropped_on_the_panel_is_opened(window, qtbot):
     drop(window, "/models/multilingual-e5-small", at=QPointF(panel.mapTo(window, panel.rect().center())))
     wait_for(qtbot, lambda: window.session.model.name == "multilingual-e5-small")
     wait_for(qtbot, lambda: window.session.model.status == "ready")
-    assert window.overlay.text == "Drop to open this model"
+    assert window.drops.overlay.text == "Drop to open this model"
+    assert not window.session.jobs
+
+
+def test_the_one_line_of_the_panel_takes_a_model_folder_as_well(window, qtbot):
+    dock = window.arrangement.docks["model"]
+    dock.fold(folded=True)
+    wait_for(qtbot, lambda: dock.height() < 60)
+    drop(window, "/models/multilingual-e5-small", at=QPointF(dock.geometry().center()))
+    wait_for(qtbot, lambda: window.session.model.name == "multilingual-e5-small")
     assert not window.session.jobs
 
 
