@@ -28,6 +28,8 @@ class JobCommands(QObject):
         self.job_list, self._session, self._task, self._window = job_list, session, task, window
         self.start: Callable[[], None] = lambda: None
         """Starts the pile that is shown, or asks whether to run it again."""
+        self.go_on: Callable[[], None] = lambda: None
+        """Goes on with the pile that is shown, which was paused."""
         self.export: Callable[[], None] = lambda: None
         """Asks where to export the pile that is shown."""
         job_list.shown_again.connect(self._fill_in)
@@ -47,7 +49,7 @@ class JobCommands(QObject):
 
     def resume(self, job: str) -> None:
         """Go on with a paused job."""
-        self._then(job, self._session.commands.resume)
+        self._then(job, self.go_on)
 
     def run_again(self, job: str) -> None:
         """Show a job and ask whether to run it again."""

@@ -103,6 +103,7 @@ class MainWindow(QMainWindow):
         self.commands = JobCommands(self.job_list, session, self.task_panel, self)
         self.starter = Starter(session, self.job_list, self.task_panel, self._show_task, self)
         self.commands.start, self.commands.export = self.starter.run_again, self.export
+        self.commands.go_on = self.starter.resume
         self.dialogs = Dialogs(session, self.commands, theme, self)
         self._row_actions = [a.run_first, a.retry_selected, a.remove_selected, a.copy_rows, a.copy_paths]
         self.allowed = Allowed(
@@ -270,7 +271,7 @@ class MainWindow(QMainWindow):
     def _pause_or_resume(self) -> None:
         job = self.session.job
         if job is not None and job.can_resume:
-            self.session.commands.resume()
+            self.starter.resume()
         else:
             self.session.commands.pause()
 

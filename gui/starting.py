@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QCheckBox, QMessageBox, QWidget
 
 from gui import progress
 from gui.closing import question
+from gui.escape import shown
 from gui.job import Job
 from gui.job_list import JobList
 from gui.panels.task import TaskPanel
@@ -39,6 +40,18 @@ class Starter(QObject):
             self._ask_which(job)
         else:
             self._session.commands.start(self._task.task, self._task.values())
+
+    def resume(self) -> None:
+        """Go on with a pile that was paused, unless the model that is open now cannot do its task: every row would fail."""
+        job = self._session.job
+        if job is None:
+            return
+        topic = f"job:{job.id}"
+        if problem := progress.mismatch(self._session, job.state.task):
+            text = self.tr("'{name}' stays paused. {problem}").format(name=shown(job.name), problem=problem)
+            self._session.notice("warning", text, topic)
+        else:
+            self._session.commands.resume()
 
     def run_again(self) -> None:
         """Ask whether to run the whole pile again, with what is done."""

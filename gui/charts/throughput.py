@@ -28,8 +28,8 @@ class Throughput(CurvesCard):
             self.tr("Throughput"),
             self.tr("last 60 s"),
             self.tr(
-                "How fast it goes, as the mean of five seconds. A token is a word or a part of one. Prefill is reading "
-                "prompts, decode is writing answers."
+                "How fast it goes, as the mean of five seconds. A token is a word or a part of one. A model that answers "
+                "reads prompts and writes answers, each at a speed of its own."
             ),
         )
         self.build(
@@ -50,7 +50,7 @@ class Throughput(CurvesCard):
         said = (self.tr("{rate} tokens/s").format(rate=read),)
         if not math.isnan(decode):
             said = (
-                self.tr("prefill {rate} tokens/s").format(rate=read),
-                self.tr("decode {rate} tokens/s").format(rate=number(round(decode))),
+                self.tr("reads {rate} tokens/s").format(rate=read),
+                self.tr("writes {rate} tokens/s").format(rate=number(round(decode))),
             )
         return (self.tr("{rate} documents/s").format(rate=rate(documents)),), said

@@ -38,15 +38,16 @@ class WorkerTimeline(ChartCard):
             self.tr("Workers"),
             self.tr("last 60 s"),
             self.tr(
-                "What each worker does. Encode: computing with the model. Prefill: reading a prompt. Decode: writing an "
-                "answer. Reading: taking in a document. Waiting: nothing is ready yet. Idle: nothing is left to do."
+                "What each worker does. Computing: making vectors of texts. Reading prompts, writing: what a model that "
+                "answers does (prefill, decode). Reading files: taking in a document. Waiting: nothing is ready yet. "
+                "Idle: nothing is left to do."
             ),
         )
         self._words = {
-            "encode": self.tr("encode"),
-            "prefill": self.tr("prefill"),
-            "decode": self.tr("decode"),
-            "prepare": self.tr("reading"),
+            "encode": self.tr("computing"),
+            "prefill": self.tr("reading prompts"),
+            "decode": self.tr("writing"),
+            "prepare": self.tr("reading files"),
             "waiting": self.tr("waiting"),
             "idle": self.tr("idle"),
             "ended": self.tr("ended"),

@@ -6,7 +6,7 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QStyle, QStyleOptionToolButton, QStylePainter, QToolButton
 
-_BESIDE = 32
+_BESIDE = 26
 """Logical pixels of a line that its words do not have: the icon, and the room around both."""
 
 

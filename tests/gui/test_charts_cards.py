@@ -116,8 +116,8 @@ def test_the_legend_says_which_share_of_the_minute_each_activity_took(shown):
     end = run_workers(chart, 30.0, "encode")
     run_workers(chart, 30.0, "prepare", start=end)
     text = chart.findChild(Caption).text()
-    assert "encode 50 %" in text
-    assert "reading 50 %" in text
+    assert "computing 50 %" in text
+    assert "reading files 50 %" in text
     assert "worker 0: reading" in chart.accessibleDescription()
     assert chart.accessibleName() == "Workers"
 
@@ -155,7 +155,7 @@ def test_workers_keep_their_minute_while_another_model_is_loaded(shown):
     chart = shown(WorkerTimeline())
     end = run_workers(chart, 10.0, "encode", "encode")
     run_workers(chart, 5.0, start=end)
-    assert "encode 100 %" in chart.findChild(Caption).text()
+    assert "computing 100 %" in chart.findChild(Caption).text()
     assert "worker 1: ended" in chart.accessibleDescription()
     assert colour_share(chart, chart.colours.activities["encode"]) > 0.03
 
@@ -287,13 +287,13 @@ def test_throughput_says_documents_and_tokens_a_second(shown):
     assert "32.4 documents/s" in chart.accessibleDescription()
 
 
-def test_throughput_of_a_model_that_writes_tells_prefill_from_decode(shown):
+def test_throughput_of_a_model_that_writes_tells_reading_from_writing(shown):
     chart = shown(Throughput())
     chart.record(10.0, 2.0, 1620.4, 87.6)
     chart.tell()
     said = [c.text() for c in chart.findChildren(Caption)]
-    assert said == ["2.0 documents/s", "prefill 1,620 tokens/s, decode 88 tokens/s"]
-    assert "decode 88 tokens/s" in chart.accessibleDescription()
+    assert said == ["2.0 documents/s", "reads 1,620 tokens/s, writes 88 tokens/s"]
+    assert "writes 88 tokens/s" in chart.accessibleDescription()
 
 
 def test_memory_names_keys_and_values_where_there_are_some(shown):

@@ -68,7 +68,7 @@ def test_snapshots_become_charts(engine):
     panel = engine.panel
     assert panel.threads.charged(ENGINE) == pytest.approx(0.15 * 199, rel=0.01)
     assert panel.threads.charged(WINDOW) == pytest.approx(0.1 * 20, rel=0.05)
-    assert "encode 50 %" in panel.workers.accessibleDescription()
+    assert "computing 50 %" in panel.workers.accessibleDescription()
     assert "20.0 documents/s" in panel.throughput.accessibleDescription()
     assert "30 ready" in panel.queue.accessibleDescription()
     assert "engine 900 MB" in panel.memory.accessibleDescription()
@@ -147,7 +147,7 @@ def test_clear_forgets_the_minute(engine):
     assert math.isnan(engine.panel.throughput.value("documents"))
     assert "no workers yet" in engine.panel.workers.accessibleDescription()
     engine.run(5.0)
-    assert "encode" in engine.panel.workers.accessibleDescription()
+    assert "computing" in engine.panel.workers.accessibleDescription()
 
 
 @pytest.mark.parametrize("width", [800, 1200, 2400])

@@ -30,7 +30,7 @@ def test_model_and_hardware_are_a_line_each_and_the_task_has_the_rest(qtbot, mak
         line = docks[name].line
         assert line.isVisible()
         assert docks[name].height() < 50
-        assert line.fontMetrics().horizontalAdvance(line.text()) <= line.width() - 32  # nothing is elided
+        assert line.fontMetrics().horizontalAdvance(line.text()) <= line.width() - 26  # nothing is elided
     order = sorted(("task", "model", "hardware"), key=lambda name: docks[name].y())
     assert order == ["task", "model", "hardware"]
 

@@ -121,3 +121,21 @@ def test_retry_says_how_many_of_what_it_runs_again(qtbot, make_window):
     window.actions_.retry_failed.trigger()
     wait_for(qtbot, lambda: status(window) == "finished")
     wait_for(qtbot, lambda: window.actions_.retry_failed.text() == "&Retry 1 failed")
+
+
+def test_a_pile_that_the_open_model_cannot_go_on_with_stays_paused_and_a_line_says_why(qtbot, make_window):
+    window = filled(qtbot, make_window, "--with-writer", "--per-tick", 2, rows=30)
+    window.start()
+    wait_for(qtbot, lambda: counts(window).get("done"))
+    window.actions_.pause.trigger()
+    wait_for(qtbot, lambda: status(window) == "paused")
+    window.session.loader.open("writer")
+    wait_for(qtbot, lambda: window.session.model.status == "ready" and window.session.writes)
+    window.actions_.pause.trigger()
+    assert any("stays paused. This model cannot do this task" in text for text in window.messages.texts)
+    assert status(window) == "paused"
+    window.session.loader.open("starter")
+    wait_for(qtbot, lambda: window.session.facts is not None and not window.session.writes)
+    window.actions_.pause.trigger()
+    wait_for(qtbot, lambda: status(window) == "finished")
+    assert not any("stays paused" in text for text in window.messages.texts)
