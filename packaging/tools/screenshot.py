@@ -1,6 +1,6 @@
 """Make the picture of the window at work that the README shows: the real window, the real engine, the sample pile.
 
-    python packaging/tools/screenshot.py packaging/pictures/window.png [--theme dark] [--size 1440x900] [--moment running|finished]
+    python packaging/tools/screenshot.py packaging/pictures/window.png [--theme dark] [--size 1366x768] [--moment running|finished] [--view live]
 
 Runs under any Qt platform, also ``offscreen`` (a font must be installed).
 """
@@ -27,8 +27,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Make a picture of Heddle's window at work.")
     parser.add_argument("target", help="PNG file to write")
     parser.add_argument("--theme", choices=("light", "dark"), default="light")
-    parser.add_argument("--size", default="1440x900", help="width x height in pixels")
+    parser.add_argument("--size", default="1366x768", help="width x height in pixels")
     parser.add_argument("--moment", choices=("empty", "running", "finished"), default="running")
+    parser.add_argument("--view", choices=("table", "live"), default="table")
     parser.add_argument("--repeat", type=int, default=1, help="copies of the sample pile to run, for a longer job")
     chosen = parser.parse_args()
     from gui import app as gui_app
@@ -75,6 +76,8 @@ def main() -> int:
         timer.start(50)
         QTimer.singleShot(PATIENCE, window, window.closing.now)
         window.show()
+        window.arrangement.reset()  # the first places of a window of this size
+        window.arrangement.views.show_page(("table", "live").index(chosen.view))
         application.exec()
     return int(state["code"])
 
