@@ -73,6 +73,10 @@ SHAPES = {
 def write_shape(path: Path, shape: LargeShape, blocks: str, seed: int = 0) -> Path:
     """Write a file whose matrices are random blocks of the type ``blocks``; returns its path."""
     words, merges = vocabulary_of(shape.vocabulary)
+    # In the place of the last words, the bytes that the words' letters are not.
+    others = [byte for byte in gguf_files.byte_tokens() if byte not in words]
+    words = words[: -len(others)] + others
+    merges = merges[: -len(others)]
     values = {
         "general.architecture": "llama",
         "llama.block_count": shape.layers,

@@ -9,6 +9,7 @@ from engine.api.facts import ModelFacts
 from engine.errors import ModelError
 from engine.models.folder import GENERATING, look, require
 from engine.models.formats.gguf.parts import is_gguf, read_files
+from engine.models.formats.gguf.source import tokenizer_notes
 from engine.models.pipeline import transformer_place
 from engine.models.probe import needed, probe
 from engine.models.supplied import supplied
@@ -17,12 +18,18 @@ from engine.models.tokenizer_files import check_tokenizer_files, look_at_templat
 
 
 def check(folder: str) -> ModelFacts:
-    """Return the facts of ``look``, with what the trial found among ``problems``; takes a fifth of a second and more."""
+    """Return the facts of ``look``, with what the trial found among ``problems`` and ``warnings``.
+
+    Takes a fifth of a second and more; of a GGUF file, whose tokenizer has to be built, some seconds.
+    """
     facts = look(folder)
     if not facts.usable:
         return facts
     try:
         _try(facts, everything=True)
+        if is_gguf(facts.folder) and not supplied(facts.source):
+            notes = tokenizer_notes(facts.folder)
+            facts = dataclasses.replace(facts, warnings=(*facts.warnings, *notes))
     except ModelError as error:
         return dataclasses.replace(facts, usable=False, problems=(str(error),), capabilities=())
     return facts

@@ -17,6 +17,13 @@ def tokenizer_of(path: str) -> Any:
     return read_tokenizer(read_files(path))
 
 
+def tokenizer_notes(path: str) -> tuple[str, ...]:
+    """Return what a trial of the tokenizer of ``path`` found to be said; raises ModelError where it is of no use."""
+    from engine.models.formats.gguf.tokenizer import tokenizer_notes
+
+    return tokenizer_notes(read_files(path))
+
+
 def model_of(path: str, dtype: torch.dtype) -> tuple[Any, Any, dict[str, Any]]:
     """Return transformers' class, the config, and tensors by name that become ``dtype`` when they are read.
 

@@ -10,6 +10,7 @@ from engine.errors import ModelError
 from engine.models.formats.gguf.header import Header, Strings
 from engine.models.formats.gguf.parts import Files
 from engine.models.formats.gguf.pre_tokenizers import BEGINS, GPT2, IGNORE_MERGES, PRE_TOKENIZERS
+from engine.models.formats.gguf.tokenizer_trial import try_tokenizer
 from engine.models.formats.gguf.vocabulary import check_vocabulary, token_types
 
 log = logging.getLogger(__name__)
@@ -19,14 +20,22 @@ _SPACE = "\u2581"
 _MARKS = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
 
 
+def tokenizer_notes(files: Files) -> tuple[str, ...]:
+    """Return what is to be said of the tokenizer of ``files`` after a trial; raises ModelError as ``read_tokenizer`` does."""
+    return _tried(files)[2]
+
+
 def read_tokenizer(files: Files) -> Any:
-    """Return a transformers tokenizer for the model in ``files``; raises ModelError where the header has none."""
+    """Return a transformers tokenizer for the model in ``files``.
+
+    Raises ModelError where the header has none, or one that does not give back what it reads.
+    """
     import transformers
 
     header = files.first
-    check_vocabulary(files)
-    tokens = header.strings("tokenizer.ggml.tokens")
-    backend = _beside(header.path, tokens) or _from_tables(header, tokens)
+    backend, tokens, notes = _tried(files)
+    for note in notes:
+        log.warning("%s: %s", header.shown, note)
     marks: dict[str, str] = {}
     for mark, key in _MARKS.items():
         number = header.values.get(f"tokenizer.ggml.{key}_token_id")
@@ -42,6 +51,20 @@ def read_tokenizer(files: Files) -> Any:
     if template:
         made.chat_template = template
     return made
+
+
+def _tried(files: Files) -> tuple[Any, list[str], tuple[str, ...]]:
+    """Return the backend, the header's tokens, and what is to be said."""
+    header = files.first
+    check_vocabulary(files)
+    tokens = header.strings("tokenizer.ggml.tokens")
+    if (backend := _beside(header.path, tokens)) is not None:
+        try:
+            return backend, tokens, try_tokenizer(backend, header, tokens)
+        except ModelError as error:
+            log.warning("the tokenizer.json beside it is not used: %s", error)
+    backend = _from_tables(header, tokens)
+    return backend, tokens, try_tokenizer(backend, header, tokens)
 
 
 def _beside(path: str, tokens: list[str]) -> Any | None:
