@@ -62,7 +62,7 @@ def try_tokenizer(backend: Any, header: Header, tokens: list[str]) -> tuple[str,
 def _marks(header: Header, tokens: list[str]) -> list[tuple[int, str]]:
     """Return the marks that begin and end texts and turns, with their numbers."""
     types = token_types(header, tokens) or []
-    named = {header.values.get(f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos", "eot")}
+    named = [header.values.get(f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos", "eot")]
     return [
         (number, token)
         for number, token in enumerate(tokens[: len(types)])
