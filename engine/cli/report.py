@@ -48,7 +48,7 @@ def written(last: Snapshot, engine: Engine) -> dict[str, Any]:
     meters = last.meters
     if not meters.prefill_tokens:
         return {}
-    counted, ttft = engine.generated()
+    counted, ttft = engine.piles.generated()
     # Workers work side by side, so their rates add up.
     prefill = sum(one.prefill_tokens / one.prefill_seconds for one in counted if one.prefill_seconds > 0)
     decode = sum(one.decode_tokens / one.decode_seconds for one in counted if one.decode_seconds > 0)

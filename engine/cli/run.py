@@ -35,6 +35,7 @@ from engine.store.cells import escape, shown
 from engine.store.checked import DAMAGED
 from engine.store.export import check_target
 from engine.store.texts import check_folder
+from engine.telemetry.garbage import collect_garbage
 
 ALL_DONE, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes of ``heddle run``."""
@@ -188,7 +189,7 @@ def _give_up(engine: Engine, order: Order, output: TextIO | None, errors: TextIO
     """Write the rows of what has ended, after something that does not end; returns the exit code."""
     watch = _Watch(engine, errors, notes, quiet=order.quiet)
     watch.look(final=True)
-    jobs = engine.piles()
+    jobs = engine.piles.names()
     if jobs:
         _write(engine, jobs[0], order, watch.rows, output, errors)
     return SOME_FAILED
@@ -254,9 +255,9 @@ def _take_up(
     (job,) = engine.recovered[:1]
     adding = engine.add_paths(job, order.paths, **options)
     interrupts.wait(adding, overdue)  # files that changed are met before a worker reads them
-    if damaged := engine.documents_that(job, lambda record: record.reason == DAMAGED):
+    if damaged := engine.piles.documents_that(job, lambda record: record.reason == DAMAGED):
         engine.remove_documents(job, damaged)  # their files were met above, and added anew
-    counts = engine.counts(job)
+    counts = engine.piles.counts(job)
     if not order.quiet:
         errors.write(f"Going on: {counts['done']:,} of {sum(counts.values()):,} documents are done.\n")
     states = {State.FAILED, State.CANCELLED}
@@ -264,7 +265,7 @@ def _take_up(
         states = set(State)
     elif order.retry_quarantined:
         states.add(State.QUARANTINED)
-    numbers = engine.documents_in(job, states)
+    numbers = engine.piles.documents_in(job, states)
     if numbers:
         engine.retry(job, numbers)
     engine.submit(job, order.task, order.settings, again=order.again)
@@ -273,7 +274,7 @@ def _take_up(
 
 def _needs_workers(engine: Engine, job: str) -> bool:
     """Tell whether something is there that the journal has no answer to."""
-    return engine.needs_model(job)
+    return engine.piles.needs_model(job)
 
 
 def _waits_offline(state: JobState) -> bool:
@@ -324,7 +325,7 @@ def _run(
             engine.pause(job).result(5.0)
             break
         engine.wait(job, 0.1)
-        engine.collect_garbage()
+        collect_garbage()
     if interrupts.seen and not engine.wait(job, 2.0):
         late = engine.stuck(2.0)
         engine.give_up(late)
@@ -376,7 +377,7 @@ def _run(
 def _write(
     engine: Engine, job: str, order: Order, rows: dict[int, DocumentRow], output: TextIO | None, errors: TextIO
 ) -> None:
-    answered = engine.answered(job)
+    answered = engine.piles.answered(job)
     if answered and not order.quiet:
         errors.write(f"{answered:,} documents were answered by an earlier run.\n")
     if order.out:

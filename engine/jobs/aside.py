@@ -32,6 +32,9 @@ DEAF = "it did not answer; add it again once its disk or share does"
 SLACK = 0.5
 """Seconds by which a step may be younger than the time for which it was waited."""
 
+STUCK_SECONDS = 5.0
+"""Seconds after which a step of work that was not told to go on counts as one that does not end, when all has to end."""
+
 _READ = "it could not be read to its end in {0:.0f} s; it is set aside until you retry it"
 _TOKENS = "the model's tokenizer did not end with it in {0:.0f} s; it is set aside until you retry it"
 
@@ -46,6 +49,22 @@ class Stuck:
     seconds: float
     at: float
     silent: bool = False
+
+
+def left_behind(journal: Journal, board: Board, stuck: Stuck | None) -> tuple[tuple[Activity, ...], list[str]]:
+    """Quarantine what the process before did not come back from; returns that, and what to tell the user.
+
+    Without ``stuck``, a process that the system ended may have been held up by whatever it was at: only where that was one
+    thing is it to blame.
+    """
+    if stuck is None and board.ended_at:
+        stuck = Stuck(STUCK_SECONDS - 1.0, board.ended_at, silent=True)
+    if stuck is None:
+        return (), []
+    found = culprits(board, stuck)
+    blame = found if len(found) == 1 or not stuck.silent else ()
+    set_aside_in(journal, blame)
+    return blame, [sentence(one) if blame else suspicion(one) for one in found]
 
 
 def culprits(board: Board, stuck: Stuck) -> tuple[Activity, ...]:

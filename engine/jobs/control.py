@@ -74,6 +74,14 @@ def pause(coordinator: Coordinator, job: Job) -> None:
         coordinator.halt(job, job.message)
 
 
+def resume(coordinator: Coordinator, job: Job) -> None:
+    """Go on with a paused job; raises UsageError for one without a task."""
+    if job.task is None:
+        raise UsageError("This pile has no task yet; choose one and start it.")
+    if job.status == "paused":
+        start(coordinator, job)
+
+
 def cancel(coordinator: Coordinator, job: Job) -> None:
     """Stop the job: running work stops within a layer, what does not run is cancelled at once."""
     coordinator.dispatcher.take_back(job)

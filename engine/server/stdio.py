@@ -29,6 +29,7 @@ from engine.api.events import Event, Reply
 from engine.api.threads import name_this_thread
 from engine.errors import Cancelled, HeddleError, UsageError
 from engine.jobs.aside import Stuck
+from engine.telemetry.garbage import collect_garbage
 from engine.telemetry.libraries import prepare_process
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ class Host:
             # With a frame still on its way the window is slow: what changed waits for the next round.
             if self.outbox.pending < 3:
                 self.outbox.send(api.Picture(self.engine.snapshot()))
-            self.engine.collect_garbage()
+            collect_garbage()
 
 
 def _value(command: Command, result: Any) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def test_the_window_is_told_of_a_row_that_the_journal_refuses(engine, tmp_path):
     assert [row.id for row in rows.values() if row.state != "done"] == [odd]
     assert rows[odd].state == "failed"
     assert "too big" in rows[odd].reason
-    assert engine.counts("job")["done"] == 40
+    assert engine.piles.counts("job")["done"] == 40
     assert engine.journal.counts("job")["done"] == 40
     assert engine.journal.document(odd).state == "failed"
 

@@ -42,7 +42,7 @@ def test_a_row_is_told_as_done_only_when_another_reader_finds_it_on_the_disk(eng
         other.execute("BEGIN IMMEDIATE")  # nobody else can commit now
         engine.submit("job", "embed")
         engine.open_model("stub").result(30)
-        until(lambda: engine.counts("job")["done"] >= 10)
+        until(lambda: engine.piles.counts("job")["done"] >= 10)
         assert told_done(engine) == set(), "what is not committed is not told"
         other.execute("ROLLBACK")
         seen: set[int] = set()

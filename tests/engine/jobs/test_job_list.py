@@ -156,7 +156,7 @@ def test_documents_that_are_to_run_first_come_before_the_others(opened, folder):
 
 def test_a_watched_folder_fills_the_pile(opened, folder, tmp_path):
     engine = opened()
-    engine._watcher._period = 0.05
+    engine._adding.watcher._period = 0.05
     pile(engine, "a", folder, "ready")
     engine.watch_folder("a", folder)
     target = os.path.join(folder, "new.txt")
@@ -165,4 +165,4 @@ def test_a_watched_folder_fills_the_pile(opened, folder, tmp_path):
     wait_until(engine, "a", lambda job: len(job.pile.documents) == 7 and not job.adding)
     assert [record.path for record in engine.journal.documents("a")][-1] == target
     engine.watch_folder("a", "")
-    assert engine._watcher._watches == {}
+    assert engine._adding.watcher._watches == {}

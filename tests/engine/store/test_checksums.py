@@ -172,7 +172,7 @@ def test_what_is_damaged_while_the_program_runs_changes_in_the_window_too(path):
         engine.journal.flush()
         (told,) = engine.snapshot().rows
         assert [(row.id, row.state) for row in told.rows] == [(103, "waiting")]
-        assert engine.counts("other")["waiting"] == 3
+        assert engine.piles.counts("other")["waiting"] == 3
     finally:
         assert engine.close()
 
