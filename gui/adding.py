@@ -25,7 +25,8 @@ class Adder(QObject):
 
     def files(self) -> None:
         """Ask for files."""
-        filters = [self.tr("All files (*)"), self.tr("Texts (*.txt *.md *.log *.csv *.json *.jsonl *.xml *.html)")]
+        kinds = "*.txt *.md *.log *.csv *.json *.jsonl *.xml *.html *.pdf *.docx *.odt *.pptx *.odp *.epub *.eml *.mbox *.srt *.vtt"
+        filters = [self.tr("All files (*)"), self.tr("Documents ({kinds})").format(kinds=kinds)]
         choose_files(self._window, self.tr("Add files"), self._last, filters, self._chosen)
 
     def folder(self) -> None:

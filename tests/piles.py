@@ -138,10 +138,10 @@ def _binary(pile: _Pile) -> None:
     pile.skip(12, "12 zeros.txt", bytes(4096), "not text")
     pile.skip(12, "12 all bytes.txt", bytes(range(256)) * 4, "not text")
     pile.skip(12, "12 one NUL.txt", SENTENCES["english"].encode() * 5 + b"\x00 and on\n", "not text")
-    pile.skip(
-        12, "12 paper.txt", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n", "PDF, not plain text: export it as text first"
-    )
-    pile.skip(12, "12 letter.txt", b"PK\x03\x04\x14\x00\x06\x00" + bytes(18) + b"word/document.xml", "Word document")
+    damaged = Expected(12, State.FAILED, "not a readable PDF")
+    pile.add("12 paper.txt", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n", damaged)
+    damaged = Expected(12, State.FAILED, "not a readable Word document")
+    pile.add("12 letter.txt", b"PK\x03\x04\x14\x00\x06\x00" + bytes(18) + b"word/document.xml", damaged)
     pile.skip(
         12, "12 archive.txt", b"PK\x03\x04\x14\x00\x00\x00\x08\x00" + bytes(16) + b"a.txt", "not text: ZIP archive"
     )

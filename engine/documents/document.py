@@ -68,3 +68,11 @@ class Text:
     confidence: float
     replaced: int = 0
     long: LongText | None = None
+    note: str = ""
+    """What a row should tell of the file, such as what of it was not read."""
+
+
+def note_of(text: Text) -> str:
+    """Return what a row tells of how its text was read, or nothing."""
+    notes = [f"{text.replaced} bad bytes were replaced"] if text.replaced else []
+    return "; ".join([*notes, text.note] if text.note else notes)

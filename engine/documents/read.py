@@ -6,13 +6,14 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 from functools import partial
+from typing import BinaryIO
 
 from engine.documents import encodings, escapes, signatures
 from engine.documents.blank import is_blank
 from engine.documents.document import Source, Text
 from engine.documents.long_text import CHUNK, LARGE, BadBytes, Blank, NoText, examine
 from engine.documents.opening import NotADocument, opened
-from engine.documents.readers import READERS, reader_of
+from engine.documents.readers import reader_of
 from engine.documents.readers.base import Decode, Part, Reader
 from engine.errors import DocumentError, UsageError
 
@@ -49,12 +50,14 @@ def read(
     the file is not there, UsageError for an unknown encoding
     or policy.
     """
+    how = {"encoding": encoding, "on_bad_bytes": on_bad_bytes}
     if source.locator:
-        return _part(source, partial(decode, encoding=encoding, on_bad_bytes=on_bad_bytes), device)
-    if source.size > LARGE:
-        return _long(source, encoding, on_bad_bytes, size_limit, device)
-    data = b"".join(_bytes(source, size_limit, device))
-    return decode(data, encoding=encoding, on_bad_bytes=on_bad_bytes)
+        return _part(source, partial(decode, **how), device)
+    for found, text in read_all(source, **how, size_limit=size_limit, device=device):
+        if not found.locator:
+            return text
+        break
+    raise DocumentError("changed since it was added")
 
 
 def read_all(
@@ -69,27 +72,38 @@ def read_all(
 
     Raises as ``read``, for the file as a whole; a part without any text is left out.
     """
-    reader = None
-    if READERS:
-        with opened(source, device) as file:
-            reader = reader_of(source.path, file.read(signatures.HEAD))
-    if reader is None:
-        plain = read(source, encoding=encoding, on_bad_bytes=on_bad_bytes, size_limit=size_limit, device=device)
-        yield source, plain
-        return
     text_of = partial(decode, encoding=encoding, on_bad_bytes=on_bad_bytes)
-    found = False
-    with opened(source, device) as file, _said_of(reader):
+    data: bytes | None = None
+    with opened(source, device) as file:
+        head = file.read(min(source.size, signatures.HEAD))
+        reader = reader_of(source.path, head)
+        if reader is not None:
+            if source.size > size_limit:
+                raise DocumentError(too_large(source.size, size_limit))
+            file.seek(0)
+            yield from _parts(reader, file, text_of, source)
+            return
+        if source.size <= LARGE:
+            data = b"".join(_chunks(file, head, source, size_limit))
+    if data is None:
+        yield source, _long(source, encoding, on_bad_bytes, size_limit, device)
+    else:
+        yield source, text_of(data)
+
+
+def _parts(reader: Reader, file: BinaryIO, text_of: Decode, source: Source) -> Iterator[tuple[Source, Text]]:
+    """Walk the parts of a file that have text; raises NotADocument when none has."""
+    empty, note = True, ""
+    with _said_of(reader):
         for part in reader.parts(file, text_of):
-            if not is_blank(part.text):
-                found = True
-                text = _text(part)
-                yield (
-                    Source(source.path, len(part.text.encode("utf-8", "surrogatepass")), source.mtime_ns, part.locator),
-                    text,
-                )
-    if not found:
-        raise NotADocument("empty")
+            note = note or part.note
+            if is_blank(part.text):
+                continue
+            empty = False
+            size = len(part.text.encode("utf-8", "surrogatepass")) if part.locator else source.size
+            yield Source(source.path, size, source.mtime_ns, part.locator), _text(part, reader)
+    if empty:
+        raise NotADocument(f"empty: {note}" if note else "empty")
 
 
 def _part(source: Source, text_of: Decode, device: int | None) -> Text:
@@ -103,12 +117,13 @@ def _part(source: Source, text_of: Decode, device: int | None) -> Text:
             part = reader.part(file, text_of, source.locator)
     if part is None:
         raise DocumentError(f"{source.locator} is no longer in the file")
-    return _text(part)
+    return _text(part, reader)
 
 
-def _text(part: Part) -> Text:
+def _text(part: Part, reader: Reader) -> Text:
     data = part.text.encode("utf-8", "surrogatepass")
-    return Text(part.text, hashlib.sha256(data).hexdigest(), part.encoding, part.confidence, part.replaced)
+    sha256, encoding = hashlib.sha256(data).hexdigest(), part.encoding or reader.name
+    return Text(part.text, sha256, encoding, part.confidence, part.replaced, note=part.note)
 
 
 @contextlib.contextmanager
@@ -145,12 +160,16 @@ def _long(source: Source, encoding: str, on_bad_bytes: str, limit: int, device: 
     return Text("", found.sha256, found.guess.encoding, found.guess.confidence, found.replaced, found)
 
 
-def decode(data: bytes, *, encoding: str = "", on_bad_bytes: str = "fail") -> Text:
+def decode(data: bytes, *, encoding: str = "", on_bad_bytes: str = "fail", hint: str = "") -> Text:
     """Return the text that ``data`` holds, without its byte order mark and otherwise as it is, line ends included.
 
-    The encoding is found in this order: byte order mark, strict UTF-8, ``encoding``, detection. Raises as ``read``.
+    The encoding is found in this order: byte order mark, strict UTF-8, ``encoding``, ``hint`` (what the file says of
+    itself, unless nobody knows such an encoding), detection. Raises as ``read``.
     """
     chosen = _checked(encoding, on_bad_bytes)
+    if hint and not chosen:
+        with contextlib.suppress(UsageError):
+            chosen = encodings.known(hint)
     if not data:
         raise NotADocument("empty")
     text, guess, replaced = _decoded(data, chosen, on_bad_bytes)
@@ -164,20 +183,29 @@ def decode(data: bytes, *, encoding: str = "", on_bad_bytes: str = "fail") -> Te
 # ------------------------------------------------------------------------------------------------------------ the bytes
 def _bytes(source: Source, limit: int, device: int | None) -> Iterator[bytes]:
     """All bytes of the file in chunks, if it is still the one that was added."""
-    read = 0
     with opened(source, device) as file:
-        data = file.read(min(source.size, signatures.HEAD))
-        reason = signatures.not_plain(data)
-        if reason:
-            raise NotADocument(reason)
-        if source.size > limit:
-            raise DocumentError(f"larger than the limit: {_size(source.size)} of {_size(limit)}")
-        while data:
-            read += len(data)
-            yield data
-            data = file.read(min(CHUNK, source.size - read))
+        yield from _chunks(file, file.read(min(source.size, signatures.HEAD)), source, limit)
+
+
+def _chunks(file: BinaryIO, head: bytes, source: Source, limit: int) -> Iterator[bytes]:
+    """All bytes of an open file, of which ``head`` was read; raises NotADocument and DocumentError."""
+    reason = signatures.not_plain(head)
+    if reason:
+        raise NotADocument(reason)
+    if source.size > limit:
+        raise DocumentError(too_large(source.size, limit))
+    read, data = 0, head
+    while data:
+        read += len(data)
+        yield data
+        data = file.read(min(CHUNK, source.size - read))
     if read != source.size:
         raise DocumentError("changed since it was added")
+
+
+def too_large(size: int, limit: int) -> str:
+    """Return why a file, or what is packed in it, is not read."""
+    return f"larger than the limit: {_size(size)} of {_size(limit)}"
 
 
 def _size(count: int) -> str:

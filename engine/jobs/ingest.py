@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from engine.api.state import State
 from engine.documents.blank import is_blank
-from engine.documents.document import Skipped, Source, Text
+from engine.documents.document import Skipped, Source, Text, note_of
 from engine.documents.opening import NotADocument
 from engine.documents.read import read_all
 from engine.documents.walk import Walk
@@ -254,7 +254,7 @@ def _documents(coordinator: Coordinator, job: Job, found: Source | Skipped, numb
 
 def _of(record: Record, text: Text) -> Document:
     """Return the document of a text that was read."""
-    reason = f"{text.replaced} bad bytes were replaced" if text.replaced else ""
+    reason = note_of(text)
     read_as = {"sha256": text.sha256, "encoding": text.encoding, "confidence": text.confidence}
     return Document(replace(record, reason=reason, **read_as), note=reason, text=None if text.long else text.text)
 

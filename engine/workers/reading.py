@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from engine.documents.document import Source
+from engine.documents.document import Source, note_of
 from engine.documents.offline import is_offline
 from engine.documents.opening import NotADocument, Offline
 from engine.documents.read import read
@@ -250,8 +250,8 @@ def _read_anew(run: JobRun, unread: Unread) -> tuple[str, LongText | None, dict[
     source = Source(unread.path, status.st_size, status.st_mtime_ns, unread.locator)
     text = read(source, encoding=run.encoding, on_bad_bytes=run.on_bad_bytes, device=unread.device)
     notes = [CHANGED] if unread.sha256 and text.sha256 != unread.sha256 else []
-    if text.replaced:
-        notes.append(f"{text.replaced} bad bytes were replaced")
+    if note := note_of(text):
+        notes.append(note)
     renewed = {
         "size": len(text.text.encode("utf-8", "surrogatepass")) if source.locator else source.size,
         "mtime_ns": source.mtime_ns,

@@ -17,9 +17,14 @@ def _found() -> tuple[type[Reader], ...]:
     for file in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{file.name}")
         for kind in vars(module).values():
-            if isinstance(kind, type) and issubclass(kind, Reader) and kind.__module__ == module.__name__:
+            if (
+                isinstance(kind, type)
+                and issubclass(kind, Reader)
+                and kind.__module__ == module.__name__
+                and kind.__bases__ == (Reader,)
+            ):
                 kinds.append(kind)
-    return tuple(kind for kind in kinds if kind is not Reader)
+    return tuple(kinds)
 
 
 READERS: tuple[type[Reader], ...] = _found()

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, ClassVar
+from typing import BinaryIO, ClassVar, Protocol
 
 from engine.documents.document import Text
 
-Decode = Callable[[bytes], Text]
-"""Turns bytes into text as the job chose it (documents.read.decode); raises DocumentError."""
+
+class Decode(Protocol):
+    """Turns bytes into text as the job chose it (documents.read.decode)."""
+
+    def __call__(self, data: bytes, *, hint: str = "") -> Text:
+        """Return the text; ``hint`` is the encoding that the file itself names. Raises DocumentError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """One document of a file: ``locator`` is where it is, as people read it ("row 3"), and finds it again.
 
-    ``encoding``, ``confidence`` and ``replaced`` are as in documents.document.Text.
+    Of a file that holds one document it is empty. ``encoding`` (the reader's name unless it is said), ``confidence``,
+    ``replaced`` and ``note`` are as in documents.document.Text.
     """
 
     locator: str
     text: str
-    encoding: str = "utf-8"
+    encoding: str = ""
     confidence: float = 1.0
     replaced: int = 0
+    note: str = ""
 
 
 class Reader(ABC):
@@ -36,7 +43,7 @@ class Reader(ABC):
     @classmethod
     @abstractmethod
     def takes(cls, path: str, head: bytes) -> bool:
-        """Tell whether this reads the file at ``path``, by its first bytes (at most signatures.HEAD) before its name."""
+        """Tell whether this reads the file at ``path``, by ``head``, its first bytes (signatures.HEAD of them), before its name."""
 
     @abstractmethod
     def parts(self, file: BinaryIO, decode: Decode) -> Iterator[Part]:
