@@ -33,8 +33,8 @@ _SPLITS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 PRE_TOKENIZERS = {name: splits for names, splits in _SPLITS for name in names}
 """Patterns, one after the other, by name."""
 
-IGNORE_MERGES = frozenset(("llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "tekken"))
+IGNORE_MERGES = frozenset(("llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "lfm2", "tekken"))
 """Those whose words are one token where the vocabulary has them, whatever the merges say (ignore_merges)."""
 
-BEGINS = frozenset(("llama-bpe", "llama3", "llama-v3", "tekken"))
+BEGINS = IGNORE_MERGES
 """Those that put the mark of the beginning before a text where the file does not say."""

@@ -1,7 +1,7 @@
 """Makes llama_cpp_models/: tiny models converted and quantised by llama.cpp's own tools, and what llama.cpp computes of them.
 
 Run it where these are installed (none of them is needed by anything else here), with the folder of llama.cpp's sources,
-which llama-cpp-python's source distribution carries under ``vendor/``:
+which llama-cpp-python's source distribution carries under ``vendor/``, and this repository on PYTHONPATH:
 
     pip install llama-cpp-python==0.3.36 sentencepiece==0.2.1 torch transformers==5.23.0
     python make_llama_cpp_models.py llama_cpp_python-0.3.36/vendor/llama.cpp
@@ -28,6 +28,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from engine.models.formats.gguf.pre_tokenizers import PRE_TOKENIZERS
 
 HERE = Path(__file__).parent
 OUTPUT = HERE / "llama_cpp_models"
@@ -149,6 +151,8 @@ RECIPES = {
 """The families that GGUF files are read of in every block type, and ways of theirs that differ in one."""
 
 
+CUT = "smollm"
+"""The model whose vocabulary cuts texts in all the ways that ``tokenizer.ggml.pre`` names and that are read."""
 SPLITS = {
     "qwen2": ("--split-max-tensors", "12", "--no-tensor-first-split"),
     "gemma3": ("--split-max-tensors", "32"),
@@ -270,12 +274,13 @@ def quantise(source: Path, path: Path, kind: str) -> None:
     assert llama_cpp.llama_model_quantize(bytes(source), bytes(path), ctypes.byref(settings)) == 0
 
 
-def opened(path: Path) -> Any:
-    """Return llama.cpp's model with keys and values in float32."""
+def opened(path: Path, *, vocabulary: bool = False) -> Any:
+    """Return llama.cpp's model with keys and values in float32, or its vocabulary alone."""
     import llama_cpp  # pyright: ignore[reportMissingImports]
 
+    threads = {"n_threads": 1, "n_threads_batch": 1}
     return llama_cpp.Llama(
-        str(path), n_ctx=CONTEXT, logits_all=True, type_k=0, type_v=0, n_threads=1, n_threads_batch=1, verbose=False
+        str(path), n_ctx=CONTEXT, logits_all=True, type_k=0, type_v=0, vocab_only=vocabulary, verbose=False, **threads
     )
 
 
@@ -288,7 +293,7 @@ def logits(path: Path, ids: list[int]) -> np.ndarray:
 
 def tokens(path: Path) -> list[dict[str, Any]]:
     """Return what llama.cpp's tokenizer makes of the texts, marks in them taken for marks."""
-    model = opened(path)
+    model = opened(path, vocabulary=True)
     names = [model._model.token_get_text(n) for n in range(model.n_vocab())]
     mark = next(name for name in ("<|im_end|>", "<end_of_turn>", "<|end|>") if name in names)
     found = []
@@ -314,6 +319,7 @@ def main(sources: Path) -> None:
     OUTPUT.mkdir()
     expected: dict[str, np.ndarray] = {}
     said: dict[str, Any] = {}
+    cut: dict[str, list[list[int]]] = {}
     for seed, (name, recipe) in enumerate(RECIPES.items()):
         with tempfile.TemporaryDirectory() as temporary:
             place = Path(temporary)
@@ -334,12 +340,17 @@ def main(sources: Path) -> None:
                 print(f"{name} {kind}: {path.stat().st_size} bytes, in its own blocks {apart:.2g} apart", flush=True)
             pack(OUTPUT / f"{name}.tar.xz", paths)
             expected[f"{name} ids"] = np.array(ids, np.int32)
+            if name == CUT:
+                for pre in PRE_TOKENIZERS:
+                    convert(sources, place / "model", place / "cut.gguf", pre, "--vocab-only")
+                    cut[pre] = [case["ids"] for case in tokens(place / "cut.gguf")]
             if name in SPLITS:
                 split = (place / f"{name}-split.gguf", recipe.tokenizer, "--outtype", "q8_0", *SPLITS[name])
                 convert(sources, place / "model", *split)
                 pack(OUTPUT / f"{name}-split.tar.xz", sorted(place.glob(f"{name}-split-*.gguf")))
     np.savez_compressed(OUTPUT / "logits.npz", **expected)
     (OUTPUT / "tokens.json").write_text(json.dumps(said, ensure_ascii=False, indent=1), "utf-8")
+    (OUTPUT / "cuts.json").write_text(json.dumps(cut), "utf-8")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tarfile
 from pathlib import Path
@@ -17,6 +18,7 @@ from engine.models.pretrained import read_weights
 
 HERE = Path(__file__).with_name("llama_cpp_models")
 LOGITS = np.load(HERE / "logits.npz")
+CUTS = json.loads((HERE / "cuts.json").read_text("utf-8"))
 TOKENS = json.loads((HERE / "tokens.json").read_text("utf-8"))
 MODELS = sorted(path.name.removesuffix(".tar.xz") for path in HERE.glob("*.tar.xz"))
 EVERY, KEPT = 7, 4
@@ -84,6 +86,17 @@ def test_texts_become_the_tokens_that_llama_cpp_makes_of_them(unpacked, name):
         ours = tokenizer(case["text"])["input_ids"]
         assert tokenizer.convert_ids_to_tokens(ours) == tokenizer.convert_ids_to_tokens(case["ids"])
         assert ours == case["ids"]
+
+
+@pytest.mark.parametrize("pre", list(CUTS))
+def test_a_text_is_cut_into_words_as_llama_cpp_cuts_it_by_that_name(unpacked, pre):
+    files = read_files(str(unpacked / "smollm-Q8_0.gguf"))
+    header = dataclasses.replace(files.first, values=files.first.values | {"tokenizer.ggml.pre": pre})
+    tokenizer = read_tokenizer(dataclasses.replace(files, first=header))
+    for case, ids in zip(TOKENS["smollm"], CUTS[pre], strict=True):
+        assert tokenizer.convert_ids_to_tokens(tokenizer(case["text"])["input_ids"]) == (
+            tokenizer.convert_ids_to_tokens(ids)
+        )
 
 
 @pytest.mark.parametrize("name", list(TOKENS))
