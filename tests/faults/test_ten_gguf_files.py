@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
-from ten_gguf_files import main
+from ten_gguf_files import run
 
 
-def test_ten_gguf_files_good_split_damaged_and_unknown_end_as_they_should(capsys):
-    assert main(["--large", "tiny", "--dtype", "bf16"]) == 0
-    *files, last = map(json.loads, capsys.readouterr().out.splitlines())
-    assert (last["files"], last["as_they_should"]) == (10, 10)
-    assert [file["end"] for file in files] == ["slots"] * 6 + ["refused"] * 3 + ["slots"]
+def test_ten_gguf_files_good_split_damaged_and_unknown_end_as_they_should():
+    found = run("tiny", "Q4_K", "bf16")
+    assert [file["end"] for file in found] == ["slots"] * 6 + ["refused"] * 3 + ["slots"]
+    assert all(file["as_it_should"] for file in found), found
