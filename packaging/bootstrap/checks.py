@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -23,6 +24,14 @@ def check_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {"QT_QPA_PLATFORM": "offscreen", **environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
 
+def side_by_side() -> tuple[str, ...]:
+    """Return pytest's options for two processes where there are two cores: tests wait much for engines that they start.
+
+    More would start more engines at once, each with workers on all cores. A file stays whole, in the order of names.
+    """
+    return ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder") if (os.cpu_count() or 1) > 1 else ()
+
+
 def run_all(python: str, root: str, environ: Mapping[str, str]) -> int:
     """Run every step, then pytest; return 1 if any of them failed, else 0.
 
@@ -40,6 +49,6 @@ def run_all(python: str, root: str, environ: Mapping[str, str]) -> int:
     if failed:
         print(f"FAILED so far: {', '.join(failed)}", flush=True)
     print("== pytest", flush=True)
-    code = subprocess.run([python, "-m", "pytest"], cwd=root, env=environ, check=False).returncode
+    code = subprocess.run([python, "-m", "pytest", *side_by_side()], cwd=root, env=environ, check=False).returncode
     sys.stdout.flush()
     return 1 if failed or code != 0 else 0
