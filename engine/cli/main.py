@@ -268,11 +268,12 @@ def _run(
     paths: list[str],
     again: Callable[[], object] | None,
 ) -> int:
-    from engine.cli.run import Order, run
+    from engine.cli.run import run
+    from engine.cli.run_options import RunOptions
     from engine.models.supplied import default_model
 
     return run(
-        Order(
+        RunOptions(
             task=task,
             settings=settings,
             paths=paths,

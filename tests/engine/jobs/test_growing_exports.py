@@ -11,7 +11,8 @@ from engine_helpers import states_of
 from model_folders import make_folder
 
 from engine.api.plan import Plan
-from engine.cli.run import Order, run
+from engine.cli.run import run
+from engine.cli.run_options import RunOptions
 from engine.errors import ExportError, UsageError
 from engine.store import growing
 
@@ -130,7 +131,7 @@ def test_a_command_writes_live_rows_and_goes_on_with_them(folder, tmp_path, caps
     for n in range(12):
         (pile / f"{n}.txt").write_text(f"text number {n}", "utf-8")
     live, out = tmp_path / "live.jsonl", tmp_path / "out.jsonl"
-    order = Order("embed", {}, [str(pile)], folder, Plan("cpu", 2, 1, "float32"), str(out), live=str(live))
+    order = RunOptions("embed", {}, [str(pile)], folder, Plan("cpu", 2, 1, "float32"), str(out), live=str(live))
     assert run(order) == 0
     assert by_path(rows(live)) == by_path(rows(out))
     (pile / "12.txt").write_text("one more", "utf-8")
@@ -138,5 +139,5 @@ def test_a_command_writes_live_rows_and_goes_on_with_them(folder, tmp_path, caps
     assert len(by_path(rows(live))) == 13
     assert by_path(rows(live)) == by_path(rows(out))
     with pytest.raises(UsageError, match="--live"):
-        run(Order("embed", {}, [str(pile)], folder, live=str(tmp_path / "x.csv")))
+        run(RunOptions("embed", {}, [str(pile)], folder, live=str(tmp_path / "x.csv")))
     assert os.path.isfile(live)
