@@ -10,7 +10,7 @@ Accelerator = Literal["cpu", "cuda"]
 Command = Literal["window", "test", "heddle", "python", "help"]
 
 
-WINDOW_OPTIONS = {"--data-dir": True, "--patience": True, "--sample": False, "--version": False}
+WINDOW_OPTIONS = {"--data-dir": True, "--patience": True, "--sample": False, "--smoke": True, "--version": False}
 """The options of the window (gui.app.options), and whether a value follows."""
 
 
