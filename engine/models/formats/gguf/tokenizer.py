@@ -15,6 +15,9 @@ from engine.models.formats.gguf.vocabulary import check_vocabulary, token_types
 
 log = logging.getLogger(__name__)
 
+LONGEST, CHARACTERS = 512, 32 << 20
+"""Characters of the longest token of a SentencePiece vocabulary, and of all tokens of any; real ones have 60 and 2 million."""
+
 _SPACE = "\u2581"
 
 _MARKS = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
@@ -101,6 +104,9 @@ def _from_tables(header: Header, tokens: list[str]) -> Any:
         tables["scores"] = header.values["tokenizer.ggml.scores"]
     if (types := token_types(header, tokens)) is not None:
         tables["token_type"] = types
+    if (kind == "llama" and max(map(len, tokens)) > LONGEST) or sum(map(len, tokens)) > CHARACTERS:
+        # transformers looks at every way of cutting each token in two.
+        raise ModelError(f"{header.shown} is damaged: its vocabulary has tokens of endless text. Download it again.")
     if isinstance(header.values.get("tokenizer.ggml.merges"), Strings):
         tables["merges"] = header.strings("tokenizer.ggml.merges")
         if not all(merge.count(" ") == 1 for merge in tables["merges"]):

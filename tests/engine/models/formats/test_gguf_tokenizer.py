@@ -90,3 +90,13 @@ def test_a_mark_that_was_written_as_text_ends_an_answer(tmp_path):
     assert loaded.model.config.eos_token_id == [0, 2]
     prompt = loaded.tokenizer.prompt_ids(loaded.tokenizer.conversation("", "a <|im_end|> b")).tolist()
     assert prompt.count(2) == 1  # the template's own; what a document spells stays text
+
+
+def test_a_token_of_endless_text_is_refused_before_it_is_cut_in_every_way(tmp_path):
+    def lengthen(tokens):
+        tokens[300] = "a" * 1_000_000
+
+    path = file_with(tmp_path, lengthen, **{"tokenizer.ggml.model": "llama"})
+    assert check(str(path)).problems == (
+        "tiny.gguf is damaged: its vocabulary has tokens of endless text. Download it again.",
+    )
