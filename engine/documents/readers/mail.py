@@ -17,7 +17,8 @@ _SHOWN = ("From", "To", "Cc", "Date", "Subject")
 _FIELD = re.compile(rb"[A-Za-z][A-Za-z0-9-]*:[ \t]")
 _CERTAIN = re.compile(rb"^(mime-version|message-id|received|return-path|dkim-signature):", re.IGNORECASE | re.MULTILINE)
 _WRITTEN = re.compile(rb"^(from|subject|date|to):", re.IGNORECASE | re.MULTILINE)
-_ENVELOPE = re.compile(rb"From \S+ +.*\d\d:\d\d.*\d{4}.*\n", re.IGNORECASE)
+_ENVELOPE = re.compile(rb"From \S{1,100} {1,9}[^\n]{0,40}?\d\d:\d\d[^\n]{0,20}?\d{4}[^\n]{0,20}\n", re.IGNORECASE)
+"""``From ann@example.org Tue Dec  1 10:00:00 2026``; every part is bounded, so that no line takes long to refuse."""
 
 
 def _is_head(head: bytes, *, named: bool) -> bool:

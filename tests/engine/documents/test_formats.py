@@ -134,6 +134,24 @@ def test_a_package_that_declares_entities_is_refused(text_of):
         text_of(package({"word/document.xml": bomb}))
 
 
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"<!---->" * 5000,
+        b"From x " + b"00:0000" * 20000,
+        b"a: b\n" * 50000,
+        b"{\\" * 50000,
+        b"0\n" * 50000,
+        b"<" * 100_000,
+    ],
+    ids=["comments", "an envelope", "fields", "subtitles", "numbers", "tags"],
+)
+def test_no_text_takes_long_to_be_told_from_a_format(text_of, hostile):
+    """An expression that goes back over what it has read would not come to its end here."""
+    assert text_of(hostile).text == hostile.decode()
+    assert text_of(hostile, "file.eml")
+
+
 MADE = {
     "word": word(WORD_BODY, header1="on top"),
     "open document": open_document(OPEN_BODY, header="h"),
