@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from engine import __version__
+from gui.bill import bill_text
 from gui.escape import shown_text
 from gui.session import Session
 from gui.widgets.facts import FactList
@@ -97,6 +98,9 @@ class AboutDialog(QDialog):
         facts.set_lines(versions(session))
         facts.setContentsMargins(0, 8, 0, 8)
         buttons = QDialogButtonBox()
+        if bill_text():
+            inside = buttons.addButton(self.tr("&What is inside"), QDialogButtonBox.ButtonRole.ActionRole)
+            inside.clicked.connect(self._show_inside)
         close = buttons.addButton(self.tr("C&lose"), QDialogButtonBox.ButtonRole.RejectRole)
         close.clicked.connect(self.reject)
         words = QVBoxLayout()
@@ -115,6 +119,12 @@ class AboutDialog(QDialog):
         column.addLayout(row)
         column.addWidget(buttons)
         self.setMinimumWidth(460)
+
+    def _show_inside(self) -> None:
+        note = self.tr(
+            "Everything that this program is made of, with its licence. The texts of the licences are in the program's folder."
+        )
+        TextDialog(self.tr("What is inside"), note, bill_text, self).show()
 
 
 def versions(session: Session) -> list[tuple[str, str]]:
