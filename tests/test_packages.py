@@ -17,7 +17,7 @@ from bootstrap.requirements import pinned
 from freeze import BuildError, deb, elf, sizes
 from freeze.begin import begin, is_window
 from freeze.bill import Component, bill, licence_of
-from freeze.cuts import FILES, MODULES, cut_of, excluded_modules
+from freeze.cuts import FILES, MODULES, cut_of, excluded_modules, is_source_only
 from freeze.place import Place
 from freeze.share import fill
 from freeze.trial import Trial, far_connections, run
@@ -76,6 +76,14 @@ def test_no_module_that_heddle_imports_is_left_out():
     left_out = {name for name in excluded_modules() if name in imported}
     # The other side of a benchmark, and readers of tables, are asked for and may be missing.
     assert left_out <= {"sentence_transformers"}
+
+
+def test_the_models_that_come_along_have_their_code_compiled_and_all_others_as_source():
+    assert is_source_only("transformers.models.qwen3.modeling_qwen3")
+    assert not is_source_only("transformers.models.bert.modeling_bert")
+    assert not is_source_only("transformers.models.llama.modeling_llama")
+    assert not is_source_only("transformers.models.qwen3.configuration_qwen3")
+    assert cut_of("transformers/models/qwen3/modeling_qwen3.py") is None
 
 
 def test_what_freezes_is_pinned():

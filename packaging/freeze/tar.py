@@ -22,7 +22,7 @@ def make(place: Place) -> str:
     part = path + ".part"
     with (
         open(part, "wb") as file,
-        gzip.GzipFile("", "wb", 6, file, mtime=share.moment()) as packed,
+        gzip.GzipFile("", "wb", 9, file, mtime=share.moment()) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
     ):
         for script in SCRIPTS:
