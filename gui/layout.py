@@ -17,6 +17,9 @@ from gui.widgets.views import Views
 VERSION = 2
 """Version of the remembered layout; another one is ignored."""
 
+COLUMNS = "columns_14"
+"""Key of the columns' widths and order; another number of columns has another one."""
+
 SIDE, SIDE_NARROW, NARROW = 344, 300, 1200
 """First widths of the side panels, and of the window below which they are narrow, in logical pixels."""
 
@@ -161,7 +164,7 @@ class Layout:
 
     def reset(self) -> None:
         """Forget the remembered layout and put everything back."""
-        self._settings.forget("window", "docks", "inner_docks", "folded", "view", "columns", "result_splitter")
+        self._settings.forget("window", "docks", "inner_docks", "folded", "view", COLUMNS, "result_splitter")
         self._result.splitter.setSizes([500, 500])
         self.place()
 
@@ -173,7 +176,7 @@ class Layout:
         settings.set_data("inner_docks", self._inner.saveState(VERSION))
         settings.set_json("folded", [name for name in FOLDS if self.docks[name].folded])
         settings.set_json("view", self.views.bar.currentIndex())
-        settings.set_data("columns", self._pile.columns_state())
+        settings.set_data(COLUMNS, self._pile.columns.state())
         settings.set_data("result_splitter", self._result.splitter.saveState())
         settings.sync()
 
@@ -192,9 +195,7 @@ class Layout:
         window.restoreState(self._data("docks"), VERSION)
         self._inner.restoreState(self._data("inner_docks"), VERSION)
         self.views.show_page(self._settings.json("view", 0))
-        header = self._pile.view.horizontalHeader()
-        if header.restoreState(self._data("columns")):
-            header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        self._pile.columns.restore(self._data(COLUMNS))
         self._result.splitter.restoreState(self._data("result_splitter"))
 
     def _data(self, key: str) -> QByteArray:

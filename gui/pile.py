@@ -56,6 +56,9 @@ class Pile:
         self._names: dict[int, tuple[Any, ...]] = {}
         self._results: dict[int, tuple[Any, ...]] = {}
         self._unprepared: list[int] = []
+        self._labels: dict[int, str] = {}
+        self.labels: dict[str, int] = {}
+        """How many documents have each label, "" for those of which the task is unsure, in the order they came."""
 
     def __len__(self) -> int:
         return len(self.order)
@@ -70,6 +73,8 @@ class Pile:
             self._names.clear()
             self._results.clear()
             self._unprepared.clear()
+            self._labels.clear()
+            self.labels = {}
             change.updated.clear()
             change.added.clear()
             change.rebuilt = True
@@ -80,6 +85,7 @@ class Pile:
                 self._haystacks.pop(number, None)
                 self._names.pop(number, None)
                 self._results.pop(number, None)
+                self._count(number, None)
             change.updated -= gone
             change.added = [number for number in change.added if number not in gone]
             change.rebuilt |= bool(gone)
@@ -98,15 +104,35 @@ class Pile:
                 change.added.append(number)
                 self._names[number] = natural(row.name)  # now, a few at a time: all at once when somebody sorts is slow
             records[number] = row
+            self._count(number, None if row.score is None else row.label)
             self._unprepared.append(number)
         if not in_order:
             self.order.sort(key=lambda number: records[number].position)
             change.rebuilt = True
 
-    def select(self, state: str, needle: str) -> list[int]:
-        """Return the ids in pile order whose state is ``state`` ("" = any) and whose name or result holds ``needle``."""
+    def _count(self, number: int, label: str | None) -> None:
+        """Take note of the label of a document, None where it has none."""
+        before = self._labels.get(number)
+        if before == label:
+            return
+        if before is not None:
+            del self._labels[number]
+            self.labels[before] -= 1
+            if not self.labels[before]:
+                del self.labels[before]
+        if label is not None:
+            self._labels[number] = label
+            self.labels[label] = self.labels.get(label, 0) + 1
+
+    def select(self, state: str, needle: str, label: str | None = None) -> list[int]:
+        """Return the ids in pile order whose state is ``state`` ("" = any) and whose name or result holds ``needle``.
+
+        With a ``label`` only those that have it; "" stands for those of which the task is unsure.
+        """
         records = self.records
         found = self.order if not state else [n for n in self.order if records[n].state == state]
+        if label is not None:
+            found = [n for n in found if self._labels.get(n) == label]
         needle = needle.casefold().strip()
         if needle:
             found = [n for n in found if needle in self._haystack(n)]

@@ -29,6 +29,8 @@ QToolButton[look="chip"]:hover {{ background: {hover}; }}
 QToolButton[look="chip"]:checked {{ background: {soft}; border-color: {accent}; }}
 QToolButton[look="chip"]:focus {{ border-color: {accent}; }}
 
+QToolButton[bars="yes"] {{ padding: 3px 10px 9px 10px; }}
+
 QCheckBox::indicator, QRadioButton::indicator {{ width: 14px; height: 14px; background: {base};
               border: 1px solid {muted}; }}
 QCheckBox::indicator {{ border-radius: 4px; }}

@@ -23,7 +23,7 @@ from engine.api.snapshot import DocumentRow
 T = typing.TypeVar("T")
 
 
-VERSION = 1
+VERSION = 2
 """Protocol version; the window refuses an engine that says another one in Hello."""
 
 

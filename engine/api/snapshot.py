@@ -19,7 +19,8 @@ class DocumentRow:
     ``state`` is a value of documents.State; ``reason`` says why a row failed or was skipped, or warns about a row that
     is done. ``tokens`` is -1 until counted; ``progress`` runs from 0 to 1; ``worker`` is -1 until a worker took it;
     ``summary`` is the result in one line; ``confidence`` below 1 marks a detected encoding. ``locator`` says which part
-    of the file the document is, empty for all of it; ``name`` ends with it.
+    of the file the document is, empty for all of it; ``name`` ends with it. ``label`` and ``score`` are those of the
+    result, where its task gives such: an empty label with a score is one that the task is not sure of.
     """
 
     id: int
@@ -39,6 +40,8 @@ class DocumentRow:
     unknown_share: float = 0.0
     summary: str = ""
     locator: str = ""
+    label: str = ""
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.api.snapshot import DocumentRow
+from engine.api.state import State
 from engine.requests.output import Answer, Encoded, Generated, Output
 from engine.store.record import Record
 
@@ -123,6 +124,8 @@ class Document:
 
     record: Record
     summary: str = ""
+    rating: tuple[str, float | None] = ("", None)
+    """Label and score of its result (tasks.base.rating)."""
     note: str = ""
     """What the row should tell whatever becomes of it, such as bad bytes that were replaced."""
     progress: float = 0.0
@@ -161,6 +164,7 @@ class Document:
     def row(self) -> DocumentRow:
         """Return the document as a row of the pile table."""
         record = self.record
+        done = record.state == State.DONE
         name = record.path.replace("\\", "/").rsplit("/", 1)[-1]
         return DocumentRow(
             id=record.id,
@@ -180,6 +184,8 @@ class Document:
             unknown_share=record.unknown_share,
             summary=self.summary,
             locator=record.locator,
+            label=self.rating[0] if done else "",
+            score=self.rating[1] if done else None,
         )
 
 

@@ -31,12 +31,23 @@ class Outcome:
     """What a task made of one document.
 
     ``value`` is the JSON object of the row, ``summary`` the same in one line, ``vector`` float32 ``[dimension]`` where
-    the task keeps one.
+    the task keeps one. A ``label`` (text) and a ``score`` (number) in ``value`` are columns of the table of documents;
+    ``unsure`` says that the label is only the closest one (``rating``).
     """
 
     value: dict[str, Any]
     summary: str
     vector: Vector | None = None
+
+
+def rating(value: dict[str, Any]) -> tuple[str, float | None]:
+    """Return label and score of a result, ("", None) of one without; the label of one that is unsure is empty."""
+    label, score = value.get("label"), value.get("score")
+    if not isinstance(label, str) or isinstance(score, bool) or not isinstance(score, int | float):
+        return "", None
+    if not math.isfinite(score):
+        return "", None
+    return "" if value.get("unsure") else label, float(score)
 
 
 @dataclass(frozen=True, slots=True)

@@ -266,10 +266,12 @@ class ModelPanel(QWidget):
         model = self._session.model
         word = words.model_status(model.status, model.progress)
         facts = self._listed(model.folder)
-        name = shown(
-            (facts.name if facts is not None else model.name).removesuffix(f" ({facts.source})" if facts else "")
+        name = facts.name if facts is not None else model.name
+        for source in SUPPLIED:
+            name = name.removesuffix(f" ({source})")  # the task says what it is for
+        text = (
+            self.tr("{model}, {state}").format(model=shown(name), state=word[:1].lower() + word[1:]) if name else word
         )
-        text = self.tr("{model}, {state}").format(model=name, state=word[:1].lower() + word[1:]) if name else word
         self.summed.emit(text, self._theme.icon(*status_icon_role(model.status)))
 
     def _lines(self, model: ModelState) -> list[tuple[str, str]]:

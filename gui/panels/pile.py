@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from PySide6.QtCore import QByteArray, QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -19,28 +17,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui import words
+from gui.panels.pile_columns import PileColumns
 from gui.pile import Change, Pile
 from gui.session import Session
 from gui.tables.pile_copy import selected_rows
 from gui.tables.pile_delegate import NameDelegate, ProgressDelegate
-from gui.tables.pile_table import OPTIONAL, Column, PileTable
+from gui.tables.pile_table import Column, PileTable
 from gui.theme import Theme
 from gui.widgets.chips import Chips
-
-_WIDTHS = {
-    Column.STATE: 104,
-    Column.TOKENS: 76,
-    Column.PROGRESS: 96,
-    Column.SECONDS: 80,
-    Column.SIZE: 84,
-    Column.ENCODING: 110,
-    Column.COVERAGE: 88,
-    Column.UNKNOWN: 88,
-    Column.WORKER: 64,
-}
-
-_RESULT = 160
-"""Logical pixels of the result below which other columns make room for it."""
+from gui.widgets.label_bars import LabelBars
 
 
 class PilePanel(QWidget):
@@ -56,11 +42,11 @@ class PilePanel(QWidget):
         self._row_actions: list[QAction] = []
         self._kept: tuple[set[int], int, int] | None = None
         self._chosen = -1
-        self._tucked: set[Column] = set()
-        self._fixed: set[Column] = set()
         self.table = PileTable(theme, self)
         self.chips = Chips(theme)
         self.chips.chosen.connect(self._filter)
+        self.labels = LabelBars(theme)
+        self.labels.chosen.connect(self._pick)
         self.search = QLineEdit()
         self.search.setPlaceholderText(self.tr("Search"))
         self.search.setToolTip(self.tr("Search names and results (Ctrl+F)"))
@@ -77,6 +63,8 @@ class PilePanel(QWidget):
         self._typing.timeout.connect(self._find)
         self.search.textChanged.connect(lambda _text: self._typing.start())
         self.view = self._make_view(theme)
+        self.columns = PileColumns(self.view)
+        self.columns.reset()
         self._nothing = QLabel(self.tr("No document matches the filter."))
         self._nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._nothing.setProperty("look", "muted")
@@ -86,11 +74,16 @@ class PilePanel(QWidget):
         top = QHBoxLayout()
         top.setSpacing(8)
         top.addWidget(self.chips, 1)
+        self.share = QLabel()
+        self.share.setProperty("look", "muted")
+        self.share.hide()
+        top.addWidget(self.share)
         top.addWidget(self.search, 0, Qt.AlignmentFlag.AlignTop)
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 8, 8, 4)
         column.setSpacing(8)
         column.addLayout(top)
+        column.addWidget(self.labels)
         column.addWidget(self._stack, 1)
         session.current_changed.connect(self._switch)
         session.rows_changed.connect(self._take)
@@ -126,7 +119,6 @@ class PilePanel(QWidget):
         header.setSortIndicatorClearable(True)
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         view.setSortingEnabled(True)
-        self.reset_columns(view)
         selection = view.selectionModel()
         selection.currentRowChanged.connect(self._current_changed)
         selection.selectionChanged.connect(lambda *_: self.selection_changed.emit())
@@ -134,47 +126,9 @@ class PilePanel(QWidget):
         self.table.modelReset.connect(self._restore)
         return view
 
-    def reset_columns(self, view: QTableView | None = None) -> None:
+    def reset_columns(self) -> None:
         """Give the columns their first widths and order."""
-        view = view or self.view
-        header = view.horizontalHeader()
-        for column in Column:
-            header.moveSection(header.visualIndex(column), column)
-            header.setSectionHidden(column, column in OPTIONAL)
-            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)
-            if column in _WIDTHS:
-                header.resizeSection(column, _WIDTHS[column])
-        header.resizeSection(Column.NAME, min(300, max(220, round((self.window().width() - 300) * 0.25))))
-        self._tucked.clear()
-        self._fixed.clear()
-        header.setSectionResizeMode(Column.RESULT, QHeaderView.ResizeMode.Stretch)
-        self._fit_columns(view)
-
-    def columns_state(self) -> QByteArray:
-        """Return the widths, order and visibility of the columns, those included that a narrow window has no room for."""
-        header = self.view.horizontalHeader()
-        for column in self._tucked:
-            header.setSectionHidden(column, False)
-        self._tucked.clear()
-        return header.saveState()
-
-    def _fit_columns(self, view: QTableView) -> None:
-        """Give the result its room: what came out is worth more than how long it took.
-
-        Columns that are tucked away come back as soon as there is room; what the user shows or hides stays so.
-        """
-        header = view.horizontalHeader()
-        shown = [c for c in Column if c != Column.RESULT and (not header.isSectionHidden(c) or c in self._tucked)]
-        left = self.width() - 16 - sum(header.sectionSize(c) or _WIDTHS[c] for c in shown)
-        for column in (Column.SECONDS, Column.PROGRESS):
-            if column not in shown or column in self._fixed:
-                continue
-            tuck = left < _RESULT
-            if tuck:
-                left += _WIDTHS[column]
-            if tuck != (column in self._tucked):
-                header.setSectionHidden(column, tuck)
-                (self._tucked.add if tuck else self._tucked.discard)(column)
+        self.columns.reset()
 
     def set_row_actions(self, actions: list[QAction]) -> None:
         """Offer these in the context menu of a row."""
@@ -187,7 +141,7 @@ class PilePanel(QWidget):
         """Give the search box what the filters leave."""
         super().resizeEvent(event)
         self._fit_search()
-        self._fit_columns(self.view)
+        self.columns.fit(self.width() - 16)
 
     def _fit_search(self) -> None:
         left = self.width() - self.chips.sizeHint().width() - 32
@@ -230,18 +184,29 @@ class PilePanel(QWidget):
         """Show the counts of the current pile."""
         job = self._session.job
         self.chips.set_counts(job.state.counts if job is not None else {})
+        labels = job.pile.labels if job is not None else {}
+        self.columns.rate(rated=bool(labels))
+        self.labels.set_counts(labels)
         self._fit_search()
 
     def _show_page(self) -> None:
         job = self._session.job
         empty = job is None or not len(job.pile)
         page = 0 if empty else 2 if not self.table.rowCount() and self.table.filtered else 1
+        self.share.setVisible(self.table.filtered and not empty)
+        if not self.share.isHidden():
+            shown, there = words.number(self.table.rowCount()), words.number(len(job.pile) if job is not None else 0)
+            self.share.setText(self.tr("{shown} of {all}").format(shown=shown, all=there))
         if self._stack.currentIndex() != page:
             self._stack.setCurrentIndex(page)
 
     # ------------------------------------------------------------------------------------------------- filter and search
     def _filter(self, state: str) -> None:
         self.table.set_state(state)
+        self._show_page()
+
+    def _pick(self, label: str | None) -> None:
+        self.table.set_label(label)
         self._show_page()
 
     def _find(self) -> None:
@@ -296,22 +261,8 @@ class PilePanel(QWidget):
 
     def _column_menu(self, at: QPoint) -> None:
         menu = QMenu(self)
-        header = self.view.horizontalHeader()
-        for column in Column:
-            action = menu.addAction(self.table.headerData(column, Qt.Orientation.Horizontal))
-            action.setCheckable(True)
-            action.setChecked(not header.isSectionHidden(column))
-            action.setEnabled(column != Column.NAME)
-            action.toggled.connect(self._show_column(column))
-        self._pop_up(menu, header.mapToGlobal(at))
-
-    def _show_column(self, column: Column) -> Callable[[bool], None]:
-        def show(shown: bool) -> None:
-            self._tucked.discard(column)
-            self._fixed.add(column)
-            self.view.horizontalHeader().setSectionHidden(column, not shown)
-
-        return show
+        self.columns.fill(menu)
+        self._pop_up(menu, self.view.horizontalHeader().mapToGlobal(at))
 
     def _pop_up(self, menu: QMenu, where: QPoint) -> None:
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from enum import IntEnum
@@ -43,15 +44,21 @@ class Column(IntEnum):
     TOKENS = 2
     PROGRESS = 3
     SECONDS = 4
-    RESULT = 5
-    SIZE = 6
-    ENCODING = 7
-    COVERAGE = 8
-    UNKNOWN = 9
-    WORKER = 10
+    LABEL = 5
+    SCORE = 6
+    RESULT = 7
+    WARNING = 8
+    SIZE = 9
+    ENCODING = 10
+    COVERAGE = 11
+    UNKNOWN = 12
+    WORKER = 13
 
 
-OPTIONAL = (Column.SIZE, Column.ENCODING, Column.COVERAGE, Column.UNKNOWN, Column.WORKER)
+RATED = (Column.LABEL, Column.SCORE)
+"""Columns of piles whose results have a label and a score."""
+
+OPTIONAL = (Column.WARNING, Column.SIZE, Column.ENCODING, Column.COVERAGE, Column.UNKNOWN, Column.WORKER)
 
 _STATE_ORDER = {
     state: at
@@ -62,7 +69,7 @@ _STATE_ORDER = {
 ENDED = ("done", "failed", "skipped", "quarantined")
 """States of documents of whose text is known how much was used."""
 
-_RIGHT = (Column.TOKENS, Column.SECONDS, Column.SIZE, Column.COVERAGE, Column.UNKNOWN, Column.WORKER)
+_RIGHT = (Column.TOKENS, Column.SECONDS, Column.SCORE, Column.SIZE, Column.COVERAGE, Column.UNKNOWN, Column.WORKER)
 
 
 class PileTable(QAbstractTableModel):
@@ -80,6 +87,7 @@ class PileTable(QAbstractTableModel):
         self._rows: dict[int, int] = {}
         self._state = ""
         self._needle = ""
+        self._label: str | None = None
         self._sort: tuple[int, bool] | None = None
         self._stale = False
         self._not_before = 0.0
@@ -89,7 +97,10 @@ class PileTable(QAbstractTableModel):
             Column.TOKENS: self.tr("Tokens"),
             Column.PROGRESS: self.tr("Progress"),
             Column.SECONDS: self.tr("Seconds"),
+            Column.LABEL: self.tr("Label"),
+            Column.SCORE: self.tr("Score"),
             Column.RESULT: self.tr("Result"),
+            Column.WARNING: self.tr("Warning"),
             Column.SIZE: self.tr("Size"),
             Column.ENCODING: self.tr("Encoding"),
             Column.COVERAGE: self.tr("Coverage"),
@@ -102,6 +113,9 @@ class PileTable(QAbstractTableModel):
             Column.TOKENS: lambda row: row.tokens,
             Column.PROGRESS: lambda row: row.progress,
             Column.SECONDS: lambda row: row.seconds,
+            Column.LABEL: lambda row: (row.score is None, not row.label, row.label.casefold()),
+            Column.SCORE: lambda row: -math.inf if row.score is None else row.score,
+            Column.WARNING: lambda row: (not _warned(row), _warned(row)),
             Column.SIZE: lambda row: row.size,
             Column.ENCODING: lambda row: row.encoding,
             Column.COVERAGE: lambda row: row.coverage,
@@ -129,6 +143,12 @@ class PileTable(QAbstractTableModel):
             self._needle = needle
             self._rebuild()
 
+    def set_label(self, label: str | None) -> None:
+        """Show only documents with ``label``, "" for those of which the task is unsure; None shows all."""
+        if label != self._label:
+            self._label = label
+            self._rebuild()
+
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
         """Sort by a column; -1 gives back the order of the pile."""
         known = column in (*self._keys, Column.NAME, Column.RESULT)
@@ -137,8 +157,8 @@ class PileTable(QAbstractTableModel):
 
     @property
     def filtered(self) -> bool:
-        """Whether a state or a search hides rows."""
-        return bool(self._state or self._needle.strip())
+        """Whether a state, a label or a search hides rows."""
+        return bool(self._state or self._needle.strip()) or self._label is not None
 
     def record(self, row: int) -> DocumentRow | None:
         """Return the document of a row that is shown."""
@@ -180,7 +200,7 @@ class PileTable(QAbstractTableModel):
             self._rebuild()
 
     def _wanted(self) -> list[int]:
-        numbers = self._pile.select(self._state, self._needle)
+        numbers = self._pile.select(self._state, self._needle, self._label)
         if self._sort is None:
             return numbers
         column, descending = self._sort
@@ -271,7 +291,7 @@ class PileTable(QAbstractTableModel):
         if role == Qt.ItemDataRole.DecorationRole:
             if column == Column.STATE:
                 return self._theme.state_icon(row.state)
-            if column == Column.RESULT and row.state == "done" and row.reason:
+            if column in (Column.RESULT, Column.WARNING) and row.state == "done" and row.reason:
                 return self._theme.icon("warning", "warning")
         elif role == Qt.ItemDataRole.ForegroundRole:
             if column == Column.STATE:
@@ -307,8 +327,14 @@ class PileTable(QAbstractTableModel):
                 return words.percent(row.progress)
             case Column.SECONDS:
                 return words.seconds(row.seconds) if row.seconds >= 0.005 else ""
+            case Column.LABEL:
+                return "" if row.score is None else shown(row.label) or self.tr("unsure")
+            case Column.SCORE:
+                return "" if row.score is None else words.decimals(row.score, 2)
             case Column.RESULT:
                 return shown(brief(row.summary or row.reason))
+            case Column.WARNING:
+                return shown(brief(_warned(row)))
             case Column.SIZE:
                 return words.data_size(row.size)
             case Column.ENCODING:
@@ -323,7 +349,9 @@ class PileTable(QAbstractTableModel):
 
     def _tip(self, row: DocumentRow, column: int) -> str:
         """Return the full path, or for the result why it is so; as plain text, whatever the name looks like."""
-        if column == Column.RESULT:
+        if column == Column.WARNING:
+            tip = for_label(shown(_warned(row)))
+        elif column == Column.RESULT:
             tip = "\n".join(for_label(shown(part)) for part in (row.summary, row.reason) if part)
         elif column in (Column.STATE, Column.NAME):
             tip = for_label(shown(row.path))
@@ -332,6 +360,11 @@ class PileTable(QAbstractTableModel):
         # Qt guesses whether a tooltip is rich text, so it gets one that is, with the untrusted part escaped in it.
         escaped = tip.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", "<br>")
         return f"<span>{escaped}</span>" if tip else ""
+
+
+def _warned(row: DocumentRow) -> str:
+    """Return what a row warns about: why it failed or was skipped, what to know of its result, or how unsure that is."""
+    return row.reason or (row.summary if row.score is not None and not row.label else "")
 
 
 def _alignment(column: int) -> Qt.AlignmentFlag:

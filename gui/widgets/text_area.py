@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QMimeData, QSizeF, Qt
-from PySide6.QtGui import QTextOption
-from PySide6.QtWidgets import QPlainTextEdit
+from PySide6.QtGui import QResizeEvent, QTextOption
+from PySide6.QtWidgets import QPlainTextDocumentLayout, QPlainTextEdit
 
 from gui.widgets.long_lines import has_long_word
 
@@ -40,6 +40,23 @@ class TextArea(QPlainTextEdit):
         mode = QTextOption.WrapMode
         long = has_long_word(text)
         self.setWordWrapMode(mode.WrapAnywhere if long else mode.WrapAtWordBoundaryOrAnywhere)
+
+    def resizeEvent(self, e: QResizeEvent) -> None:
+        """Be as high as the text is at the new width: its lines may break elsewhere."""
+        super().resizeEvent(e)
+        if e.size().width() != e.oldSize().width():
+            self._fit(QSizeF(0.0, self._broken_lines()))
+
+    def _broken_lines(self) -> int:
+        """Return the lines of the text at this width, at most one more than are shown; Qt breaks only those it paints."""
+        layout, lines = self.document().documentLayout(), 0
+        block = self.document().begin()
+        while block.isValid() and lines <= self._most:
+            if isinstance(layout, QPlainTextDocumentLayout):
+                layout.ensureBlockLayout(block)
+            lines += max(1, block.layout().lineCount())
+            block = block.next()
+        return lines
 
     def _fit(self, size: QSizeF) -> None:
         shown = max(self._lines, math.ceil(size.height()))  # the height of a plain text is counted in lines

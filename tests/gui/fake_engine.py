@@ -304,7 +304,14 @@ class FakeEngine:
                     "the model does not know 23% of the tokens (wrong script or language?)" if number % 41 == 5 else ""
                 )
                 job.set(
-                    number, state="done", progress=1.0, seconds=0.02 + number % 13 / 100, summary=summary, reason=reason
+                    number,
+                    state="done",
+                    progress=1.0,
+                    seconds=0.02 + number % 13 / 100,
+                    summary=summary,
+                    reason=reason,
+                    label=label if job.task == "classify" else "",
+                    score=0.3 + number % 50 / 100 if job.task == "classify" else None,
                 )
             self.documents += 1
             self.tokens += max(0, row.tokens)
@@ -397,7 +404,7 @@ class FakeEngine:
         job = self.jobs[c.job]
         if c.rest:
             for number in job.numbers("cancelled"):
-                job.set(number, state="waiting", progress=0.0, reason="", summary="")
+                job.set(number, state="waiting", progress=0.0, reason="", summary="", label="", score=None)
         job.task, job.settings, job.status = c.task, c.settings, "queued"
         return {}
 
@@ -421,7 +428,7 @@ class FakeEngine:
         job = self.jobs[c.job]
         again = list(c.documents) or job.numbers("failed", "cancelled")
         for number in again:
-            job.set(number, state="waiting", progress=0.0, reason="", summary="")
+            job.set(number, state="waiting", progress=0.0, reason="", summary="", label="", score=None)
         job.status = "queued"
         return {"count": len(again)}
 

@@ -116,7 +116,7 @@ def test_in_a_narrow_window_the_result_keeps_its_room_and_columns_come_back_with
     wait_for(qtbot, lambda: not hidden())
     window.resize(900, 600)
     wait_for(qtbot, lambda: len(hidden()) == 2)
-    kept = window.pile_panel.columns_state()
+    kept = window.pile_panel.columns.state()
     assert not hidden()
     assert header.restoreState(kept)
     assert not hidden()

@@ -255,3 +255,48 @@ def test_ten_thousand_rows(theme, capsys):
     measure("reset", lambda: feed.give(*rows, reset=True))
     with capsys.disabled():
         print("\n10,000 rows, ms: " + ", ".join(f"{name} {value:.1f}" for name, value in figures.items()))
+
+
+def rated(number: int, label: str, score: float, **fields) -> DocumentRow:
+    return row(number, "done", label=label, score=score, summary=f"{label or 'unsure'} {score}", **fields)
+
+
+def test_label_score_and_warning_are_columns_that_sort(feed):
+    feed.give(
+        rated(1, "praise", 0.2),
+        rated(2, "billing", 0.9, reason="the encoding is a guess"),
+        rated(3, "", 0.5),
+        row(4),
+        rated(5, "Billing", 0.1),
+    )
+    assert [feed.cell(at, Column.LABEL) for at in range(5)] == ["praise", "billing", "unsure", "", "Billing"]
+    assert [feed.cell(at, Column.SCORE) for at in range(4)] == ["0.20", "0.90", "0.50", ""]
+    assert [feed.cell(at, Column.WARNING) for at in range(4)] == ["", "the encoding is a guess", "unsure 0.5", ""]
+    feed.table.sort(Column.LABEL)
+    assert feed.shown() == [2, 5, 1, 3, 4]  # the unsure ones after all labels, those without any last
+    feed.table.sort(Column.SCORE, Qt.SortOrder.DescendingOrder)
+    assert feed.shown() == [2, 3, 1, 5, 4]
+    feed.table.sort(Column.WARNING)
+    assert feed.shown()[:2] == [2, 3]
+
+
+def test_a_label_filters_together_with_state_and_search_and_follows_what_changes(feed):
+    feed.give(rated(1, "a", 0.1), rated(2, "b", 0.2), rated(3, "a", 0.3), rated(4, "", 0.4), row(5))
+    assert feed.pile.labels == {"a": 2, "b": 1, "": 1}
+    feed.table.set_label("a")
+    assert feed.table.filtered
+    assert feed.shown() == [1, 3]
+    feed.table.set_needle("mail 3")
+    assert feed.shown() == [3]
+    feed.table.set_needle("")
+    feed.give(rated(2, "a", 0.2), row(1))
+    assert feed.shown() == [2, 3]
+    assert feed.pile.labels == {"a": 2, "": 1}
+    feed.table.set_label("")
+    assert feed.shown() == [4]
+    feed.table.set_label(None)
+    feed.give(removed=(4,))
+    assert feed.shown() == [1, 2, 3, 5]
+    assert feed.pile.labels == {"a": 2}
+    feed.give(row(9), reset=True)
+    assert feed.pile.labels == {}

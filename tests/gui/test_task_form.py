@@ -10,6 +10,7 @@ from window_helpers import wait_for
 
 from engine.api import Setting, TaskSpec
 from gui.panels.task_form import TaskForm
+from gui.widgets.text_area import TextArea
 
 SPEC = TaskSpec(
     "t",
@@ -254,3 +255,15 @@ def test_scrolling_over_a_form_changes_no_value(form, name):
         QApplication.sendEvent(editor, wheel)
         assert not wheel.isAccepted()
     assert form.values() == before
+
+
+def test_an_editor_shows_all_its_lines_after_it_became_narrower(qtbot, theme):
+    area = TextArea(3, 24)
+    qtbot.addWidget(area)
+    area.setPlainText("\n".join(f"label {n}: a description that is long enough to break" for n in range(5)))
+    area.resize(500, area.height())
+    area.show()
+    wide = area.height()
+    area.resize(220, area.height())
+    assert area.height() > wide
+    wait_for(qtbot, lambda: area.verticalScrollBar().maximum() == 0)
