@@ -6,6 +6,10 @@ import time
 from collections import deque
 
 
+LEAST_SPAN = 1.0
+"""Seconds over which a rate is a mean at least."""
+
+
 class Throughput:
     """Counts what ends; trials count tokens only."""
 
@@ -24,12 +28,15 @@ class Throughput:
         self._recent.append((time.monotonic(), self.documents, self.tokens))
 
     def rates(self, window: float = 5.0) -> tuple[float, float]:
-        """Return documents/s and tokens/s over the last ``window`` seconds."""
+        """Return documents/s and tokens/s over the last ``window`` seconds, or since the first of them ended.
+
+        A second at least counts as gone by: a batch ends all at once, and how long it took is not known here.
+        """
         now = time.monotonic()
         while self._recent and self._recent[0][0] < now - window:
             self._recent.popleft()
         if len(self._recent) < 2:
             return 0.0, 0.0
         begin, documents, tokens = self._recent[0]
-        span = max(now - begin, 1e-3)
+        span = max(now - begin, LEAST_SPAN)
         return (self.documents - documents) / span, (self.tokens - tokens) / span

@@ -313,6 +313,8 @@ class PileTable(QAbstractTableModel):
         record = self.record(row)
         if record is None:
             return ""
+        if column == Column.WARNING:
+            return shown(_warned(record))
         return shown(record.summary or record.reason) if column == Column.RESULT else self._text(record, column)
 
     def _text(self, row: DocumentRow, column: int) -> str:

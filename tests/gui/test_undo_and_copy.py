@@ -100,7 +100,7 @@ def test_ctrl_c_copies_the_selected_rows_as_a_table(qtbot, window):
     qtbot.keyClick(view, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     header, row, end = QApplication.clipboard().text().split("\n")
     table, shown = window.pile_panel.table, [c for c in Column if not view.isColumnHidden(c)]
-    assert {Column.STATE, Column.NAME, Column.RESULT} <= set(shown)
+    assert {Column.STATE, Column.NAME, Column.LABEL, Column.SCORE} <= set(shown)
     assert header.split("\t") == [table.headerData(column, Qt.Orientation.Horizontal) for column in shown]
     assert row.split("\t") == [table.index(1, column).data() for column in shown]
     assert end == ""
