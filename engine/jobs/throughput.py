@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 
-
 LEAST_SPAN = 1.0
 """Seconds over which a rate is a mean at least."""
 
