@@ -27,6 +27,12 @@ KEEP_SECONDS = 1.0
 """Seconds of a worker above which an output of a step is not computed twice."""
 
 
+def name_of(record: Record) -> str:
+    """Return what people call a document: its file's name, and which part of it."""
+    name = record.path.replace("\\", "/").rsplit("/", 1)[-1]
+    return f"{name}, {record.locator}" if record.locator else name
+
+
 @dataclass(slots=True)
 class StepProgress:
     """One step of a document's task: which requests are open, and what came back of them."""
@@ -165,11 +171,10 @@ class Document:
         """Return the document as a row of the pile table."""
         record = self.record
         done = record.state == State.DONE
-        name = record.path.replace("\\", "/").rsplit("/", 1)[-1]
         return DocumentRow(
             id=record.id,
             position=record.position,
-            name=name if not record.locator else f"{name}, {record.locator}",
+            name=name_of(record),
             path=record.path,
             size=record.size,
             state=record.state,

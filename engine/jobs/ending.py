@@ -7,15 +7,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from engine.api.state import State
 from engine.errors import HeddleError
+from engine.jobs.document import name_of
 from engine.jobs.job import LIVE
-from engine.tasks.base import Outcome
+from engine.store.cells import shown
+from engine.tasks.base import FinishedRow, Outcome
 from engine.workers.reading import said
 
 if TYPE_CHECKING:
     from engine.jobs.coordinator import Coordinator
     from engine.jobs.job import Job
+    from engine.store.record import Record, Result
     from engine.tasks.base import Task
 
 log = logging.getLogger(__name__)
@@ -84,8 +89,15 @@ def finish_job(coordinator: Coordinator, job: Job) -> None:
 def _revised_rows(
     coordinator: Coordinator, job: Job, finish: Callable[..., dict[int, dict[str, object]]]
 ) -> dict[int, dict[str, object]]:
-    rows = {record.id: result.value for record, result in coordinator.journal.results(job.id) if result is not None}
+    rows = {
+        record.id: _row(record, result) for record, result in coordinator.journal.results(job.id) if result is not None
+    }
     return finish(rows)
+
+
+def _row(record: Record, result: Result) -> FinishedRow:
+    vector = None if result.vector is None else np.frombuffer(result.vector, "<f4")
+    return FinishedRow(result.value, shown(name_of(record)), record.sha256, vector)
 
 
 def _take_in_rows(

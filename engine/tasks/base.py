@@ -122,11 +122,24 @@ class WritingTask(Task, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class FinishedRow:
+    """The row of a document that is done, as a task sees it at the end of its job.
+
+    ``name`` is the document's file, and which part of it; ``vector`` float32 ``[dimension]`` where the row has one.
+    """
+
+    value: dict[str, Any]
+    name: str = ""
+    sha256: str = ""
+    vector: Vector | None = None
+
+
 class FinishingTask(Task, Protocol):
     """A task that looks at all results once every document has ended."""
 
-    def finish_job(self, rows: Mapping[int, dict[str, Any]]) -> Mapping[int, dict[str, Any]]:
-        """Return new values for rows, by document; ``rows`` are the values of the documents that are done."""
+    def finish_job(self, rows: Mapping[int, FinishedRow]) -> Mapping[int, dict[str, Any]]:
+        """Return new values for rows, by document; ``rows`` are those of the documents that are done, in pile order."""
         ...
 
 

@@ -17,7 +17,7 @@ import engine.jobs.document
 from engine import tasks
 from engine.requests.capability import ENCODE
 from engine.requests.request import Encode
-from engine.tasks.base import DocumentText, Outcome, Outputs, Step, vector_output
+from engine.tasks.base import DocumentText, FinishedRow, Outcome, Outputs, Step, vector_output
 
 STUMBLES = "STUMBLES"
 """The task fails in the second step of a document with this in its text."""
@@ -58,8 +58,8 @@ class Twice:
         once = vector_output(job, "once").vector.tolist()
         return Outcome({"first": state["first"], "second": second, "once": once}, "both")
 
-    def finish_job(self, rows: Mapping[int, dict[str, Any]]) -> Mapping[int, dict[str, Any]]:
-        return {number: {**value, "of": len(rows)} for number, value in rows.items()}
+    def finish_job(self, rows: Mapping[int, FinishedRow]) -> Mapping[int, dict[str, Any]]:
+        return {number: {**row.value, "of": len(rows)} for number, row in rows.items()}
 
     def summary(self, value: dict[str, Any]) -> str:
         return f"both of {value.get('of', '?')}"
