@@ -18,6 +18,8 @@ from engine.kernels.linears.table import HalfTable, Int4Table, Int8Table
 from engine.telemetry import machine
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import nn
 
 log = logging.getLogger(__name__)
@@ -38,12 +40,21 @@ class LinearFormat:
     int8; the output layer has int8 in both.
     """
 
-    def __init__(self, name: str, *, weights: int = 0, plain: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        weights: int = 0,
+        plain: frozenset[str] = frozenset(),
+        factors: Mapping[str, torch.Tensor] | None = None,
+    ) -> None:
         """Take ``name`` as the format; ``weights`` is the model's size in bytes in it, 0 if unknown.
 
-        ``plain`` are the names of modules that stay as they are (``used_weights``).
+        ``plain`` are the names of modules that stay as they are (``used_weights``); ``factors`` are those of int8
+        linears by name (``smoothing``).
         """
         self.name = name
+        self.factors = factors or {}
         self.plain = plain
         self.replaced = 0
         self._pays: dict[tuple[int, ...], bool] = {}
@@ -60,18 +71,24 @@ class LinearFormat:
         *,
         parent: object = None,
         output: bool = False,
+        name: str = "",
     ) -> nn.Module | None:
         """Return what replaces a linear of ``weight`` ``[out, in]``, or None where the plain one is best.
 
         ``parent`` is the module that holds it: linears of one parent may share their quantised input. ``output``: it
-        makes the logits.
+        makes the logits. ``name`` is its own in the model, empty if unknown.
         """
-        made = self._make(weight, bias, parent, output)
+        made = self._make(weight, bias, parent, output, self.factors.get(name))
         self.replaced += made is not None
         return made
 
     def _make(
-        self, weight: torch.Tensor | Int8Weight, bias: torch.nn.Parameter | None, parent: object, output: bool
+        self,
+        weight: torch.Tensor | Int8Weight,
+        bias: torch.nn.Parameter | None,
+        parent: object,
+        output: bool,
+        factors: torch.Tensor | None,
     ) -> nn.Module | None:
         if isinstance(weight, Int8Weight):
             assert self._kernels is not None
@@ -85,7 +102,13 @@ class LinearFormat:
                 if self._is_right(made, weight):
                     return made
             return Int8Linear(
-                weight, bias, self._kernels, siblings=id(parent), keep_both=self._keep_both, output=output
+                weight,
+                bias,
+                self._kernels,
+                siblings=id(parent),
+                keep_both=self._keep_both,
+                output=output,
+                factors=factors,
             )
         half = self._half(weight, bias) if self._halves else None
         if half is not None:
@@ -188,7 +211,10 @@ def settle_tables(model: Any, made: LinearFormat) -> None:
         return
     if not tied and not alone:
         return
-    whole = quantise_weight(weight, release=alone and (tied or head is None or head.weight is not weight))
+    name = next((name for name, module in model.named_modules() if module is head), "")
+    whole = quantise_weight(
+        weight, factors=made.factors.get(name), release=alone and (tied or head is None or head.weight is not weight)
+    )
     kept = False
     if tied and head is not None:
         output = made.make(whole, head.bias, output=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from engine.kernels.linears.int8_kernels import LEVELS, Int8Kernels, Int8Operator, over_rows, takes_rows_of
-from engine.kernels.linears.row import FewRow
+from engine.kernels.linears.row import FewRow, TurnedRow
 from engine.kernels.linears.rows import quantise_few, shared_rows
 from engine.kernels.linears.stand_in import stand_in
+from engine.kernels.linears.turn import Turn
 from engine.kernels.mapped import let_go
 
 _BLOCK = 1 << 21
@@ -23,32 +24,44 @@ FEW = 4
 class Int8Weight:
     """A weight as ``numbers`` int8 ``[out, in]`` and ``scale`` float32 ``[out]``, which has the digits of bfloat16.
 
-    ``dtype`` is what it was made of.
+    ``dtype`` is what it was made of; ``turn``, where given, how it was turned before, and its rows have to be.
+    ``columns`` ``[in]`` are the squares of its columns' lengths, before that; empty where nobody asked.
     """
 
     numbers: torch.Tensor
     scale: torch.Tensor
     dtype: torch.dtype
+    turn: Turn | None = None
+    columns: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+
+    def floats(self, rows: slice | torch.Tensor) -> torch.Tensor:
+        """Return float32 ``rows`` of the weight, turned back."""
+        made = self.numbers[rows] * self.scale[rows, None]
+        return made if self.turn is None else self.turn.back(made)
 
 
-def quantise_weight(weight: torch.Tensor, *, release: bool = False) -> Int8Weight:
-    """Return a weight ``[out, in]`` as int8: symmetric, a scale for every output channel.
+def quantise_weight(weight: torch.Tensor, *, factors: torch.Tensor | None = None, release: bool = False) -> Int8Weight:
+    """Return a weight ``[out, in]`` as int8: turned, symmetric, a scale for every output channel.
 
-    (Dettmers et al. 2022 call it vector-wise.) ``release``: nobody reads the weight again, so its pages may go as soon
+    (Dettmers et al. 2022 call it vector-wise.) ``factors`` are those of its ``Turn``. ``release``: nobody reads the weight again, so its pages may go as soon
     as they are used.
     """
     numbers = torch.empty(weight.shape, dtype=torch.int8)
     scales = torch.empty(weight.shape[0])
+    columns = torch.zeros(weight.shape[1])
+    turn = Turn.of(weight.shape[1], factors, weight.dtype)
     step = max(1, _BLOCK // weight.shape[1])
     for start in range(0, weight.shape[0], step):
         rows = weight[start : start + step]
         block = rows.float()
+        columns += block.square().sum(0)
+        block = block if turn is None else turn.weight(block)
         scale = (block.abs().amax(1) / LEVELS).clamp_min(1e-30).bfloat16().float()
         numbers[start : start + step] = (block / scale[:, None]).round_().clamp_(-LEVELS, LEVELS).to(torch.int8)
         scales[start : start + step] = scale
         if release:
             let_go(rows)
-    return Int8Weight(numbers, scales, weight.dtype)
+    return Int8Weight(numbers, scales, weight.dtype, turn, columns)
 
 
 class Int8Linear(torch.nn.Module):
@@ -63,19 +76,25 @@ class Int8Linear(torch.nn.Module):
         siblings: object = None,
         keep_both: bool = False,
         output: bool = False,
+        factors: torch.Tensor | None = None,
     ) -> None:
         """Take ``weight`` ``[out, in]``, which is quantised unless it is already, and is free to go afterwards.
+
+        ``factors`` are those of its turn, where it is to be quantised here.
 
         ``siblings`` is the same for linears that are given the same tensor one after the other. ``keep_both`` keeps a
         second layout for products of few rows too, where the kernels say that it pays. ``output``: it makes the logits,
         so it is given few rows.
         """
         super().__init__()
-        made = weight if isinstance(weight, Int8Weight) else quantise_weight(weight)
+        made = weight if isinstance(weight, Int8Weight) else quantise_weight(weight, factors=factors)
         whole, scale = made.numbers, made.scale
         self.out_features, self.in_features = whole.shape
         self.bias = bias
         self._siblings = siblings
+        self._turn = made.turn
+        self.columns = (made.columns,)
+        """The squares of the lengths of the weight's columns."""
         self._kernels = kernels
         self._levels = kernels.levels
         # Held in tuples so that Module does not register them: a packed layout cannot be moved, cast or saved.
@@ -101,16 +120,25 @@ class Int8Linear(torch.nn.Module):
         """Whether it has a second layout for products of few rows."""
         return len(self._packed) + len(self._plain[:1]) > 1
 
+    @property
+    def turns(self) -> bool:
+        """Whether its input is turned before it is rounded."""
+        return self._turn is not None
+
     def numbers(self) -> Int8Weight:
         """Return the weight as it was given, up to whether it is kept in rows."""
         whole = self._plain[0] if self._plain else self._packed[0].numbers()
-        return Int8Weight(whole, self._scale[0], self.weight.dtype)
+        return Int8Weight(whole, self._scale[0], self.weight.dtype, self._turn, self.columns[0])
 
     def row(self) -> torch.nn.Module | None:
         """Return this linear for one row; None where its weights are turned to floats for every product."""
         if self._plain and self._packed:
-            return FewRow(self._plain[0], self._plain[1], self.bias, self._levels)
-        return self._packed[-1].row(self.bias) if self._packed else None
+            made: torch.nn.Module = FewRow(self._plain[0], self._plain[1], self.bias, self._levels)
+        elif self._packed:
+            made = self._packed[-1].row(self.bias)
+        else:
+            return None
+        return made if self._turn is None else TurnedRow(made, *self._turn.parts())
 
     @property
     def weight(self) -> torch.Tensor:
@@ -121,10 +149,11 @@ class Int8Linear(torch.nn.Module):
         """Return ``rows @ weight.T + bias`` for rows of shape ``[..., in_features]``."""
         flat = rows.reshape(-1, self.in_features) if rows.dim() != 2 else rows
         if not self._packed:
+            flat = self._turned(flat)
             out = torch.nn.functional.linear(flat, self._plain[0].to(flat.dtype)) * self._scale[0].to(flat.dtype)
             out = out if self.bias is None else out + self.bias
         elif self._plain and flat.shape[0] <= FEW:
-            out = self._few(flat)
+            out = self._few(self._turned(flat))
         else:
             out = self._whole(rows, flat)
         return out.view(*rows.shape[:-1], self.out_features)
@@ -133,20 +162,24 @@ class Int8Linear(torch.nn.Module):
         """Return ``there`` ``[..., out_features]`` plus the product of ``rows``."""
         return self.forward(rows).add_(there)
 
+    def _turned(self, flat: torch.Tensor) -> torch.Tensor:
+        return flat if self._turn is None else self._turn.rows(flat)
+
     def _whole(self, rows: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
         """Return the product of ``flat`` ``[n, in]``, which is ``rows`` as the model handed them over."""
         # The last one is for few rows, if there are two.
         operator, dtype = self._packed[-1 if flat.shape[0] <= FEW else 0], flat.dtype
         if flat.shape[0] == 1:
-            alone = operator.alone(flat)
+            alone = operator.alone(self._turned(flat))
             if alone is not None:
                 return (alone if self.bias is None else alone.add_(self.bias)).to(dtype)
         if self._siblings is None:
-            prepared, steps = operator.prepare(flat)
+            prepared, steps = operator.prepare(self._turned(flat))
         else:
-            prepared, steps = shared_rows(rows, flat, operator.prepare, (self._siblings, type(operator), self._levels))
-        out = operator.product(prepared, dtype)
-        steps = steps.to(out.dtype)  # exact where that is not float32: the magnitude of a number of the rows
+            factors = None if self._turn is None else self._turn.factors
+            key = (self._siblings, type(operator), self._levels, self._turn is None, id(factors))
+            prepared, steps = shared_rows(rows, flat, lambda given: operator.prepare(self._turned(given)), key)
+        out = operator.product(prepared)
         return (out.mul_(steps) if self.bias is None else torch.addcmul(self.bias, out, steps)).to(dtype)
 
     def _few(self, flat: torch.Tensor) -> torch.Tensor:

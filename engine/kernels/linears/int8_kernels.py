@@ -73,8 +73,8 @@ class Int8Operator(Protocol):
         """Return ``rows`` ``[n, in]`` as ``product`` takes them, and what its rows are to be multiplied by ``[n, 1]``."""
         ...
 
-    def product(self, prepared: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """Return the product ``[n, out]`` of prepared rows, in ``dtype`` or float32."""
+    def product(self, prepared: torch.Tensor) -> torch.Tensor:
+        """Return the product ``[n, out]`` of prepared rows in float32: it is still to be scaled, and rounded only then."""
         ...
 
     def alone(self, row: torch.Tensor) -> torch.Tensor | None:
@@ -104,9 +104,9 @@ class OneDnn:
         """Return bytes around ``levels + 1``, and the largest magnitudes."""
         return quantise_rows(rows, self._levels)
 
-    def product(self, prepared: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    def product(self, prepared: torch.Tensor) -> torch.Tensor:
         """Return the product of prepared rows."""
-        return _product(prepared, self._levels, self._packed, self._scale, self._zeros, dtype)
+        return _product(prepared, self._levels, self._packed, self._scale, self._zeros)
 
     def alone(self, row: torch.Tensor) -> None:
         """Return None: a row alone is computed like others."""
@@ -133,8 +133,8 @@ class Fbgemm:
         """Return floats that the product rounds to whole numbers, and the steps between those."""
         return normalise_rows(rows, self._levels)
 
-    def product(self, prepared: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:  # noqa: ARG002 - the protocol's
-        """Return the product of prepared rows in float32."""
+    def product(self, prepared: torch.Tensor) -> torch.Tensor:
+        """Return the product of prepared rows."""
         return fbgemm.int8_product(_filled(prepared, self._gap), 1.0, self._levels, self._packed)
 
     def alone(self, row: torch.Tensor) -> torch.Tensor:
@@ -196,10 +196,10 @@ def _prepack(weight: torch.Tensor) -> torch.Tensor:
 
 
 def _product(
-    rows: torch.Tensor, levels: int, packed: torch.Tensor, scale: torch.Tensor, zeros: torch.Tensor, dtype: torch.dtype
+    rows: torch.Tensor, levels: int, packed: torch.Tensor, scale: torch.Tensor, zeros: torch.Tensor
 ) -> torch.Tensor:
     return torch.ops.onednn.qlinear_pointwise(
-        rows, 1.0, levels + 1, packed, scale, zeros, None, 1.0, 0, dtype, "none", [], ""
+        rows, 1.0, levels + 1, packed, scale, zeros, None, 1.0, 0, torch.float32, "none", [], ""
     )
 
 
@@ -218,7 +218,7 @@ def _exact(kind: type[OneDnn | Fbgemm], levels: int) -> bool:
         packed = kind(weight, torch.full((outputs,), float(levels)), levels)
         for count in (1, 3, 40):
             prepared, steps = packed.prepare(rows[:count].float())
-            if not torch.equal(packed.product(prepared, torch.float32) * steps, expected[:count] * levels):
+            if not torch.equal(packed.product(prepared) * steps, expected[:count] * levels):
                 return False
         alone = packed.alone(rows[:1].float())
         if alone is not None and not torch.equal(alone, expected[:1] * levels):
@@ -310,5 +310,4 @@ def _whole(operator: OneDnn | Fbgemm, rows: torch.Tensor) -> torch.Tensor:
     if alone is not None:
         return alone.to(rows.dtype)
     prepared, steps = operator.prepare(rows)
-    out = operator.product(prepared, rows.dtype)
-    return out.mul_(steps.to(out.dtype)).to(rows.dtype)
+    return operator.product(prepared).mul_(steps).to(rows.dtype)

@@ -91,7 +91,8 @@ class _Replace(ConversionOps):
         if tuple(weight.shape) != (plain.out_features, plain.in_features):
             return False  # the loader says what does not fit
         with torch.inference_mode(False), torch.no_grad():
-            made = self._linears.make(weight, plain.bias, parent=parent, output=plain is self._output(model))
+            output = plain is self._output(model)
+            made = self._linears.make(weight, plain.bias, parent=parent, output=output, name=path)
         if made is None:
             return False
         made._is_hf_initialized = True  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType] # noqa: SLF001

@@ -130,11 +130,22 @@ class OneDnnRow(nn.Module):
         largest = numbers.abs().amax(-1, True).clamp_min_(self.smallest)
         whole = numbers.mul(self.levels / largest).round_().add_(self.middle).to(torch.uint8)
         out = torch.ops.onednn.qlinear_pointwise(
-            whole, 1.0, self.levels + 1, self.packed, self.scale, self.zeros, None, 1.0, 0, row.dtype, "none", [], ""
+            whole,
+            1.0,
+            self.levels + 1,
+            self.packed,
+            self.scale,
+            self.zeros,
+            None,
+            1.0,
+            0,
+            torch.float32,
+            "none",
+            [],
+            "",
         )
-        steps = largest.to(out.dtype)
         bias = self.bias
-        return (out.mul_(steps) if bias is None else torch.addcmul(bias, out, steps)).to(row.dtype)
+        return (out.mul_(largest) if bias is None else torch.addcmul(bias, out, largest)).to(row.dtype)
 
     @torch.jit.export
     def onto(self, row: Tensor, there: Tensor) -> Tensor:
@@ -160,6 +171,29 @@ class FewRow(nn.Module):
         out = out.float().mul_(largest / self.levels).to(row.dtype)
         bias = self.bias
         return out if bias is None else out.add_(bias)
+
+    @torch.jit.export
+    def onto(self, row: Tensor, there: Tensor) -> Tensor:
+        """Return the product plus what is there."""
+        return self.forward(row).add_(there)
+
+
+class TurnedRow(nn.Module):
+    """A linear whose input is turned before it is multiplied (``turn.Turn``)."""
+
+    def __init__(self, inner: nn.Module, matrix: Tensor, factors: Tensor | None) -> None:
+        """Multiply by ``factors``, turn by ``matrix``, and leave the rest to ``inner``."""
+        super().__init__()
+        self.inner = inner
+        self.matrix, self.factors = matrix, factors
+        self.block = matrix.shape[0]
+
+    def forward(self, row: Tensor) -> Tensor:
+        """Return the product."""
+        factors = self.factors
+        given = row if factors is None else row * factors
+        turned = torch.mm(given.reshape(-1, self.block), self.matrix.to(given.dtype)).view(row.shape)
+        return self.inner(turned)
 
     @torch.jit.export
     def onto(self, row: Tensor, there: Tensor) -> Tensor:

@@ -62,7 +62,11 @@ def _int8(linears: Sequence[Int8Linear], bias: torch.nn.Parameter | None) -> tor
     if any(one.kernels != kernels for one in linears):
         return None
     held = [one.numbers() for one in linears]
-    whole = Int8Weight(torch.cat([one.numbers for one in held]), torch.cat([one.scale for one in held]), held[0].dtype)
+    turn = held[0].turn
+    if any((one.turn is not None) if turn is None else not turn.agrees(one.turn) for one in held):
+        return None
+    numbers, scale = torch.cat([one.numbers for one in held]), torch.cat([one.scale for one in held])
+    whole = Int8Weight(numbers, scale, held[0].dtype, turn)
     return Int8Linear(whole, bias, kernels, keep_both=linears[0].keeps_both)
 
 

@@ -63,10 +63,7 @@ class Int8Table(torch.nn.Module):
         super().__init__()
         self.num_embeddings, self.embedding_dim = weight.numbers.shape
         # Held in a tuple so that Module does not register them: to it there is no weight to cast, move or save.
-        self._table = (
-            weight.numbers,
-            weight.scale.to(weight.dtype)[:, None],
-        )  # exact: the scales have bfloat16's digits
+        self._table = (weight,)
         self._stand_in = (stand_in(self.num_embeddings, self.embedding_dim, weight.dtype),)
 
     @property
@@ -76,10 +73,7 @@ class Int8Table(torch.nn.Module):
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Return the vectors of token ids ``[...]``: ``[..., width]``."""
-        whole, scale = self._table
-        flat = ids.reshape(-1)
-        rows = whole.index_select(0, flat).to(scale.dtype).mul_(scale.index_select(0, flat))
-        return rows.view(*ids.shape, self.embedding_dim)
+        return self._table[0].floats(ids.reshape(-1)).to(self.weight.dtype).view(*ids.shape, self.embedding_dim)
 
     def extra_repr(self) -> str:
         """Describe the shape, as ``nn.Embedding`` does."""
@@ -105,7 +99,7 @@ class Int4Table(torch.nn.Module):
         step = max(1, _BLOCK // width)
         for start in range(0, tokens, step):
             rows = slice(start, start + step)
-            whole, scale = quantise_groups(weight.numbers[rows] * weight.scale[rows, None], self.GROUP)
+            whole, scale = quantise_groups(weight.floats(rows), self.GROUP)
             halves = whole.to(torch.uint8)
             pairs[rows] = halves[:, 0::2] | (halves[:, 1::2] << 4)
             scales[rows] = scale.transpose(0, 1)  # exact: scales and middles have bfloat16's digits

@@ -79,8 +79,10 @@ def test_a_row_does_not_depend_on_its_neighbours_in_fbgemm(variant, dtype):
     together = made(x)
     for i in range(33):
         assert torch.equal(made(x[[i, 0]])[0], together[i])
-        # A row alone takes another way to the same whole numbers: what is left is the rounding of a scale.
-        torch.testing.assert_close(made(x[i : i + 1])[0].float(), together[i].float(), rtol=2**-7, atol=0)
+        # A row alone takes another way to the same whole numbers: what is left is the rounding of a scale, and that one
+        # number in the middle between two steps (of a row in bfloat16, turned) may take the other one.
+        step = 0.0 if dtype is torch.float32 else float(x[i].abs().max() * made.numbers().scale.max())
+        torch.testing.assert_close(made(x[i : i + 1])[0].float(), together[i].float(), rtol=2**-7, atol=step)
 
 
 @pytest.mark.skipif(not fbgemm.available(), reason="this machine has no FBGEMM")

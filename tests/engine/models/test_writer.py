@@ -196,7 +196,9 @@ def test_every_format_runs_over_slots_and_stays_within_its_distance_from_float32
     assert {one.mode for one in found.values()} == {"slots"}
     assert found["bf16"].tokens == 256
     assert found["bf16"].kl <= 0.002
-    assert found["bf16"].kl < found["int8"].kl < found["int4"].kl
+    assert found["int8"].kl <= 0.005
+    assert found["int8"].same > 0.9
+    assert found["int8"].kl < found["int4"].kl
 
 
 @installed
