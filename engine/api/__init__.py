@@ -41,7 +41,7 @@ from engine.api.commands import (
 )
 from engine.api.events import Bye, Event, Hello, Picture, Reply
 from engine.api.facts import Device, JobFacts, MachineFacts, ModelFacts
-from engine.api.plan import DTYPES, QUANTISED, Plan
+from engine.api.plan import DTYPES, QUANTISED, WRITERS_ONLY, Plan
 from engine.api.snapshot import (
     DocumentRow,
     JobRows,
@@ -63,6 +63,7 @@ __all__ = [
     "LIMIT",
     "QUANTISED",
     "VERSION",
+    "WRITERS_ONLY",
     "AddPaths",
     "Bye",
     "Cancel",

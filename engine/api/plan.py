@@ -10,7 +10,10 @@ DTYPES = ("auto", "float32", "bf16", "int8", "int4")
 """Number formats of the weights that a plan may ask for; ``auto`` is resolved by the machine's instruction set."""
 
 QUANTISED = ("int8", "int4")
-"""Number formats that only text generators take, and only on the CPU."""
+"""Number formats of packed integers, which run on the CPU only."""
+
+WRITERS_ONLY = ("int4",)
+"""Number formats that only text generators take."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ def _load(folder: str, resolved: str, device: str, progress: Progress, cancelled
     import torch
 
     place = torch.device(device)
-    torch_dtype = {"float32": torch.float32, "bf16": torch.bfloat16}[resolved]
+    torch_dtype = {"float32": torch.float32, "bf16": torch.bfloat16}[machine.number_dtype(resolved)]
     check_memory(facts, resolved, device)
     stage("reading the tokenizer", 0.3)
     tokenizer = read_tokenizer(facts, pipeline.transformer_folder, lower=pipeline.do_lower_case)
@@ -165,7 +165,9 @@ def _choose_class(transformers: Any, config: Any) -> Any:
 
 def check_memory(facts: ModelFacts, dtype: str, device: str) -> None:
     """Raise ModelError with the numbers when the model does not fit into what is free on ``device``."""
-    need, free = facts.memory.get(dtype, 0), machine.memory_free(device)
+    # An encoder's weights become int8 when all have been read.
+    need = facts.memory.get(dtype) or facts.memory.get(machine.number_dtype(dtype), 0)
+    free = machine.memory_free(device)
     if need > free:
         raise ModelError(
             f"{facts.name} needs about {need / 1e9:.1f} GB as {dtype}, and {free / 1e9:.1f} GB of memory are free "

@@ -15,7 +15,7 @@ import torch
 
 from engine.inference.encoding import attention
 from engine.inference.encoding.encoder import forward_accepts, packed_forward, padded_forward
-from engine.kernels.linears.format import pack_linears, restore_linears
+from engine.kernels.linears.format import LinearFormat, replace_linears, restore_linears
 from engine.kernels.linears.packed import best_time, in_turns
 from engine.kernels.linears.used_weights import used_weights
 from engine.models.load import probe_lengths, probe_texts
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TOLERANCE = {"float32": 1e-3, "bf16": 0.05}
+TOLERANCE = {"float32": 1e-3, "bf16": 0.05, "int8": 0.15}
 """Largest RMS difference of token vectors, in units of their standard deviation, that counts as the same answer.
 
 FAMILIES.md measured up to 1.3e-6 (float32) and 0.034 (bfloat16) where a mode is right, at least 0.061 where it is not.
+Weights become int8 only when the mode is known; that of int8 is what rounding them may do (MiniLM: 0.03).
 """
 
 _TURNS = 5
@@ -142,7 +143,7 @@ def _try_packed(loaded: LoadedModel, texts: list[np.ndarray], reference: list[to
                 continue  # positions beyond the table: not this offset
             error = _error(hidden, reference, layout)
             worst = min(worst, error)
-            if error <= TOLERANCE[loaded.dtype]:
+            if error <= TOLERANCE[machine.number_dtype(loaded.dtype)]:
                 log.info("packed attention checked: error %.2g, position offset %d", error, offset)
                 return None
         problem = f"packed texts differ from single ones by {worst:.2g} standard deviations"
@@ -157,7 +158,9 @@ def _try_packed(loaded: LoadedModel, texts: list[np.ndarray], reference: list[to
 
 
 def _try_packed_linears(loaded: LoadedModel, texts: list[np.ndarray], reference: list[torch.Tensor]) -> None:
-    loaded.packed_linears = pack_linears(loaded.model)
+    made = LinearFormat("int8" if loaded.dtype == "int8" else "bf16", weights=loaded.facts.bytes)
+    with torch.inference_mode(False), torch.no_grad():
+        loaded.packed_linears = replace_linears(loaded.model, made)
     if not loaded.packed_linears:
         return
     forward = packed_forward if loaded.mode == "packed" else padded_forward
@@ -168,7 +171,9 @@ def _try_packed_linears(loaded: LoadedModel, texts: list[np.ndarray], reference:
     error = _error(hidden, reference, layout)
     log.info("%d linears packed, error %.2g", loaded.packed_linears, error)
     if not error <= TOLERANCE[loaded.dtype] and loaded.mode == "packed":
-        loaded.note = f"packed linears differ by {error:.2g} standard deviations"
+        loaded.note = (
+            f"{'int8' if loaded.dtype == 'int8' else 'packed'} linears differ by {error:.2g} standard deviations"
+        )
         log.warning("%s: %s", loaded.facts.name, loaded.note)
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from engine.api.footprint import KV_SHARE, SLOTS
-from engine.api.plan import QUANTISED, Plan
+from engine.api.plan import QUANTISED, WRITERS_ONLY, Plan
 from engine.api.snapshot import ModelState
 from engine.errors import Cancelled, HeddleError, UsageError
 from engine.models.fingerprint import fingerprint
@@ -371,9 +371,9 @@ def _generator(
 
 def _check_format(dtype: str, device: str, *, writes: bool) -> None:
     """Raise UsageError for a number format that the model or the device does not take."""
-    if dtype in QUANTISED and not writes:
+    if dtype in WRITERS_ONLY and not writes:
         raise UsageError(
-            f"{dtype} weights are for models that write text; this one does not. Choose auto, bf16 or float32."
+            f"{dtype} weights are for models that write text; this one does not. Choose auto, bf16, int8 or float32."
         )
     if dtype in QUANTISED and device != "cpu":
         raise UsageError(f"{dtype} weights run on the CPU only; choose auto, bf16 or float32 for {device}.")

@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
-from engine.api import DTYPES, QUANTISED, Plan
+from engine.api import DTYPES, QUANTISED, WRITERS_ONLY, Plan
 from engine.api.footprint import SLOTS, TOKENS, WORKING, Footprint, footprint
 from gui import words
 from gui.escape import shown
@@ -153,7 +153,7 @@ class HardwarePanel(QWidget):
             if item is None or self.dtype.itemData(row) not in QUANTISED:
                 continue
             why = ""
-            if encoder:
+            if encoder and self.dtype.itemData(row) in WRITERS_ONLY:
                 why = self.tr("Only models that write text take this format.")
             elif not on_cpu:
                 why = self.tr("This format runs on the CPU only.")

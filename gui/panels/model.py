@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.api import DTYPES, QUANTISED, ModelFacts, ModelState, Reply, restore
+from engine.api import DTYPES, WRITERS_ONLY, ModelFacts, ModelState, Reply, restore
 from engine.api.footprint import WORKING, footprint
 from gui import words
 from gui.dialogs.choosing import choose_files, choose_folder
@@ -193,7 +193,7 @@ class ModelPanel(QWidget):
             free += session.model.bytes + session.meters.kv_bytes + WORKING
         plan = session.plan
         default = hello.machine.default_plan
-        formats = DTYPES[1:] if facts.writes else tuple(d for d in DTYPES[1:] if d not in QUANTISED)
+        formats = DTYPES[1:] if facts.writes else tuple(d for d in DTYPES[1:] if d not in WRITERS_ONLY)
         for dtype in formats:
             wanted = replace(plan, workers=plan.workers or default.workers, dtype=dtype, device="cpu")
             need = footprint(facts, wanted, free, auto=default.dtype)

@@ -146,7 +146,7 @@ def test_packed_integers_are_not_offered_to_encoders_or_on_a_gpu(qtbot, window, 
     panel._send()
     assert panel.dtype.currentData() == "auto"
     encoder = make_window().hardware_panel
-    wait_for(qtbot, lambda: not encoder.dtype.model().item(encoder.dtype.findData("int8")).isEnabled())
+    wait_for(qtbot, lambda: not encoder.dtype.model().item(encoder.dtype.findData("int4")).isEnabled())
 
 
 def test_a_plan_that_the_engine_refuses_is_taken_back(qtbot, make_window):
@@ -168,4 +168,4 @@ def test_a_model_is_weighed_under_the_cursor_before_it_is_loaded(qtbot, make_win
     assert facts["bf16"].endswith("fits")
     assert {"float32", "bf16", "int8", "int4"} <= facts.keys()
     panel.choice.highlighted.emit(panel.choice.findData("/models/multilingual-e5-small"))
-    assert "int8" not in dict(panel.facts.lines)
+    assert "int4" not in dict(panel.facts.lines)

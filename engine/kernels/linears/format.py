@@ -173,13 +173,17 @@ def replace_linears(model: nn.Module, made: LinearFormat) -> int:
 
 
 def restore_linears(model: nn.Module, names: set[str]) -> None:
-    """Give packed linears of these names their numbers in rows back: something else computes with them."""
+    """Give packed and int8 linears of these names their numbers in rows back: something else computes with them."""
     for name in names:
         packed = model.get_submodule(name)
-        if not isinstance(packed, PackedLinear):
+        if isinstance(packed, PackedLinear):
+            numbers = packed.numbers()
+        elif isinstance(packed, Int8Linear):
+            numbers = packed.numbers().floats(slice(None)).to(packed.weight.dtype)
+        else:
             continue
         plain = torch.nn.Linear(packed.in_features, packed.out_features, bias=False, device="meta")
-        plain.weight = torch.nn.Parameter(packed.numbers(), requires_grad=False)
+        plain.weight = torch.nn.Parameter(numbers, requires_grad=False)
         plain.bias = packed.bias  # pyright: ignore[reportAttributeAccessIssue] - None is allowed, as in nn.Linear
         parent, _dot, last = name.rpartition(".")
         setattr(model.get_submodule(parent), last, plain.eval())
@@ -232,8 +236,3 @@ def _exchange(model: nn.Module, old: nn.Module, new: nn.Module | None) -> None:
         for name, child in list(parent.named_children()):
             if child is old:
                 setattr(parent, name, new.eval())
-
-
-def pack_linears(model: nn.Module) -> int:
-    """Replace the model's plain linears by packed ones of the same numbers where that pays; returns how many."""
-    return replace_linears(model, LinearFormat("bf16"))

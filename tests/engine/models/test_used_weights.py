@@ -14,7 +14,7 @@ from torch.nn.functional import linear
 from engine.errors import ModelError
 from engine.inference.generation.check import random_ids
 from engine.kernels.linears import format as number_format
-from engine.kernels.linears.format import LinearFormat, pack_linears, replace_linears, restore_linears
+from engine.kernels.linears.format import LinearFormat, replace_linears, restore_linears
 from engine.kernels.linears.packed import PackedLinear
 from engine.kernels.linears.used_weights import used_weights
 from engine.models.load_decoder import load_decoder
@@ -45,12 +45,23 @@ def test_a_packed_weight_that_is_computed_with_gets_its_numbers_back(monkeypatch
     model = _Reader().requires_grad_(False)
     rows = torch.randn(3, 32)
     before, numbers = model(rows), model.taken.weight.clone()
-    assert pack_linears(model) == 3
+    assert replace_linears(model, LinearFormat("bf16")) == 3
     assert model(rows).isnan().all()
     restore_linears(model, used_weights(model, lambda: model(rows)))
     assert torch.equal(model.taken.weight, numbers)
     assert type(model.right) is type(model.typed) is PackedLinear
     torch.testing.assert_close(model(rows), before)
+
+
+def test_an_int8_weight_that_is_computed_with_gets_its_numbers_back_up_to_their_rounding():
+    torch.manual_seed(0)
+    model = _Reader().requires_grad_(False)
+    rows = torch.randn(3, 32)
+    before, numbers = model(rows), model.taken.weight.clone()
+    replace_linears(model, LinearFormat("int8"))
+    restore_linears(model, used_weights(model, lambda: model(rows)))
+    torch.testing.assert_close(model.taken.weight, numbers, rtol=0, atol=0.02 * float(numbers.abs().max()))
+    torch.testing.assert_close(model(rows), before, rtol=0, atol=0.05 * float(before.abs().max()))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bf16", "int8", "int4"])
