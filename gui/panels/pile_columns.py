@@ -68,7 +68,9 @@ class PileColumns:
         """Take what ``state`` returned earlier; nothing that cannot be read."""
         if self._header.restoreState(state):
             self._header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+            self._tucked.clear()  # they are shown again, as they were when they were remembered
         self._choose()
+        self.fit()
 
     def rate(self, *, rated: bool) -> None:
         """Show label, score and warning in place of the result, if the results of the pile have them."""
@@ -96,10 +98,10 @@ class PileColumns:
         shown = [c for c in Column if c not in last and (not header.isSectionHidden(c) or c in self._tucked)]
         self._room = room or self._room
         left = self._room - sum(header.sectionSize(c) or WIDTHS[c] for c in shown)
-        for column in (Column.SECONDS, Column.PROGRESS):
+        for column in (Column.SECONDS, Column.PROGRESS, Column.TOKENS):
             if column not in shown or column in self._fixed:
                 continue
-            tuck = left < (_LAST_RATED if self._rated else _LAST)
+            tuck = left < (_LAST_RATED if self._rated else _LAST) and (self._rated or column != Column.TOKENS)
             if tuck:
                 left += WIDTHS[column]
             if tuck != (column in self._tucked):

@@ -120,3 +120,5 @@ def test_in_a_narrow_window_the_result_keeps_its_room_and_columns_come_back_with
     assert not hidden()
     assert header.restoreState(kept)
     assert not hidden()
+    window.pile_panel.columns.restore(kept)  # as at the next start, in a window that is as narrow
+    assert len(hidden()) == 2

@@ -73,3 +73,19 @@ def test_of_very_many_labels_the_most_frequent_have_a_bar_and_the_rest_is_counte
     bars.button("label 100").click()
     bars.set_counts({"label 1": 1})
     assert chosen == ["label 100", None]
+
+
+def test_in_a_narrow_window_label_and_score_are_seen_without_scrolling(qtbot, make_window):
+    window = labelled(qtbot, make_window)
+    view = window.pile_panel.view
+    window.resize(1000, 600)
+    window.arrangement.place()
+
+    def seen():
+        right = [view.columnViewportPosition(c) + view.columnWidth(c) for c in (Column.LABEL, Column.SCORE)]
+        return max(right) <= view.viewport().width()
+
+    wait_for(qtbot, seen)
+    assert not view.isColumnHidden(Column.NAME)
+    window.session.commands.new_pile("other")
+    wait_for(qtbot, lambda: not view.isColumnHidden(Column.TOKENS))
