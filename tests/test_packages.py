@@ -100,8 +100,10 @@ def test_a_program_knows_by_its_name_that_it_is_the_window():
 def test_programs_of_others_get_the_users_own_library_path(monkeypatch):
     monkeypatch.setenv("LD_LIBRARY_PATH", "/inside/the/program")
     monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", "/the/users")
+    monkeypatch.delenv("PYINSTALLER_RESET_ENVIRONMENT", raising=False)
     assert not begin(["--version"])
     assert os.environ["LD_LIBRARY_PATH"] == "/the/users"
+    assert os.environ["PYINSTALLER_RESET_ENVIRONMENT"] == "1"  # a process of ours finds the program's libraries anew
 
 
 def test_a_program_that_is_too_large_is_refused(tmp_path, capsys):

@@ -14,6 +14,9 @@ from freeze.place import Place
 FONT = "fonts-dejavu-core | fonts-liberation | fonts-noto-core"
 """Qt brings no fonts; without any, the window is empty."""
 
+SETTINGS = "fontconfig-config"
+"""The settings of fontconfig, whose library is inside the program: without them it finds no font."""
+
 _DESCRIPTION = """\
 run a local language model over a pile of documents
  Drop a folder of texts on the window, choose what to do with them, press
@@ -47,7 +50,7 @@ def make(place: Place) -> str:
                 os.chmod(path, 0o755 if os.stat(path).st_mode & 0o100 else 0o644)
     os.makedirs(place.results, exist_ok=True)
     path = os.path.join(place.results, f"heddle_{place.version}_{architecture()}.deb")
-    command = ["dpkg-deb", "--root-owner-group", "-Zzstd", "-z15", "--build", tree, path]
+    command = ["dpkg-deb", "--root-owner-group", "-Zzstd", "-z10", "--build", tree, path]
     if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode != 0:
         raise BuildError("dpkg-deb could not build the package.")
     shutil.rmtree(tree)
@@ -103,7 +106,7 @@ def depends(folder: str) -> list[str]:
         if not name:
             raise BuildError(f"No package of this system carries {library}, which {min(users)} needs.")
         packages[name] = f"{name} (>= {'.'.join(map(str, glibc))})" if name == "libc6" else name
-    return [*(packages[name] for name in sorted(packages)), FONT]
+    return [*(packages[name] for name in sorted(packages)), SETTINGS, FONT]
 
 
 def _package_of(library: str) -> str:

@@ -94,7 +94,7 @@ def try_offline(folder: str, picture: str) -> None:
     alone = ("unshare", "--net", "sh", "-c", up, "sh")
     with tempfile.TemporaryDirectory(prefix="heddle-trace-") as place:
         trace = os.path.join(place, "trace")
-        watched = ("strace", "-f", "-e", "trace=connect,sendto", "-o", trace) if tools[1] else ()
+        watched = ("strace", "-f", "--seccomp-bpf", "-e", "trace=connect,sendto", "-o", trace) if tools[1] else ()
         try_program(folder, picture, Trial(before=(*alone, *watched)))
         if not watched:
             print("connections not traced: strace is missing", flush=True)
