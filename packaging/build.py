@@ -56,7 +56,7 @@ def _make(place: Place, what: str, *, trial: bool, debian: str) -> None:
         made = tar.make(place)
         if trial:
             with tempfile.TemporaryDirectory(prefix="heddle-tar-", ignore_cleanup_errors=True) as folder:
-                try_tar(made, folder)
+                try_tar(made, folder, os.path.join(place.work, "tar.png"))
     if what in ("deb", "all"):
         made = deb.make(place)
         if trial and debian:

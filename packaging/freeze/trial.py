@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass, field
 
@@ -81,26 +80,26 @@ def far_connections(trace: str) -> list[str]:
     return [address for address in _CONNECT.findall(trace) if not _NEAR.search(address)]
 
 
-def try_offline(folder: str, picture: str) -> None:
+def try_offline(folder: str, picture: str, user: tuple[str, ...], home: str) -> None:
     """Try the program with no network but loopback, and trace what it connects to; raises BuildError.
 
-    Needs root, unshare and strace; says so and does nothing where one of them is missing.
+    ``user`` stands before a command that another user is to run, who may write into ``home``. Takes root, unshare and ip;
+    without strace the connections are not traced, which is said.
     """
-    tools = [shutil.which(name) for name in ("unshare", "strace", "ip")]
-    if sys.platform != "linux" or os.geteuid() != 0 or not tools[0]:
-        print("not tried without a network: that takes root on Linux, with unshare", flush=True)
+    trace = os.path.join(home, "trace")
+    watched = ("strace", "-f", "--seccomp-bpf", "-A", "-e", "trace=connect,sendto", "-o", trace)
+    if not shutil.which("strace"):
+        print("connections not traced: strace is missing", flush=True)
+        watched = ()
+    alone = ("unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh")
+    before = (*alone, *user, *watched)
+    try_program(folder, picture, Trial(before=before, environment={"HOME": home, "TMPDIR": home}))
+    if not watched:
         return
-    up = 'ip link set lo up 2>/dev/null; exec "$@"'
-    alone = ("unshare", "--net", "sh", "-c", up, "sh")
-    with tempfile.TemporaryDirectory(prefix="heddle-trace-") as place:
-        trace = os.path.join(place, "trace")
-        watched = ("strace", "-f", "--seccomp-bpf", "-e", "trace=connect,sendto", "-o", trace) if tools[1] else ()
-        try_program(folder, picture, Trial(before=(*alone, *watched)))
-        if not watched:
-            print("connections not traced: strace is missing", flush=True)
-            return
-        with open(trace, encoding="utf-8", errors="replace") as file:
-            far = far_connections(file.read())
-    if far:
+    with open(trace, encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    if not _CONNECT.search(text):
+        raise BuildError("The trace holds no connection at all, not even the window's to its display or its like.")
+    if far := far_connections(text):
         raise BuildError(f"The program connects beyond this machine: {far[:3]}")
     print("without a network: works, and connects to nothing beyond this machine", flush=True)
