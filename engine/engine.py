@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from engine import tasks
 from engine.api.activity import Activity
 from engine.api.plan import Plan
+from engine.api.reading import FAIL
 from engine.api.snapshot import Snapshot
 from engine.errors import HeddleError
 from engine.jobs import control, noted
@@ -165,7 +166,7 @@ class Engine:
         paths: Iterable[str],
         *,
         encoding: str = "",
-        on_bad_bytes: str = "fail",
+        on_bad_bytes: str = FAIL,
         leave_out: Iterable[str] = (),
     ) -> Future[dict[str, int]]:
         """Walk files and folders into the pile; the future gives ``{"added": n, "skipped": n}``.

@@ -55,8 +55,9 @@ from engine.api.snapshot import (
     WorkerState,
 )
 from engine.api.state import State
-from engine.api.task_spec import Setting, TaskSpec
+from engine.api.task_spec import TaskSpec
 from engine.errors import UsageError
+from engine.requests.setting import Setting, settings_in
 
 __all__ = [
     "DTYPES",
@@ -130,4 +131,5 @@ __all__ = [
     "encode",
     "plain",
     "restore",
+    "settings_in",
 ]

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.api.plan import Plan
+from engine.api.reading import ReadAs
+from engine.requests.setting import same_as
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,8 @@ class AddPaths:
     request: int
     job: str
     paths: tuple[str, ...]
-    encoding: str = ""
-    on_bad_bytes: str = "fail"
+    encoding: str = same_as(ReadAs, "encoding")
+    on_bad_bytes: str = same_as(ReadAs, "on_bad_bytes")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.errors import UsageError
+from engine.requests.setting import check_all, setting
 
 DTYPES = ("auto", "float32", "bf16", "int8", "int4")
 """Number formats of the weights that a plan may ask for; ``auto`` is resolved by the machine's instruction set."""
@@ -15,6 +16,9 @@ QUANTISED = ("int8", "int4")
 WRITERS_ONLY = ("int4",)
 """Number formats that only text generators take."""
 
+MOST = {"minimum": 0, "maximum": 1024}
+"""Limits of what no machine has more of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -24,22 +28,23 @@ class Plan:
     "let the engine choose" (law 13 of the house: W = min(cores, step time / GIL-held time), T = cores // W).
     """
 
-    device: str = "cpu"
-    workers: int = 0
-    threads: int = 0
-    dtype: str = "auto"
-    slots: int = 0
-    """Sequences that a worker writes at once; 0 means "let the engine choose". Encoders have none."""
+    device: str = setting("cpu", "Device", "text", "cpu, cuda:0, xpu:0 or mps")
+    workers: int = setting(0, "Workers", "integer", "worker threads; 0 chooses", aliases=("--lanes",), **MOST)
+    threads: int = setting(0, "Threads per worker", "integer", "threads inside each worker; 0 chooses", **MOST)
+    dtype: str = setting("auto", "Number format", "choice", "number format of the weights", choices=DTYPES)
+    slots: int = setting(
+        0,
+        "Slots per worker",
+        "integer",
+        "texts that a worker writes at once; 0 chooses, and encoders have none",
+        minimum=0,
+        maximum=4096,
+    )
 
     def __post_init__(self) -> None:
         """Refuse a plan that no machine could follow; raises UsageError."""
-        if self.dtype not in DTYPES:
-            raise UsageError(f"Unknown number format {self.dtype!r}; choose one of {', '.join(DTYPES)}.")
+        check_all(self, "Plan")
         if self.dtype in QUANTISED and self.device != "cpu":
             raise UsageError(
                 f"{self.dtype} weights run on the CPU only; choose auto, bf16 or float32 for {self.device}."
             )
-        if not 0 <= self.workers <= 1024 or not 0 <= self.threads <= 1024:
-            raise UsageError(f"Workers and threads must be between 0 and 1024, not {self.workers} x {self.threads}.")
-        if not 0 <= self.slots <= 4096:
-            raise UsageError(f"Slots must be between 0 and 4096, not {self.slots}.")

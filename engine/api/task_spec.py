@@ -3,33 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from engine.api.commands import Preset
 from engine.requests.capability import ENCODE, GENERATE
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One typed setting of a task, from which the form and the command line are made.
-
-    ``kind``: text, multiline, labels (one ``label: description`` a line), examples (one ``document => answer`` or JSON
-    object a line; a file on the command line), number, integer, switch, choice. ``example`` is a value that works, for a
-    form to start with where the default is nothing.
-    """
-
-    name: str
-    label: str
-    kind: str
-    default: Any
-    help: str = ""
-    choices: tuple[str, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    required: bool = False
-    fields: tuple[str, ...] = ()
-    """Of a text that is a format: what it may name in braces (prompt_format.PromptFormat)."""
-    example: str = ""
+from engine.requests.setting import Setting
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,26 +14,18 @@ from typing import Any
 from engine import __version__, tasks
 from engine.api.codec import plain
 from engine.api.facts import ModelFacts
-from engine.api.plan import DTYPES, Plan
-from engine.api.task_spec import Setting
+from engine.api.plan import Plan
+from engine.cli.run_options import RunOptions
 from engine.cli.streams import drop_output, secure
 from engine.cli.terminal import plain_output
 from engine.errors import Cancelled, HeddleError
 from engine.installation import same_command
+from engine.requests.setting import Setting, named, settings_in
 from engine.store.cells import shown
-from engine.tasks.base import specification, writes
+from engine.tasks.base import specification
 from engine.telemetry.libraries import prepare_process
 
 PROGRAM = "heddle"
-
-FORMAT_HELP = "number format of our side; auto measures int8 too where the plan is left open"
-
-MODEL_HELP = "the model's folder or GGUF file; by default starter or writer, which came with Heddle, as the task needs"
-
-OUT_HELP = (
-    "result file: .jsonl, .csv, .npy or .md, or a folder/ for a text file a document. Its journal FILE.journal is kept beside it: after a kill or an interrupt the "
-    "same command goes on, and what is done is not run again"
-)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -73,9 +65,7 @@ def parser() -> argparse.ArgumentParser:
     embed = kinds.add_parser("embed", help="embeddings against sentence-transformers' defaults")
     embed.add_argument("--pairs", type=int, default=5, help="pairs of runs, of which the median counts")
     embed.add_argument("--texts", type=int, default=1500, help="number of texts")
-    embed.add_argument("--dtype", choices=DTYPES, default="auto", help="number format of our side")
-    embed.add_argument("--workers", "--lanes", dest="workers", type=int, default=0)
-    embed.add_argument("--threads", type=int, default=0)
+    _add_plan(embed, "dtype", "workers", "threads")
     generate = kinds.add_parser("generate", help="texts against transformers, and OpenVINO and llama.cpp if installed")
     _add_bench_generate(generate)
     doctor = commands.add_parser("doctor", help="say what this machine has and what is installed")
@@ -93,22 +83,22 @@ def _add_bench_generate(one: argparse.ArgumentParser) -> None:
     one.add_argument("--peer-python", default="", metavar="PATH", help="the Python that has OpenVINO or llama.cpp")
     one.add_argument("--documents", type=int, default=0, help="number of prompts; 0 takes all of the work")
     one.add_argument("--new-tokens", type=int, default=0, help="length of each answer; 0 takes that of the work")
-    one.add_argument("--dtype", choices=DTYPES, default="auto", help=FORMAT_HELP)
-    for names in (("--workers", "--lanes"), ("--threads",), ("--slots",)):
-        one.add_argument(
-            *names,
-            dest=names[0][2:],
-            type=int,
-            default=0,
-            help="of our side; with all three at 0 the best plan is measured",
-        )
+    _add_plan(one, "dtype", "workers", "threads", "slots")
+
+
+def _add_plan(one: argparse.ArgumentParser, *names: str) -> None:
+    """Add what of a plan can be chosen for our side of a benchmark; what is left open is measured where there is a choice."""
+    for setting in settings_in(Plan):
+        if setting.name in names:
+            _add_setting(one, setting)
 
 
 def _add_setting(one: argparse.ArgumentParser, setting: Setting) -> None:
-    flag = "--" + setting.name.replace("_", "-")
+    flags = ("--" + setting.name.replace("_", "-"), *setting.aliases)
     text = setting.help.replace("%", "%%")
     if setting.kind == "switch":
-        one.add_argument(flag, action=argparse.BooleanOptionalAction, default=setting.default, help=text)
+        action = argparse.BooleanOptionalAction if setting.default else "store_true"
+        one.add_argument(*flags, action=action, default=setting.default, help=text)
         return
     options: dict[str, Any] = {"default": setting.default, "help": text, "required": setting.required}
     if setting.kind in ("number", "integer"):
@@ -117,7 +107,9 @@ def _add_setting(one: argparse.ArgumentParser, setting: Setting) -> None:
         options["choices"] = setting.choices
     if setting.kind == "examples":
         options |= {"type": _text_of_file, "metavar": "FILE.jsonl"}
-    one.add_argument(flag, dest=setting.name, **options)
+    if setting.placeholder:
+        options["metavar"] = setting.placeholder
+    one.add_argument(*flags, dest=setting.name, **options)
 
 
 def _text_of_file(path: str) -> str:
@@ -132,33 +124,9 @@ def _text_of_file(path: str) -> str:
 
 
 def _add_run_options(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--model", default="", metavar="starter|writer|PATH", help=MODEL_HELP)
-    one.add_argument("--workers", "--lanes", dest="workers", type=int, default=0, help="worker threads; 0 chooses")
-    one.add_argument("--threads", type=int, default=0, help="threads inside each worker; 0 chooses")
-    one.add_argument("--slots", type=int, default=0, help="texts that a worker writes at once; 0 chooses")
-    one.add_argument("--device", default="cpu", help="cpu, cuda:0, xpu:0 or mps")
-    one.add_argument("--dtype", choices=DTYPES, default="auto", help="number format of the weights")
-    one.add_argument("--out", default="", metavar="FILE", help=OUT_HELP)
-    one.add_argument("--live", default="", metavar="FILE.jsonl", help="append a row as soon as a document has ended")
-    one.add_argument("--report", default="", metavar="FILE", help="write a report of the run as JSON")
-    one.add_argument("--encoding", default="", help="encoding of files that are neither marked nor UTF-8")
-    one.add_argument("--on-bad-bytes", choices=("fail", "replace"), default="fail", help="what to do about bad bytes")
-    one.add_argument(
-        "--again",
-        action="store_true",
-        help="run documents again whose answer OUT.journal, the journal beside --out, has",
-    )
-    one.add_argument(
-        "--retry-quarantined", action="store_true", help="try documents again with which the engine ended twice"
-    )
-    one.add_argument(
-        "--patience",
-        type=float,
-        default=600.0,
-        metavar="SECONDS",
-        help="give up what does not go on for so long: a document is set aside and the command goes on; 0 waits for ever",
-    )
-    one.add_argument("--quiet", action="store_true", help="no progress, no closing line")
+    for kind in (Plan, RunOptions):
+        for setting in settings_in(kind):
+            _add_setting(one, setting)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -269,25 +237,14 @@ def _run(
     again: Callable[[], object] | None,
 ) -> int:
     from engine.cli.run import run
-    from engine.cli.run_options import RunOptions
-    from engine.models.supplied import default_model
 
     return run(
         RunOptions(
             task=task,
             settings=settings,
             paths=paths,
-            model=options.model or default_model(writes=writes(tasks.TASKS[task])),
-            plan=Plan(options.device, options.workers, options.threads, options.dtype, options.slots),
-            out=options.out,
-            report=options.report,
-            live=options.live,
-            encoding=options.encoding,
-            on_bad_bytes=options.on_bad_bytes,
-            quiet=options.quiet,
-            again=options.again,
-            retry_quarantined=options.retry_quarantined,
-            patience=options.patience,
+            plan=Plan(**named(options, Plan)),
+            **named(options, RunOptions),
         ),
         again=again,
     )

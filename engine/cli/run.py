@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from typing import Any, TextIO
 
@@ -29,8 +30,10 @@ from engine.jobs.question import command, model_key, question
 from engine.models.check import require_tried
 from engine.models.fingerprint import fingerprint
 from engine.models.place import model_place
+from engine.models.supplied import default_model
 from engine.store.cells import shown
 from engine.store.export import check_target
+from engine.tasks.base import writes
 from engine.telemetry.garbage import collect_garbage
 
 ALL_DONE, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -57,6 +60,7 @@ def run(
     check_options(order)
     began = time.monotonic()
     task = tasks.make(order.task, order.settings)
+    order = replace(order, model=order.model or default_model(writes=writes(task)))
     require_tried(
         model_place(order.model)
     )  # refused with what is wrong before anything of it is read for the fingerprint

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.api.plan import Plan
+from engine.api.reading import ReadAs
 from engine.errors import UsageError
+from engine.requests.setting import check_all, same_as, setting
 from engine.store.cells import shown
 from engine.store.texts import check_folder
-
-PATIENCE = 600.0
-"""Seconds without progress after which something is given up, unless the user says otherwise."""
 
 _SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
 
@@ -24,6 +24,14 @@ FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".npy": "npy", ".md": "md"}
 """Formats by the ending of ``--out``."""
 
 
+MODEL_HELP = "the model's folder or GGUF file; by default starter or writer, which came with Heddle, as the task needs"
+
+OUT_HELP = (
+    "result file: .jsonl, .csv, .npy or .md, or a folder/ for a text file a document. Its journal FILE.journal is kept beside it: after a kill or an interrupt the "
+    "same command goes on, and what is done is not run again"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """What ``heddle run`` was asked to do."""
@@ -31,20 +39,31 @@ class RunOptions:
     task: str
     settings: dict[str, Any]
     paths: Sequence[str]
-    model: str = "starter"
     plan: Plan = field(default_factory=Plan)
-    out: str = ""
-    report: str = ""
-    live: str = ""
-    """A JSONL file that gets a row as soon as a document has ended."""
-    encoding: str = ""
-    on_bad_bytes: str = "fail"
-    quiet: bool = False
-    again: bool = False
-    """Run documents whose answer is known, too."""
-    retry_quarantined: bool = False
-    patience: float = PATIENCE
-    """Seconds after which work that does not go on is given up; 0 waits for ever."""
+    model: str = setting("", "Model", "text", MODEL_HELP, placeholder="starter|writer|PATH")
+    out: str = setting("", "Result", "text", OUT_HELP, placeholder="FILE")
+    live: str = setting(
+        "", "Live rows", "text", "append a row as soon as a document has ended", placeholder="FILE.jsonl"
+    )
+    report: str = setting("", "Report", "text", "write a report of the run as JSON", placeholder="FILE")
+    encoding: str = same_as(ReadAs, "encoding")
+    on_bad_bytes: str = same_as(ReadAs, "on_bad_bytes")
+    again: bool = setting(
+        False, "Again", "switch", "run documents again whose answer OUT.journal, the journal beside --out, has"
+    )
+    retry_quarantined: bool = setting(
+        False, "Retry quarantined", "switch", "try documents again with which the engine ended twice"
+    )
+    patience: float = setting(
+        600.0,
+        "Patience",
+        "number",
+        "give up what does not go on for so long: a document is set aside and the command goes on; 0 waits for ever",
+        minimum=0.0,
+        maximum=sys.float_info.max,
+        placeholder="SECONDS",
+    )
+    quiet: bool = setting(False, "Quiet", "switch", "no progress, no closing line")
 
 
 def journal_path(out: str) -> str | None:
@@ -69,8 +88,7 @@ def out_format(path: str) -> str:
 
 def check_options(order: RunOptions) -> None:
     """Raise UsageError for what makes no sense, or for files and folders that are not there."""
-    if not 0 <= order.patience < float("inf"):
-        raise UsageError("--patience takes a number of seconds, or 0 to wait for ever.")
+    check_all(order, "Run")
     if order.out:
         out_format(order.out)
     for path in order.paths:

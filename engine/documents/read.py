@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import BinaryIO
 
+from engine.api.reading import FAIL, ReadAs
 from engine.documents import encodings, escapes, signatures
 from engine.documents.blank import is_blank
 from engine.documents.document import Source, Text
@@ -19,9 +20,6 @@ from engine.errors import DocumentError, UsageError
 
 SIZE_LIMIT = 256 * 1024 * 1024
 """Largest document in bytes; above LARGE a text stays in its file and is read in chunks."""
-
-POLICIES = ("fail", "replace")
-"""What to do with bytes that cannot be decoded: fail the document, or put U+FFFD in their place and flag it."""
 
 _LABELS = {
     "utf-8": "UTF-8",
@@ -37,13 +35,13 @@ def read(
     source: Source,
     *,
     encoding: str = "",
-    on_bad_bytes: str = "fail",
+    on_bad_bytes: str = FAIL,
     size_limit: int = SIZE_LIMIT,
     device: int | None = None,
 ) -> Text:
     """Return the text of ``source``, or, if it is long, how to read it; the file is opened for reading only, and only if it is a regular file.
 
-    ``encoding`` is the one chosen for the job ("" = none), ``on_bad_bytes`` one of POLICIES, ``size_limit`` in bytes;
+    ``encoding`` is the one chosen for the job ("" = none), ``on_bad_bytes`` one of BAD_BYTES, ``size_limit`` in bytes;
     ``device`` is the file system that the file's folder was on when it was added, if that is known.
     Raises NotADocument for a file to skip (empty, not text, not a regular file), DocumentError for one that fails
     (missing, changed since it was added, too large, bytes that cannot be decoded), Offline when the disk or share of
@@ -64,7 +62,7 @@ def read_all(
     source: Source,
     *,
     encoding: str = "",
-    on_bad_bytes: str = "fail",
+    on_bad_bytes: str = FAIL,
     size_limit: int = SIZE_LIMIT,
     device: int | None = None,
 ) -> Iterator[tuple[Source, Text]]:
@@ -140,7 +138,7 @@ def _said_of(reader: Reader) -> Iterator[None]:
 def _long(source: Source, encoding: str, on_bad_bytes: str, limit: int, device: int | None) -> Text:
     """What ``decode`` says of a text that is not held: it is in its file, and read from there."""
     chosen = _checked(encoding, on_bad_bytes)
-    errors = "strict" if on_bad_bytes == "fail" else "replace"
+    errors = "strict" if on_bad_bytes == FAIL else "replace"
     head = b""
 
     def chunks() -> Iterator[bytes]:
@@ -160,7 +158,7 @@ def _long(source: Source, encoding: str, on_bad_bytes: str, limit: int, device: 
     return Text("", found.sha256, found.guess.encoding, found.guess.confidence, found.replaced, found)
 
 
-def decode(data: bytes, *, encoding: str = "", on_bad_bytes: str = "fail", hint: str = "") -> Text:
+def decode(data: bytes, *, encoding: str = "", on_bad_bytes: str = FAIL, hint: str = "") -> Text:
     """Return the text that ``data`` holds, without its byte order mark and otherwise as it is, line ends included.
 
     The encoding is found in this order: byte order mark, strict UTF-8, ``encoding``, ``hint`` (what the file says of
@@ -235,7 +233,7 @@ def _decoded(data: bytes, chosen: str, on_bad_bytes: str) -> tuple[str, encoding
     try:
         return body.decode(guess.encoding), guess, 0
     except UnicodeError as error:
-        if on_bad_bytes == "fail":
+        if on_bad_bytes == FAIL:
             raise _bad_bytes(body, guess, error) from error
     text = body.decode(guess.encoding, "replace")
     # A U+FFFD of the file itself is no replacement; only those are left when bad bytes are ignored.
@@ -279,6 +277,5 @@ def _bad_byte(guess: encodings.Guess, byte: int | None, offset: int) -> Document
 
 def _checked(encoding: str, on_bad_bytes: str) -> str:
     """The codec of the chosen ``encoding``; raises UsageError for one that is unknown, and for an unknown policy."""
-    if on_bad_bytes not in POLICIES:
-        raise UsageError(f"Unknown policy {on_bad_bytes!r} for bad bytes; choose one of {', '.join(POLICIES)}.")
+    ReadAs(encoding, on_bad_bytes)
     return encodings.known(encoding) if encoding else ""

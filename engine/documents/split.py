@@ -3,17 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class Overflow(StrEnum):
-    """What happens to a text with more tokens than the window holds; the user's choice, shown in the row."""
-
-    SPLIT = "split"
-    HEAD = "head"
-    TAIL = "tail"
-    FAIL = "fail"
-
+from engine.requests.overflow import Overflow
 
 OVERLAP = 0.1
 """Share of a window that it repeats from the one before, so that a sentence on the border is whole in one of them."""

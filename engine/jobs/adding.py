@@ -7,10 +7,9 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from engine.api.reading import ReadAs
 from engine.documents import encodings
-from engine.documents.read import POLICIES
 from engine.documents.watch import Watcher
-from engine.errors import UsageError
 from engine.jobs import control
 from engine.jobs.ingest import add_paths, add_texts, added, hand_over
 from engine.telemetry.helpers import Helpers, InTurn
@@ -40,8 +39,7 @@ class Adding:
         wanted = list(paths)
         if encoding:
             encodings.known(encoding)
-        if on_bad_bytes not in POLICIES:
-            raise UsageError(f"Bad bytes can be met with {' or '.join(POLICIES)}, not {on_bad_bytes!r}.")
+        ReadAs(encoding, on_bad_bytes)
 
         def read_as() -> None:
             if (job.encoding, job.on_bad_bytes) != (encoding, on_bad_bytes):

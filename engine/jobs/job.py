@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from engine.api.reading import FAIL
 from engine.api.snapshot import JobState
 from engine.api.state import State
 from engine.jobs.document_states import DocumentStates
@@ -42,7 +43,7 @@ class Job:
     settings: dict[str, Any] = field(default_factory=dict)
     message: str = ""
     encoding: str = ""
-    on_bad_bytes: str = "fail"
+    on_bad_bytes: str = FAIL
     command: str = ""
     """The command of ``heddle run`` that the job belongs to (question.command)."""
     trial: bool = False

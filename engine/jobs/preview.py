@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from engine.api.state import State
-from engine.documents.split import Overflow, coverage, windows
+from engine.documents.split import coverage, windows
 from engine.errors import DocumentError, UsageError
 from engine.inference.prepare.prompts import PromptWriter
 from engine.jobs.inspection import text_of
+from engine.requests.overflow import Overflow
 from engine.requests.request import Generate
 from engine.tasks.base import DocumentText, Step
 from engine.workers.reading import name_of

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from engine.requests.capability import ENCODE, GENERATE
+from engine.requests.overflow import DEFAULT_OVERFLOW
 from engine.requests.sampling import SamplingSettings
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ class Encode:
     """The vector of ``text``; ``key`` tells the requests of one step apart.
 
     ``prompt`` is a text put before it, or the name of one of the model's own prompts; empty takes the model's default.
-    ``overflow`` is a value of ``documents.split.Overflow``: what becomes of a text longer than the model's window.
+    ``overflow`` is a value of ``overflow.Overflow``: what becomes of a text longer than the model's window.
     """
 
     capability: ClassVar[str] = ENCODE
@@ -25,7 +26,7 @@ class Encode:
     key: str = "text"
     text: str = ""
     prompt: str = ""
-    overflow: str = "split"
+    overflow: str = DEFAULT_OVERFLOW
     long: LongText | None = None
     """A text that is too long to hold; ``text`` is empty then."""
 
@@ -46,7 +47,7 @@ class Generate:
     system: str = ""
     examples: tuple[tuple[str, str], ...] = ()
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
-    overflow: str = "split"
+    overflow: str = DEFAULT_OVERFLOW
     seed: str = ""
     think: bool = True
     """Whether the model may think first; without, it is asked not to, where its template knows how."""

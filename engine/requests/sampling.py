@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.errors import UsageError
+from engine.requests.setting import check_all, setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,30 +17,24 @@ class SamplingSettings:
     text) penalise nothing. ``stop``: texts that end a text and are not part of it. ``seed``: of the whole job.
     """
 
-    max_new_tokens: int = 256
-    temperature: float = 0.0
-    top_k: int = 0
-    top_p: float = 1.0
-    min_p: float = 0.0
-    repetition_penalty: float = 1.0
-    frequency_penalty: float = 0.0
+    max_new_tokens: int = setting(256, "Longest answer", "integer", "new tokens at most", minimum=1, maximum=100_000)
+    temperature: float = setting(
+        0.0, "Temperature", "number", "0 always takes the likeliest token", minimum=0, maximum=100
+    )
+    top_k: int = setting(0, "Top-k", "integer", "0 is off", minimum=0, maximum=1_000_000)
+    top_p: float = setting(1.0, "Top-p", "number", "1 is off", minimum=0.001, maximum=1)
+    min_p: float = setting(0.0, "Min-p", "number", "0 is off", minimum=0, maximum=1)
+    repetition_penalty: float = setting(1.0, "Repetition penalty", "number", "1 is off", minimum=0.01, maximum=100)
+    frequency_penalty: float = setting(0.0, "Frequency penalty", "number", "0 is off", minimum=-100, maximum=100)
     stop: tuple[str, ...] = ()
-    seed: int = 0
+    seed: int = setting(
+        0, "Seed", "integer", "the same seed and document give the same answer", minimum=0, maximum=2**53
+    )
 
     def __post_init__(self) -> None:
-        checks = (
-            (self.max_new_tokens >= 1, "max new tokens must be at least 1"),
-            (0.0 <= self.temperature <= 100.0, "temperature must lie between 0 and 100"),
-            (self.top_k >= 0, "top-k must be 0 (off) or more"),
-            (0.0 < self.top_p <= 1.0, "top-p must be above 0 and at most 1 (off)"),
-            (0.0 <= self.min_p <= 1.0, "min-p must lie between 0 (off) and 1"),
-            (0.01 <= self.repetition_penalty <= 100.0, "repetition penalty must lie between 0.01 and 100 (1 is off)"),
-            (-100.0 <= self.frequency_penalty <= 100.0, "frequency penalty must lie between -100 and 100 (0 is off)"),
-            (all(self.stop), "a stop text must not be empty"),
-        )
-        for fine, problem in checks:
-            if not fine:
-                raise UsageError(f"Sampling: {problem}.")
+        check_all(self, "Sampling")
+        if not all(self.stop):
+            raise UsageError("Sampling: a stop text must not be empty.")
 
     @property
     def greedy(self) -> bool:

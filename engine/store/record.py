@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.api.reading import FAIL
 from engine.api.state import State
 from engine.errors import DocumentError
 from engine.store.cells import clean, shown
@@ -37,7 +38,7 @@ class JobRecord:
     status: str = "ready"
     model: str = ""
     encoding: str = ""
-    on_bad_bytes: str = "fail"
+    on_bad_bytes: str = FAIL
     command: str = ""
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -13,12 +11,13 @@ import numpy.typing as npt
 
 from engine.api.commands import Preset
 from engine.api.prompt_format import PromptFormat
-from engine.api.task_spec import Setting, TaskSpec
-from engine.documents.split import Overflow
+from engine.api.task_spec import TaskSpec
 from engine.errors import UsageError
 from engine.requests.capability import GENERATE
 from engine.requests.output import Encoded, Generated, Output
+from engine.requests.overflow import DEFAULT_OVERFLOW, Overflow
 from engine.requests.request import Request
+from engine.requests.setting import check, setting, settings_in
 
 if TYPE_CHECKING:
     from engine.documents.long_text import LongText
@@ -164,18 +163,18 @@ def text_output(outputs: Outputs, key: str) -> Generated:
     return found
 
 
+def overflow(help: str) -> Any:  # noqa: A002 - the setting's word
+    """Return the field of a task's settings that says what becomes of long documents; ``help`` in the task's own terms."""
+    choices = tuple(policy.value for policy in Overflow)
+    return setting(DEFAULT_OVERFLOW, "Long documents", "choice", help, choices=choices)
+
+
 @dataclass(frozen=True, slots=True)
 class Common:
     """Settings that every task over vectors has."""
 
-    on_overflow: str = field(
-        default=Overflow.SPLIT.value,
-        metadata={
-            "label": "Long documents",
-            "kind": "choice",
-            "choices": tuple(policy.value for policy in Overflow),
-            "help": "run all of it in windows (split), keep its beginning (head) or its end (tail), or refuse it (fail)",
-        },
+    on_overflow: str = overflow(
+        "run all of it in windows (split), keep its beginning (head) or its end (tail), or refuse it (fail)"
     )
     prompt: str = field(
         default="",
@@ -190,30 +189,12 @@ class Common:
 
 def specification(task: type[Task]) -> TaskSpec:
     """Return the form of a task, made from its settings' dataclass."""
-    settings: list[Setting] = []
-    for item in dataclasses.fields(task.settings_type):
-        about = item.metadata
-        settings.append(
-            Setting(
-                name=item.name,
-                label=about["label"],
-                kind=about["kind"],
-                default=item.default if item.default is not dataclasses.MISSING else "",
-                help=about.get("help", ""),
-                choices=tuple(about.get("choices", ())),
-                minimum=about.get("minimum"),
-                maximum=about.get("maximum"),
-                required=bool(about.get("required")),
-                fields=tuple(about.get("fields", ())),
-                example=about.get("example", ""),
-            )
-        )
     presets: tuple[Preset, ...] = getattr(task, "presets", ())
     return TaskSpec(
         task.name,
         task.label,
         task.help,
-        tuple(settings),
+        settings_in(task.settings_type),
         task.needs,
         bool(getattr(task, "keeps_vectors", False)),
         presets,
@@ -227,34 +208,9 @@ def settings_of(task: type[Task], given: dict[str, Any]) -> Any:
     if unknown:
         raise UsageError(f"The task {task.name} has no setting {unknown[0]!r}; it has {', '.join(sorted(form))}.")
     typed: dict[str, Any] = {}
-    for name, setting in form.items():
-        value = given.get(name, setting.default)
-        typed[name] = _typed(task.name, setting, value)
+    for name, one in form.items():
+        value = given.get(name, one.default)
+        typed[name] = check(one, value, task.name)
+        if one.fields:
+            PromptFormat(value, one.fields, f"{task.name}: {one.label}")
     return task.settings_type(**typed)
-
-
-def _typed(task: str, setting: Setting, value: Any) -> Any:
-    where = f"{task}: {setting.label}"
-    if setting.required and not str(value).strip():
-        raise UsageError(f"{where} is needed. {setting.help[:1].upper()}{setting.help[1:]}.")
-    if setting.kind == "switch":
-        if not isinstance(value, bool):
-            raise UsageError(f"{where} is either on or off, not {value!r}.")
-        return value
-    if setting.kind in ("number", "integer"):
-        try:
-            number = int(value) if setting.kind == "integer" else float(value)
-        except (TypeError, ValueError):
-            raise UsageError(f"{where} has to be a number, not {value!r}.") from None
-        low = -math.inf if setting.minimum is None else setting.minimum
-        high = math.inf if setting.maximum is None else setting.maximum
-        if not low <= number <= high:
-            raise UsageError(f"{where} has to be between {low:g} and {high:g}, not {number:g}.")
-        return number
-    if not isinstance(value, str):
-        raise UsageError(f"{where} has to be text, not {value!r}.")
-    if setting.fields:
-        PromptFormat(value, setting.fields, where)
-    if setting.kind == "choice" and value not in setting.choices:
-        raise UsageError(f"{where} has to be one of {', '.join(setting.choices)}, not {value!r}.")
-    return value

@@ -7,19 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from engine.documents.split import Overflow
-from engine.errors import UsageError
+from engine.api.labels import parse_labels
 from engine.requests.capability import ENCODE
+from engine.requests.overflow import Overflow
 from engine.requests.request import Encode, Request
 from engine.tasks.base import Common, DocumentText, Outcome, Outputs, Step, vector_output
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """A label and the words that describe what belongs to it."""
-
-    name: str
-    description: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,33 +47,6 @@ class ClassifySettings(Common):
             "help": "a document whose two best labels lie closer together is marked unsure",
         },
     )
-
-
-def parse_labels(text: str) -> list[Label]:
-    """Read labels from lines of ``name: description``, or from names separated by commas on a single line.
-
-    A label without a description is described by its name. Raises UsageError for fewer than two labels, an empty name
-    or a name given twice.
-    """
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if len(lines) == 1 and ":" not in lines[0]:
-        lines = [part.strip() for part in lines[0].split(",") if part.strip()]
-    elif len(lines) == 1:
-        # "a: first, b: second" on one line: a comma begins a new label only where another colon follows.
-        parts = lines[0].split(",")
-        if all(":" in part for part in parts):
-            lines = [part.strip() for part in parts]
-    labels: list[Label] = []
-    for line in lines:
-        name, _, description = (part.strip() for part in line.partition(":"))
-        if not name:
-            raise UsageError(f"A label needs a name before the colon: {line!r}.")
-        if any(label.name == name for label in labels):
-            raise UsageError(f"The label {name!r} is there twice; every label needs a name of its own.")
-        labels.append(Label(name, description or name))
-    if len(labels) < 2:
-        raise UsageError("Classify needs at least two labels, such as: licence, manual, other.")
-    return labels
 
 
 class Classify:

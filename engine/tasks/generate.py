@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 
 from engine.api.commands import Preset
 from engine.api.prompt_format import PromptFormat
-from engine.documents.split import Overflow
 from engine.errors import UsageError
 from engine.inference.generation import thought
 from engine.requests.capability import GENERATE
 from engine.requests.request import Generate as GenerateRequest
 from engine.requests.request import Request
 from engine.requests.sampling import SamplingSettings
-from engine.tasks.base import DocumentText, Outcome, Outputs, Step, text_output
+from engine.requests.setting import named, same_as
+from engine.tasks.base import DocumentText, Outcome, Outputs, Step, overflow, text_output
 
 FIELDS = ("text", "name", "path")
 """What a prompt may name in braces."""
@@ -23,10 +23,6 @@ FIELDS = ("text", "name", "path")
 
 THINKING = "thinking"
 """Finish reason: the text ended, however it did, before the thought did; there is no answer."""
-
-
-def _number(label: str, kind: str, low: float, high: float, text: str) -> dict[str, Any]:
-    return {"label": label, "kind": kind, "minimum": low, "maximum": high, "help": text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +51,17 @@ class GenerateSettings:
             "help": "answers to learn from, one a line: document => answer, or as JSON with input and output",
         },
     )
-    max_new_tokens: int = field(
-        default=256, metadata=_number("Longest answer", "integer", 1, 100_000, "new tokens at most")
-    )
-    temperature: float = field(
-        default=0.0, metadata=_number("Temperature", "number", 0, 100, "0 always takes the likeliest token")
-    )
-    top_k: int = field(default=0, metadata=_number("Top-k", "integer", 0, 1_000_000, "0 is off"))
-    top_p: float = field(default=1.0, metadata=_number("Top-p", "number", 0.001, 1, "1 is off"))
-    min_p: float = field(default=0.0, metadata=_number("Min-p", "number", 0, 1, "0 is off"))
-    repetition_penalty: float = field(
-        default=1.0, metadata=_number("Repetition penalty", "number", 0.01, 100, "1 is off")
-    )
-    frequency_penalty: float = field(
-        default=0.0, metadata=_number("Frequency penalty", "number", -100, 100, "0 is off")
-    )
+    max_new_tokens: int = same_as(SamplingSettings, "max_new_tokens")
+    temperature: float = same_as(SamplingSettings, "temperature")
+    top_k: int = same_as(SamplingSettings, "top_k")
+    top_p: float = same_as(SamplingSettings, "top_p")
+    min_p: float = same_as(SamplingSettings, "min_p")
+    repetition_penalty: float = same_as(SamplingSettings, "repetition_penalty")
+    frequency_penalty: float = same_as(SamplingSettings, "frequency_penalty")
     stop: str = field(
         default="", metadata={"label": "Stop texts", "kind": "multiline", "help": "one a line; they end an answer"}
     )
-    seed: int = field(
-        default=0,
-        metadata=_number("Seed", "integer", 0, 2**53, "the same seed and document give the same answer"),
-    )
+    seed: int = same_as(SamplingSettings, "seed")
     thinking: str = field(
         default="show",
         metadata={
@@ -88,14 +73,8 @@ class GenerateSettings:
             "the window shows it or not; off: asks the model not to think, where it can be asked",
         },
     )
-    on_overflow: str = field(
-        default=Overflow.SPLIT.value,
-        metadata={
-            "label": "Long documents",
-            "kind": "choice",
-            "choices": tuple(policy.value for policy in Overflow),
-            "help": "ask about each part (split), keep the beginning (head) or the end (tail), or refuse it (fail)",
-        },
+    on_overflow: str = overflow(
+        "ask about each part (split), keep the beginning (head) or the end (tail), or refuse it (fail)"
     )
 
 
@@ -150,17 +129,8 @@ class Generate:
         self._format = PromptFormat(settings.prompt, FIELDS, "Generate: Prompt")
         self.names_files = bool(self._format.names & {"name", "path"})
         self._examples = read_examples(settings.examples)
-        self.sampling = SamplingSettings(
-            max_new_tokens=settings.max_new_tokens,
-            temperature=settings.temperature,
-            top_k=settings.top_k,
-            top_p=settings.top_p,
-            min_p=settings.min_p,
-            repetition_penalty=settings.repetition_penalty,
-            frequency_penalty=settings.frequency_penalty,
-            stop=tuple(line for line in settings.stop.splitlines() if line),
-            seed=settings.seed,
-        )
+        stop = tuple(line for line in settings.stop.splitlines() if line)
+        self.sampling = SamplingSettings(**named(settings, SamplingSettings), stop=stop)
 
     def prepare_job(self) -> list[Request]:
         """Return nothing: a prompt compares with nothing."""

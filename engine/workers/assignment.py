@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from engine.api.reading import FAIL
 from engine.requests.request import Request
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class JobRun:
     job: str
     task: Task | None
     encoding: str = ""
-    on_bad_bytes: str = "fail"
+    on_bad_bytes: str = FAIL
     stop: Stop = field(default_factory=Stop)
     shared: Shared = field(default_factory=Shared)
 

@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
-from engine.api import DTYPES, QUANTISED, WRITERS_ONLY, Plan
+from engine.api import DTYPES, QUANTISED, WRITERS_ONLY, Plan, Setting, settings_in
 from engine.api.footprint import SLOTS, TOKENS, WORKING, Footprint, footprint
 from gui import words
 from gui.escape import shown
@@ -32,10 +32,10 @@ class HardwarePanel(QWidget):
         self.device.setAccessibleName(self.tr("Device"))
         self.device.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.device.setMinimumContentsLength(8)
-        self.workers = self._spin(self.tr("Workers"), words.tip("workers"))
-        self.threads = self._spin(self.tr("Threads per worker"), words.tip("threads"))
-        self.slots = self._spin(self.tr("Slots per worker"), words.tip("slots"))
-        self.slots.setRange(0, 4096)
+        limits = {setting.name: setting for setting in settings_in(Plan)}
+        self.workers = self._spin(limits["workers"], self.tr("Workers"), words.tip("workers"))
+        self.threads = self._spin(limits["threads"], self.tr("Threads per worker"), words.tip("threads"))
+        self.slots = self._spin(limits["slots"], self.tr("Slots per worker"), words.tip("slots"))
         self.dtype = QComboBox()
         self.dtype.setAccessibleName(self.tr("Number format"))
         self.dtype.setToolTip(words.tip("formats"))
@@ -96,9 +96,9 @@ class HardwarePanel(QWidget):
         session.hello.connect(self._offer)
         session.model_changed.connect(self.apply)
 
-    def _spin(self, name: str, tip: str) -> QSpinBox:
+    def _spin(self, setting: Setting, name: str, tip: str) -> QSpinBox:
         spin = QSpinBox()
-        spin.setRange(0, 256)
+        spin.setRange(int(setting.minimum or 0), int(setting.maximum or 0))
         spin.setSpecialValueText(self.tr("auto"))
         spin.setAccessibleName(name)
         spin.setToolTip(tip)

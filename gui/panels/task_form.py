@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from engine.api import Setting, TaskSpec, UsageError
+from engine.api.labels import parse_labels
 from engine.api.prompt_format import PromptFormat
 from gui import words
 from gui.widgets.labels import wrapped
@@ -136,30 +137,24 @@ class Field(QWidget):
         if setting.required and not str(text).strip():
             return self.tr("{setting} must be filled in.").format(setting=words.engine_text(setting.label))
         if setting.kind == "labels" and str(text).strip():
-            return self._labels_problem(str(text))
+            return _refusal(lambda: parse_labels(str(text)))
         if setting.fields:
-            try:
-                PromptFormat(str(text), setting.fields, words.engine_text(setting.label))
-            except UsageError as error:
-                return words.engine_text(str(error))
+            return _refusal(lambda: PromptFormat(str(text), setting.fields, words.engine_text(setting.label)))
         return ""
-
-    def _labels_problem(self, text: str) -> str:
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        if len(lines) == 1 and "," in lines[0]:
-            return ""  # the engine reads names with commas between them as well
-        names = [line.partition(":")[0].strip() for line in lines]
-        if len(names) < 2:
-            return self.tr("At least two labels are needed, one a line.")
-        if not all(names):
-            return self.tr("A label needs a name before the colon.")
-        twice = next((name for at, name in enumerate(names) if name in names[:at]), "")
-        return self.tr("The label {name} is there twice.").format(name=twice) if twice else ""
 
     def show_problem(self, text: str) -> None:
         """Show what is wrong below the editor, or nothing."""
         self._problem.setText(text)
         self._problem.setVisible(bool(text))
+
+
+def _refusal(check: Callable[[], object]) -> str:
+    """Return what the engine's own check says of a value, or nothing."""
+    try:
+        check()
+    except UsageError as error:
+        return words.engine_text(str(error))
+    return ""
 
 
 class TaskForm(QWidget):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from window_helpers import wait_for
 
-from engine.api import Plan
+from engine.api import Plan, settings_in
 
 
 def test_auto_names_what_the_engine_chose(qtbot, make_window):
@@ -13,6 +13,16 @@ def test_auto_names_what_the_engine_chose(qtbot, make_window):
     assert panel.threads.text() == "auto (1)"
     assert panel._line.text() == "In use: 2 workers × 1 thread on 2 cores, float32. Exact, and takes the most memory."
     assert panel.device.itemText(1) == "Test GPU (8.0 GB)"
+
+
+def test_the_spin_boxes_go_as_far_as_the_plan_itself(make_window):
+    panel = make_window(ready=False).hardware_panel
+    for setting in settings_in(Plan):
+        if setting.kind == "integer":
+            spin = getattr(panel, setting.name)
+            assert (spin.minimum(), spin.value()) == (setting.minimum, setting.default)
+            assert spin.maximum() <= setting.maximum
+    assert panel.slots.maximum() == next(one.maximum for one in settings_in(Plan) if one.name == "slots")
 
 
 def test_turning_a_spin_box_sends_one_plan_which_is_remembered(qtbot, make_window):

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.documents.split import Overflow, coverage, windows
+from engine.documents.split import coverage, windows
 from engine.errors import UsageError
 from engine.inference.prepare.long_windows import Around, windows_of
 from engine.inference.prepare.ready import NOTHING, Ready, Wanted, too_long
 from engine.requests.item import WorkItem
+from engine.requests.overflow import Overflow
 from engine.requests.request import Encode
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.documents.split import Overflow
 from engine.inference.prepare.long import Ask, Part, Split, head, longer, tail
 from engine.inference.prepare.ready import NOTHING, Ready
 from engine.requests.item import WorkItem
+from engine.requests.overflow import Overflow
 
 if TYPE_CHECKING:
     from engine.documents.long_text import LongText

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.documents.split import Overflow, Window, coverage, windows
+from engine.documents.split import Window, coverage, windows
 from engine.errors import UsageError
 from engine.inference.generation.thought import left_open
 from engine.inference.prepare.long import Part, Split, head, longer, tail
 from engine.inference.prepare.long_windows import AT_ONCE
 from engine.inference.prepare.ready import NOTHING, Ready, Wanted, too_long
 from engine.requests.item import TokenIds, WorkItem
+from engine.requests.overflow import Overflow
 from engine.requests.request import Generate
 from engine.telemetry.activity import narrow
 

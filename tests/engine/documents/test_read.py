@@ -122,7 +122,7 @@ def test_an_encoding_or_policy_that_does_not_exist_is_refused_by_name():
         decode(b"text", encoding="klingon")
     with pytest.raises(UsageError, match="Unknown encoding 'rot13'"):
         decode(b"text", encoding="rot13")
-    with pytest.raises(UsageError, match="Unknown policy 'ignore'"):
+    with pytest.raises(UsageError, match="Bad bytes has to be one of fail, replace, not 'ignore'"):
         decode(b"text", on_bad_bytes="ignore")
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.documents.split import Overflow, Window, coverage, windows
+from engine.documents.split import Window, coverage, windows
+from engine.requests.overflow import Overflow
 
 
 @given(st.integers(0, 5000), st.integers(1, 600))
