@@ -7,7 +7,7 @@ coordinator's thread alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,7 +137,10 @@ class DocumentStates:
         """Running -> running, further on; the journal gets nothing."""
         document = self._pile.documents[number]
         document.progress = share
-        self._pile.change(number, seconds=document.record.seconds + seconds)
+        if seconds:
+            self._pile.change(number, seconds=document.record.seconds + seconds)
+        else:
+            self._pile.changes.touch(number)
 
     def write_on(self, number: int, text: str, tokens: int, longest: int) -> None:
         """Running -> running, with the answer so far, of ``longest`` tokens at most; the journal gets nothing."""
@@ -172,13 +175,13 @@ class DocumentStates:
         result = Result(number, outcome.value, blob, 0 if blob is None else len(blob) // 4, key)
         reason = warning(document.note, document.record)
         seconds += document.record.seconds
-        record = replace(document.record, state=str(State.DONE), seconds=seconds, worker=worker, reason=reason)
+        record = document.record.changed(state=str(State.DONE), seconds=seconds, worker=worker, reason=reason)
         ticket = self._keeping.finish(record, result)
         document.start_over()
         document.kept.clear()
         document.ticket, document.summary, document.progress = ticket, outcome.summary, 1.0
         document.rating = rating(outcome.value)
-        self._pile.change(number, state=str(State.DONE), seconds=seconds, worker=worker, reason=reason)
+        self._pile.put(number, record)
 
     def revise(self, number: int, outcome: Outcome, result: Result) -> None:
         """Done -> done, with what the task made of it at the end of the job; the journal gets the new result."""

@@ -91,14 +91,16 @@ class Pile:
 
     def change(self, number: int, **values: Any) -> Document:
         """Give a document's record new values and keep the counts in step; returns the document."""
+        return self.put(number, self.documents[number].record.changed(**values))
+
+    def put(self, number: int, record: Record) -> Document:
+        """Give a document another record and keep the counts in step; returns the document."""
         document = self.documents[number]
-        before, size = document.record.state, document.record.size
-        document.record = replace(document.record, **values)
-        after = document.record.state
-        if after != before:
-            self.counts[before] -= 1
-            self.counts[after] += 1
-        self.bytes_open += document.record.size * (after in OPEN) - size * (before in OPEN)
+        was, document.record = document.record, record
+        if record.state != was.state:
+            self.counts[was.state] -= 1
+            self.counts[record.state] += 1
+        self.bytes_open += record.size * (record.state in OPEN) - was.size * (was.state in OPEN)
         self.changes.touch(number)
         return document
 
