@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 from engine.api.facts import ModelFacts
 from engine.errors import Cancelled, ModelError
+from engine.models.cache import CACHED, folders_in, newest_snapshot
 from engine.models.folder import MARKERS, look
 from engine.models.formats.gguf.parts import first_files, is_gguf
 from engine.models.formats.gguf.places import ollama_files, other_folders
 from engine.models.json_file import read_json
-from engine.models.place import CACHED, folders_in, model_place, newest_snapshot
+from engine.models.place import model_place
 from engine.models.supplied import SUPPLIED, supplied
 
 DEPTH = 3

@@ -9,10 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from engine.errors import Cancelled, ModelError
-from engine.inference.encoding.vocabulary import vocabulary_of
 from engine.models.check import require_tried
 from engine.models.number_format import PROBLEMS, DoesNotRunError, in_one_that_runs
 from engine.models.pipeline import EmbeddingPipeline, read_pipeline
@@ -138,7 +135,7 @@ def _load(folder: str, resolved: str, device: str, progress: Progress, cancelled
     stage("checking how it runs best", 0.85)
     loaded = LoadedModel(facts, pipeline, model, tokenizer, resolved, place)
     loaded.dense = _load_dense(pipeline, place)
-    from engine.models.settle import settle
+    from engine.models.settle import settle  # brings torch, which nobody needs before a model is loaded
 
     try:
         settle(loaded, lambda share: stage("checking how it runs best", 0.85 + 0.15 * share))
@@ -189,24 +186,3 @@ def _load_dense(pipeline: EmbeddingPipeline, device: torch.device) -> tuple[Dens
         activation = getattr(torch.nn, layer.activation)()
         layers.append(DenseWeights(weight, bias, activation))
     return tuple(layers)
-
-
-def probe_lengths(window: int, longest: int) -> list[int]:
-    """Return the text lengths of the check at load: equal ones, unequal ones, and one beyond any sliding window."""
-    lengths = [7, 40, 40, 18]
-    if window > 0:
-        lengths.append(window + 20)
-    return [max(3, min(n, longest)) for n in lengths]
-
-
-def probe_texts(loaded: LoadedModel, lengths: list[int]) -> list[np.ndarray]:
-    """Return random token ids of these lengths, with the model's special tokens around them (seeded)."""
-    random = np.random.default_rng(20)
-    vocabulary = vocabulary_of(loaded.model)
-    prefix, suffix = loaded.tokenizer.prefix, loaded.tokenizer.suffix
-    result = []
-    for length in lengths:
-        inner = max(1, length - len(prefix) - len(suffix))
-        ids = random.integers(min(200, vocabulary // 4), vocabulary, inner, dtype=np.int32)
-        result.append(np.concatenate([prefix, ids, suffix]))
-    return result

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from engine.errors import ModelError
+from engine.models.cache import CACHED, folders_in
 from engine.models.json_file import read_object
-from engine.models.place import CACHED, folders_in
 
 ADAPTER = "adapter_config.json"
 """A folder with it holds an adapter (LoRA), by PEFT."""

@@ -18,7 +18,7 @@ from engine.inference.encoding.encoder import forward_accepts, packed_forward, p
 from engine.kernels.linears.format import LinearFormat, replace_linears, restore_linears
 from engine.kernels.linears.packed import best_time, in_turns
 from engine.kernels.linears.used_weights import used_weights
-from engine.models.load import probe_lengths, probe_texts
+from engine.models.probe_texts import probe_lengths, probe_texts
 from engine.telemetry import machine
 
 if TYPE_CHECKING:

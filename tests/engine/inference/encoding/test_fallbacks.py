@@ -19,8 +19,7 @@ from engine.inference.encoding.attention import (
     sdpa_kernel,
 )
 from engine.kernels.linears import packed
-from engine.models import load as load_module
-from engine.models import settle
+from engine.models import probe_texts, settle
 
 
 @pytest.fixture
@@ -197,7 +196,7 @@ def test_a_window_sees_only_what_is_near():
 
 def test_random_probe_texts_carry_the_models_marks(starter_engine):
     loaded = starter_engine.loaded
-    (text,) = load_module.probe_texts(loaded, [9])
+    (text,) = probe_texts.probe_texts(loaded, [9])
     assert text[0] == loaded.tokenizer.prefix[0]
     assert text[-1] == loaded.tokenizer.suffix[-1]
     assert len(text) == 9
