@@ -39,8 +39,8 @@ class RunOptions:
     task: str
     settings: dict[str, Any]
     paths: Sequence[str]
-    plan: Plan = field(default_factory=Plan)
     model: str = setting("", "Model", "text", MODEL_HELP, placeholder="starter|writer|PATH")
+    plan: Plan = field(default_factory=Plan)
     out: str = setting("", "Result", "text", OUT_HELP, placeholder="FILE")
     live: str = setting(
         "", "Live rows", "text", "append a row as soon as a document has ended", placeholder="FILE.jsonl"
