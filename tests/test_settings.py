@@ -35,21 +35,31 @@ def strings(node: ast.AST) -> list[str]:
     return [one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)]
 
 
-def definitions() -> Iterator[tuple[str, str]]:
-    """Return name and kind of every setting that some dataclass of the tree spells out."""
+def label_of(call: ast.Call) -> str:
+    """Return the label that a field's definition spells out; empty where it is taken from another one."""
+    if getattr(call.func, "id", "") == "setting":
+        return call.args[1].value
+    dicts = [node for node in ast.walk(call) if isinstance(node, ast.Dict)]
+    pairs = [pair for one in dicts for pair in zip(one.keys, one.values, strict=True)]
+    return next((value.value for key, value in pairs if getattr(key, "value", "") == "label"), "")
+
+
+def definitions() -> Iterator[tuple[str, str, str]]:
+    """Return name, kind and label of every setting that some dataclass of the tree spells out."""
     for _, tree in trees("engine", "gui"):
         for body in (node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
             for field in body:
                 if isinstance(field, ast.AnnAssign) and isinstance(field.value, ast.Call):
                     kinds = KINDS & set(strings(field.value))
-                    if kinds and isinstance(field.target, ast.Name):
-                        yield field.target.id, min(kinds)
+                    if kinds and isinstance(field.target, ast.Name) and (label := label_of(field.value)):
+                        yield field.target.id, min(kinds), label
 
 
 def test_no_setting_is_spelled_out_twice():
     found = Counter(definitions())
-    assert ("workers", "integer") in found
-    assert ("temperature", "number") in found
+    assert ("workers", "integer", "Workers") in found
+    assert ("temperature", "number", "Temperature") in found
+    assert ("threshold", "number", "Unsure below score") in found
     assert not {one: times for one, times in found.items() if times > 1}
 
 
