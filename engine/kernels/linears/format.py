@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from engine.kernels.linears.half import HalfLinear, HalfWeight, halving_pays, is_right
-from engine.kernels.linears.int4 import Int4Linear, group_of
+from engine.kernels.linears.int4 import GROUPS, Int4Linear, group_of, holds_as_it_is
 from engine.kernels.linears.int4 import quantise_weight as quantise_groups_of
 from engine.kernels.linears.int4 import works as int4_works
 from engine.kernels.linears.int8 import Int8Linear, Int8Weight, quantise_weight
@@ -62,6 +62,8 @@ class LinearFormat:
         self._right: dict[tuple[int, ...], bool] = {}
         self._kernels = Int8Kernels.find() if name in ("int8", "int4") else None
         self._int4 = name == "int4" and int4_works()
+        self.repacked = False
+        """Whether int4 holds numbers of a file as they are, without rounding them once more."""
         self._keep_both = weights < _ROOM * machine.memory_available()
 
     def make(
@@ -98,6 +100,8 @@ class LinearFormat:
         if self._kernels is not None:
             group = group_of(*weight.shape)
             if self._int4 and group and not output:
+                if holds_as_it_is(weight):
+                    self.repacked, group = True, GROUPS[-1]
                 made = Int4Linear(quantise_groups_of(weight, group), bias)
                 if self._is_right(made, weight):
                     return made
@@ -225,7 +229,8 @@ def settle_tables(model: Any, made: LinearFormat) -> None:
         _exchange(model, head, output)
         kept = isinstance(output, Int8Linear) and output.kernels.few
     if alone:
-        small = made.name == "int4" and weight.shape[1] % Int4Table.GROUP == 0
+        # Such a file keeps more bits of its table, and what linears are spared its table is spared too.
+        small = made.name == "int4" and not made.repacked and weight.shape[1] % Int4Table.GROUP == 0
         _exchange(model, table, Int4Table(whole, release=not kept) if small else Int8Table(whole))
 
 

@@ -20,6 +20,10 @@ log = logging.getLogger(__name__)
 GROUPS = (64, 32)
 """Sizes of a group in numbers, the best first; the operators know 32, 64, 128 and 256."""
 
+_EXACT, _ASKED = 0.01, 64
+"""Share of a weight's size that groups may lose of numbers that were made for them (16-bit scales: 0.005; any other
+numbers: 0.06), and the rows that are asked."""
+
 _OUTPUTS = 16
 """The operator takes output channels in multiples of this many."""
 
@@ -34,6 +38,20 @@ _BLOCK = 1 << 20
 def group_of(outputs: int, inputs: int) -> int:
     """Return the group size for a weight ``[outputs, inputs]``; 0 when the operators do not take its shape."""
     return 0 if outputs % _OUTPUTS else next((size for size in GROUPS if inputs % size == 0), 0)
+
+
+def holds_as_it_is(weight: torch.Tensor) -> bool:
+    """Tell whether groups of 32 hold a weight ``[out, in]`` up to the rounding of their scales.
+
+    So it is with what was read from Q4_1 blocks, which reach from 0 to 15: rounded in groups of another size, it would be rounded twice.
+    """
+    asked = weight[:_ASKED].float()
+    if asked.shape[0] % _OUTPUTS or asked.shape[1] % GROUPS[-1]:
+        return False
+    whole, scales = quantise_groups(asked, GROUPS[-1])
+    parts = (whole.view(asked.shape[0], -1, GROUPS[-1]) - 8) * scales[:, :, :1].transpose(0, 1)
+    lost = (parts + scales[:, :, 1:].transpose(0, 1)).view(asked.shape) - asked
+    return bool(lost.square().mean() < _EXACT**2 * asked.square().mean())
 
 
 def quantise_groups(weight: torch.Tensor, group: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -198,7 +198,7 @@ def test_every_format_runs_over_slots_and_stays_within_its_distance_from_float32
     assert found["bf16"].kl <= 0.002
     assert found["int8"].kl <= 0.005
     assert found["int8"].same > 0.9
-    assert found["int8"].kl < found["int4"].kl
+    assert found["int4"].kl <= 0.006, "the file's blocks of 4 bits, and no second rounding"
 
 
 @installed
