@@ -59,8 +59,8 @@ def prepare_anew(coordinator: Coordinator, job: Job, *, counts: bool = True) -> 
 
 def start(coordinator: Coordinator, job: Job) -> None:
     """Queue a job that has a task; whatever waits in it will run."""
-    gone = coordinator.workers.gone
-    status, message = ("paused", gone) if gone else ("queued", "")
+    obstacle = coordinator.workers.obstacle(job.task)
+    status, message = ("paused", obstacle) if obstacle else ("queued", "")
     job.set_status(status, message, task=job.task_name, settings=job.settings, priority=job.priority)
     if job.outputs is None:
         coordinator.set_up_anew(job)

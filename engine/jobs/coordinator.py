@@ -235,7 +235,9 @@ class Coordinator:
             return self._next_document - 1
 
     def put(self, job: Job) -> None:
-        """Take a job in."""
+        """Take a job in; one that ran in an earlier life pauses if the model that is open now cannot do its task."""
+        if job.live and (obstacle := self.workers.obstacle(job.task)):
+            job.set_status("paused", obstacle)
         self.jobs[job.id] = job
         self.scheduler.add_job(job.id, job.priority, job.created)
         self.line_up(job, job.pile.numbers(lambda d: d.record.state == State.WAITING))

@@ -42,6 +42,10 @@ class WorkerTable:
         if worker < len(self.inboxes):
             self.inboxes[worker].close()
 
+    def obstacle(self, task: Task | None) -> str:
+        """Return why nothing of ``task`` can run with what is open; empty when it can, or nothing is open yet."""
+        return self.gone or (self.mismatch(task) if task is not None and self.meters else "")
+
     def mismatch(self, task: Task) -> str:
         """Return why the open model cannot do ``task``; empty when it can."""
         if task.needs == self.capability:

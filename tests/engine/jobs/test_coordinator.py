@@ -9,7 +9,9 @@ from engine.api.state import State
 from engine.jobs import control, result_cache
 from engine.jobs.document import Document
 from engine.jobs.renewing import renew
+from engine.requests.capability import ENCODE
 from engine.requests.output import Answer, Generated
+from engine.scheduling.policies import LengthBatches
 from engine.scheduling.work import Read, Run
 from engine.store.journal import Journal
 from engine.store.record import Record
@@ -305,3 +307,19 @@ def test_a_count_ends_when_the_last_worker_is_lost(machine):
         one.coordinator.worker_ended(worker, one.generation, "it broke")
     one.settle()
     assert counted.done()
+
+
+@pytest.mark.parametrize("way", ["resumed", "brought back"])
+def test_a_job_whose_task_the_open_model_cannot_do_pauses_with_the_reason_and_no_row_of_it_fails(machine, way):
+    one = machine(3)
+    one.do(lambda: control.pause(one.coordinator, one.job))
+    one.do(lambda: one.coordinator.open_workers(2, "cpu", LengthBatches(64, 8), ENCODE))
+    if way == "resumed":
+        one.do(lambda: control.resume(one.coordinator, one.job))
+    else:
+        one.do(lambda: one.job.set_status("queued"))
+        one.do(lambda: one.coordinator.put(one.job))
+    one.settle()
+    assert one.job.status == "paused"
+    assert "needs a text generator" in one.job.message
+    assert states(one) == [State.WAITING] * 3
