@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import Qt, QTimer, QUrl
+from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QButtonGroup,
     QCheckBox,
@@ -185,5 +187,13 @@ class ExportDialog(QDialog):
             text = self.tr("Wrote %Ln documents to {path}; the others follow as they end.", "", rows).format(path=place)
         else:
             text = self.tr("Exported %Ln documents to {path}.", "", rows).format(path=place)
-        self._session.notice("info", text)
+        written = str(reply.value.get("path", path))
+        missing = self.tr("No program of this system opens {path}.")  # the dialog is gone when it is said
+        self._session.notice("info", text, offer=(self.tr("Open"), partial(_open, self._session, written, missing)))
         self.accept()
+
+
+def _open(session: Session, path: str, missing: str) -> None:
+    """Show a file, or a folder, in the program that the system has for it; says ``missing`` where it has none."""
+    if not QDesktopServices.openUrl(QUrl.fromLocalFile(path)):
+        session.notice("warning", missing.format(path=shown(path)))

@@ -122,7 +122,7 @@ class JobsDialog(QDialog):
         header = view.horizontalHeader()
         header.setHighlightSections(False)
         for column, width in _WIDTHS.items():
-            header.resizeSection(column, width)
+            header.resizeSection(column, max(width, header.sectionSizeHint(column)))
         header.setSectionResizeMode(JobColumn.NAME, QHeaderView.ResizeMode.Stretch)
         view.selectionModel().currentRowChanged.connect(self._moved)
         return view

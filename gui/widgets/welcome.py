@@ -41,8 +41,8 @@ class Welcome(QFrame):
         title.setFont(font)
         self._words = words = wrapped(
             self.tr(
-                "Every text file becomes one row. Files are read where they are, never changed, "
-                "and nothing leaves this machine."
+                "Texts, PDF and office files, web pages, mails: every document becomes one row. "
+                "Files are read where they are, never changed, and nothing leaves this machine."
             ),
             look="muted",
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QFileDialog
+from PySide6.QtCore import QObject, Qt, QUrl, Slot
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QDialog, QFileDialog, QToolButton
 from window_helpers import wait_for
 
 
@@ -31,6 +32,36 @@ def test_a_csv_is_written_and_said(qtbot, finished, tmp_path):
     wait_for(qtbot, lambda: "export" not in window.dialogs.shown)
     assert (tmp_path / "out.csv").exists()
     assert any("Exported 8 documents" in text for text in window.messages.texts)
+
+
+class Opener(QObject):
+    """Stands for the system's own programs."""
+
+    def __init__(self):
+        super().__init__()
+        self.opened = []
+
+    @Slot(QUrl)
+    def take(self, url):
+        self.opened.append(url.toLocalFile())
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_what_was_exported_can_be_opened_at_once(qtbot, finished, tmp_path, monkeypatch, opens):
+    opener = Opener()
+    window, dialog = finished()
+    target = tmp_path / "my results #1.csv"
+    dialog.path.setText(str(target))
+    dialog.write.click()
+    wait_for(qtbot, lambda: "export" not in window.dialogs.shown)
+    if opens:
+        QDesktopServices.setUrlHandler("file", opener, "take")
+    else:
+        monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: False)
+    window.messages.findChild(QToolButton, "offer").click()
+    QDesktopServices.unsetUrlHandler("file")
+    assert opener.opened == ([str(target)] if opens else [])
+    assert window.messages.texts == ([] if opens else [f"No program of this system opens {target}."])
 
 
 def test_a_failed_export_shows_its_sentence_and_can_be_tried_again(qtbot, finished, tmp_path):
