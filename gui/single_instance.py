@@ -38,8 +38,12 @@ def _beside(folder: str) -> str:
     if is_private(folder) and len(os.fsencode(os.path.join(folder, _SOCKET))) <= _LONGEST:
         return folder
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    places = [runtime] if is_private(runtime) else []
+    places += [tempfile.gettempdir(), "/tmp"]  # noqa: S108 - mkdtemp makes a folder that is this user's alone
+    room = _LONGEST - len(_FRESH) - len(_SOCKET) - 10  # of a folder's path; mkdtemp adds eight characters
+    short = [place for place in places if len(os.fsencode(place)) <= room and os.path.isdir(place)]
     # mkdtemp makes the folder itself, for this user alone, under a name that nobody could know before.
-    return tempfile.mkdtemp(prefix=_FRESH, dir=runtime if is_private(runtime) else None)
+    return tempfile.mkdtemp(prefix=_FRESH, dir=(short or places)[0])
 
 
 def _pipe(folder: str) -> str:
@@ -74,10 +78,13 @@ class SingleInstance(QObject):
             return True
         # A window that cannot be called is better than none: a second start then says that the first does not answer.
         with contextlib.suppress(OSError):
-            path = os.path.join(_beside(self._folder), _SOCKET)
+            folder = _beside(self._folder)
+            path = os.path.join(folder, _SOCKET)
             if self._server.listen(path):
                 os.chmod(path, 0o600)
                 self._tell(path)
+            elif folder != self._folder:
+                os.rmdir(folder)
         return True
 
     def call(self, paths: list[str]) -> bool:

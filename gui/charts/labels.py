@@ -25,11 +25,13 @@ def compact_size(value: float) -> str:
 
 def short_size(value: float) -> str:
     """Return a number of bytes in three digits, such as ``968 MB`` and ``1.2 GB`` (powers of 1000)."""
-    scaled = value
-    while scaled >= 1000.0:
-        scaled /= 1000.0
+    scaled, unit = value, 1.0
+    while scaled >= 999.5:  # what rounds to 1000 is 1 of the next unit
+        scaled, unit = scaled / 1000.0, unit * 1000.0
     digits = 0 if scaled >= 99.5 else 1
-    return QLocale().formattedDataSize(round(value), digits, QLocale.DataSizeFormat.DataSizeSIFormat)
+    return QLocale().formattedDataSize(
+        round(max(value, unit) if unit > 1.0 else value), digits, QLocale.DataSizeFormat.DataSizeSIFormat
+    )
 
 
 def part(share: float) -> str:

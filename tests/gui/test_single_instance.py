@@ -7,9 +7,11 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from PySide6.QtNetwork import QLocalServer
 
 from gui.peer import is_private, make_private, uid_of
 from gui.single_instance import ADDRESS, SingleInstance
@@ -77,18 +79,56 @@ def test_socket_and_folder_are_for_this_user_only(qtbot, tmp_path):
     assert not os.path.exists(where)
 
 
+@pytest.fixture
+def short():
+    """A folder whose path is short: that of a socket may have some 100 bytes."""
+    with tempfile.TemporaryDirectory(prefix="h-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
 @posix
-def test_a_folder_that_others_may_enter_gets_a_socket_elsewhere_and_leaves_nothing_behind(qtbot, tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+def test_a_folder_that_others_may_enter_gets_a_socket_elsewhere_and_leaves_nothing_behind(qtbot, short, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(short))
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    (tmp_path / "open").mkdir(mode=0o755)
-    single = SingleInstance(str(tmp_path / "open"))
+    (short / "open").mkdir(mode=0o755)
+    single = SingleInstance(str(short / "open"))
     assert single.claim()
-    where = Path((tmp_path / "open" / ADDRESS).read_text())
-    assert where.parent.parent == tmp_path
+    where = Path((short / "open" / ADDRESS).read_text())
+    assert where.parent.parent == short
     assert is_private(str(where.parent))
     single.close()
-    assert [p.name for p in tmp_path.iterdir()] == ["open"]
+    assert [p.name for p in short.iterdir()] == ["open"]
+
+
+@posix
+def test_where_the_folder_for_passing_files_is_deep_too_the_socket_lies_in_one_that_is_not(
+    qtbot, tmp_path, monkeypatch
+):
+    deep = tmp_path / ("d" * 60)
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    single = SingleInstance(str(deep))
+    assert single.claim()
+    where = Path((deep / ADDRESS).read_text())
+    assert where.is_socket()
+    assert where.parent.parent == Path("/tmp")
+    assert is_private(str(where.parent))
+    single.close()
+    assert not where.parent.exists()
+    assert list(deep.glob("heddle-window-*")) == []
+
+
+@posix
+def test_a_window_that_cannot_listen_leaves_no_folder_behind(qtbot, short, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(short))
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr(QLocalServer, "listen", lambda self, name: False)
+    (short / "open").mkdir(mode=0o755)
+    single = SingleInstance(str(short / "open"))
+    assert single.claim()
+    assert [p.name for p in short.iterdir()] == ["open"]
+    single.close()
 
 
 @posix
