@@ -199,3 +199,11 @@ def test_one_failed_check_fails_the_run_and_pytest_still_comes_last(
     assert "good: ok," in out
     assert "bad: FAILED (exit 3)," in out
     assert out.rstrip().endswith("3 passed")
+
+
+def test_tests_run_in_two_processes_and_in_ci_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert checks.side_by_side({})[:2] == ("-n", "2")
+    assert checks.side_by_side({"CI": "true"}) == ()
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    assert checks.side_by_side({}) == ()

@@ -24,12 +24,15 @@ def check_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {"QT_QPA_PLATFORM": "offscreen", **environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
 
-def side_by_side() -> tuple[str, ...]:
+def side_by_side(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return pytest's options for two processes where there are two cores: tests wait much for engines that they start.
 
     More would start more engines at once, each with workers on all cores. A file stays whole, in the order of names.
+    CI runs one test after the other: it also looks at how the process that ran them all ends.
     """
-    return ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder") if (os.cpu_count() or 1) > 1 else ()
+    if environ.get("CI") or (os.cpu_count() or 1) < 2:
+        return ()
+    return ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 
 
 def run_all(python: str, root: str, environ: Mapping[str, str]) -> int:
@@ -49,6 +52,8 @@ def run_all(python: str, root: str, environ: Mapping[str, str]) -> int:
     if failed:
         print(f"FAILED so far: {', '.join(failed)}", flush=True)
     print("== pytest", flush=True)
-    code = subprocess.run([python, "-m", "pytest", *side_by_side()], cwd=root, env=environ, check=False).returncode
+    code = subprocess.run(
+        [python, "-m", "pytest", *side_by_side(environ)], cwd=root, env=environ, check=False
+    ).returncode
     sys.stdout.flush()
     return 1 if failed or code != 0 else 0

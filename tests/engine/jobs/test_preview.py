@@ -354,14 +354,18 @@ def test_packed_integers_run_on_the_cpu_only(dtype):
 
 
 def test_snapshots_tell_prefill_from_decode(engine):
-    pile(engine, TEXTS * 3)
-    engine.snapshot()
-    engine.submit("a", "generate", {**PROMPT, "max_new_tokens": 60})
     doing, rates = set(), []
-    while not engine.wait("a", 0.0):
-        told = engine.snapshot()
-        doing |= {worker.activity for worker in told.workers}
-        rates.append((told.meters.prefill_per_s, told.meters.decode_per_s))
+    for number in range(100):  # reading a prompt takes a moment, which a look may miss: until one has not
+        job = f"job {number}"
+        engine.create_job(job)
+        engine.add_texts(job, [(f"{i}.txt", f"{number} {text}") for i, text in enumerate(TEXTS * 3)]).result(30)
+        engine.submit(job, "generate", {**PROMPT, "max_new_tokens": 60})
+        while not engine.wait(job, 0.0):
+            told = engine.snapshot()
+            doing |= {worker.activity for worker in told.workers}
+            rates.append((told.meters.prefill_per_s, told.meters.decode_per_s))
+        if {"prefill", "decode"} <= doing and all(max(of) > 0 for of in zip(*rates, strict=True)):
+            break
     assert doing <= {"prepare", "prefill", "decode", "waiting", "idle"}
     assert {"prefill", "decode"} <= doing
     assert max(read for read, _ in rates) > 0
