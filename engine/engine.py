@@ -167,6 +167,7 @@ class Engine:
         *,
         encoding: str = "",
         on_bad_bytes: str = FAIL,
+        column: str = "",
         leave_out: Iterable[str] = (),
     ) -> Future[dict[str, int]]:
         """Walk files and folders into the pile; the future gives ``{"added": n, "skipped": n}``.
@@ -176,7 +177,7 @@ class Engine:
         the pile has stay as they are, unless they changed: then they are read anew and wait.
         """
         return self._adding.paths(
-            self._job(job), paths, encoding=encoding, on_bad_bytes=on_bad_bytes, leave_out=leave_out
+            self._job(job), paths, encoding=encoding, on_bad_bytes=on_bad_bytes, column=column, leave_out=leave_out
         )
 
     def add_texts(self, job: str, texts: Iterable[tuple[str, str]]) -> Future[dict[str, int]]:

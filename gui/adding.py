@@ -25,7 +25,7 @@ class Adder(QObject):
 
     def files(self) -> None:
         """Ask for files."""
-        kinds = "*.txt *.md *.log *.csv *.json *.jsonl *.xml *.html *.pdf *.docx *.odt *.pptx *.odp *.epub *.eml *.mbox *.srt *.vtt"
+        kinds = "*.txt *.md *.log *.csv *.tsv *.xlsx *.json *.jsonl *.xml *.html *.pdf *.docx *.odt *.pptx *.odp *.epub *.eml *.mbox *.srt *.vtt"
         filters = [self.tr("All files (*)"), self.tr("Documents ({kinds})").format(kinds=kinds)]
         choose_files(self._window, self.tr("Add files"), self._last, filters, self._chosen)
 

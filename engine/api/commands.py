@@ -80,7 +80,8 @@ class CreateJob:
 class AddPaths:
     """Walk files and folders into the pile. Reply at the end: value {"added": n, "skipped": n}.
 
-    ``encoding`` is the job's chosen encoding ("" = detect), ``on_bad_bytes`` is ``fail`` or ``replace``.
+    ``encoding`` is the job's chosen encoding ("" = detect), ``on_bad_bytes`` is ``fail`` or ``replace``,
+    ``column`` the one of tables whose cells are the documents ("" = the one with the longest texts).
     """
 
     request: int
@@ -88,6 +89,7 @@ class AddPaths:
     paths: tuple[str, ...]
     encoding: str = same_as(ReadAs, "encoding")
     on_bad_bytes: str = same_as(ReadAs, "on_bad_bytes")
+    column: str = same_as(ReadAs, "column")
 
 
 @dataclass(frozen=True, slots=True)

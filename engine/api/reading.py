@@ -12,11 +12,21 @@ FAIL, REPLACE = BAD_BYTES = ("fail", "replace")
 
 @dataclass(frozen=True, slots=True)
 class ReadAs:
-    """The encoding ("" detects it) and what is done about bad bytes; raises UsageError for an unknown policy."""
+    """How files are read: the encoding ("" detects it), what is done about bad bytes, and which column of a table.
+
+    Raises UsageError for an unknown policy.
+    """
 
     encoding: str = setting("", "Encoding", "text", "encoding of files that are neither marked nor UTF-8")
     on_bad_bytes: str = setting(FAIL, "Bad bytes", "choice", "what to do about bad bytes", choices=BAD_BYTES)
+    column: str = setting(
+        "",
+        "Text column",
+        "text",
+        "the column of tables (CSV, TSV, JSON Lines) whose cells are the documents; empty: the one with the longest texts",
+        placeholder="NAME",
+    )
 
     def __post_init__(self) -> None:
-        """Check both."""
+        """Check them."""
         check_all(self, "Reading")

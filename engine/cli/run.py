@@ -70,7 +70,8 @@ def run(
     journal = journal_path(order.out)
     interrupts = Interrupts(INTERRUPTED, partial(_force, engines, order, words_to), partial(_writes, engines), journal)
     with _main_thread_collection(), interrupts:
-        engine = Engine(journal, command(asked, order.paths))
+        mine = command(asked, order.paths, order.column)
+        engine = Engine(journal, mine)
         engines.append(engine)
         overdue = Overdue(engine, order.patience, words_to)
         aside = 0
@@ -79,7 +80,7 @@ def run(
             notes.tell()
             words_to.writelines(f"{sentence(one)}\n" for one in engine.set_aside)
             engine.use_model(model)
-            job, adding = take_up(engine, order, command(asked, order.paths), words_to, interrupts, overdue)
+            job, adding = take_up(engine, order, mine, words_to, interrupts, overdue)
             return _run(engine, job, adding, order, interrupts, overdue, began, rows_to, words_to, notes)
         except Cancelled:
             late = engine.stuck(LAST_RESORT / 2)

@@ -48,6 +48,7 @@ class RunOptions:
     report: str = setting("", "Report", "text", "write a report of the run as JSON", placeholder="FILE")
     encoding: str = same_as(ReadAs, "encoding")
     on_bad_bytes: str = same_as(ReadAs, "on_bad_bytes")
+    column: str = same_as(ReadAs, "column")
     again: bool = setting(
         False, "Again", "switch", "run documents again whose answer OUT.journal, the journal beside --out, has"
     )

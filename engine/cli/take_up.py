@@ -30,6 +30,7 @@ def take_up(
     options: dict[str, Any] = {
         "encoding": order.encoding,
         "on_bad_bytes": order.on_bad_bytes,
+        "column": order.column,
         "leave_out": [path for path in here if path],
     }
     if not engine.recovered:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from engine.documents.long_text import LongText
 
 
+Columns = tuple[tuple[str, str], ...]
+"""Columns of a table's row, with what stands in them, in the table's order."""
+
 _LATEST = 2**63 - 1
 """The largest time in nanoseconds that is told from others, in the year 2262."""
 
@@ -55,7 +58,7 @@ class Skipped:
 class Text:
     """The decoded text of one document.
 
-    ``sha256`` is the hex digest of the file's bytes, or of a part's text in UTF-8; ``encoding`` the codec's name (``utf-8``, ``utf-16-le``, ...);
+    ``sha256`` is the hex digest of the file's bytes, or of a part's text in UTF-8 and its columns; ``encoding`` the codec's name (``utf-8``, ``utf-16-le``, ...);
     ``confidence`` is 1.0 when the encoding is certain (BOM, strict UTF-8, chosen by the user) and below 1.0 when a
     library detected it, and then the row shows it as a suggestion. ``replaced`` counts the characters that stand for
     bytes that could not be decoded (only under the policy ``replace``). ``long`` stands for a text that is too long to
@@ -70,6 +73,10 @@ class Text:
     long: LongText | None = None
     note: str = ""
     """What a row should tell of the file, such as what of it was not read."""
+    columns: Columns = ()
+    """The other columns of a row of a table, which ``sha256`` stands for as well."""
+    problem: str = ""
+    """Why this part of its file cannot be read, where the others can."""
 
 
 def note_of(text: Text) -> str:

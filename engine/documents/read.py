@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 from collections.abc import Iterator
 from functools import partial
 from typing import BinaryIO
@@ -65,16 +66,19 @@ def read_all(
     on_bad_bytes: str = FAIL,
     size_limit: int = SIZE_LIMIT,
     device: int | None = None,
+    column: str = "",
 ) -> Iterator[tuple[Source, Text]]:
     """Walk the documents of a file that the walk found: itself, or the parts that its reader makes of it.
 
-    Raises as ``read``, for the file as a whole; a part without any text is left out.
+    ``column`` is the one whose cells are the documents of a table; a part's locator names it, so that reading the part
+    again needs no more. Raises as ``read``, for the file as a whole; a part without any text is left out, unless it has
+    columns: then its text is empty. A part that cannot be read has a ``problem``.
     """
     text_of = partial(decode, encoding=encoding, on_bad_bytes=on_bad_bytes)
     data: bytes | None = None
     with opened(source, device) as file:
         head = file.read(min(source.size, signatures.HEAD))
-        reader = reader_of(source.path, head)
+        reader = reader_of(source.path, head, column)
         if reader is not None:
             if source.size > size_limit:
                 raise DocumentError(too_large(source.size, size_limit))
@@ -95,7 +99,7 @@ def _parts(reader: Reader, file: BinaryIO, text_of: Decode, source: Source) -> I
     with _said_of(reader):
         for part in reader.parts(file, text_of):
             note = note or part.note
-            if is_blank(part.text):
+            if is_blank(part.text) and not part.columns and not part.problem:
                 continue
             empty = False
             size = len(part.text.encode("utf-8", "surrogatepass")) if part.locator else source.size
@@ -115,13 +119,20 @@ def _part(source: Source, text_of: Decode, device: int | None) -> Text:
             part = reader.part(file, text_of, source.locator)
     if part is None:
         raise DocumentError(f"{source.locator} is no longer in the file")
+    if part.problem:
+        raise DocumentError(part.problem)
+    if is_blank(part.text):
+        raise NotADocument("empty")
     return _text(part, reader)
 
 
 def _text(part: Part, reader: Reader) -> Text:
     data = part.text.encode("utf-8", "surrogatepass")
+    if part.columns:
+        data += b"\0" + json.dumps(part.columns).encode("ascii")
     sha256, encoding = hashlib.sha256(data).hexdigest(), part.encoding or reader.name
-    return Text(part.text, sha256, encoding, part.confidence, part.replaced, note=part.note)
+    about = {"note": part.note, "columns": part.columns, "problem": part.problem}
+    return Text(part.text, sha256, encoding, part.confidence, part.replaced, **about)
 
 
 @contextlib.contextmanager

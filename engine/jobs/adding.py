@@ -33,15 +33,16 @@ class Adding:
         self._turns = InTurn(self._readers)
 
     def paths(
-        self, job: Job, paths: Iterable[str], *, encoding: str, on_bad_bytes: str, leave_out: Iterable[str]
+        self, job: Job, paths: Iterable[str], *, encoding: str, on_bad_bytes: str, column: str, leave_out: Iterable[str]
     ) -> Future[dict[str, int]]:
         """Walk files and folders into a pile, as Engine.add_paths tells."""
         wanted = list(paths)
         if encoding:
             encodings.known(encoding)
-        ReadAs(encoding, on_bad_bytes)
+        ReadAs(encoding, on_bad_bytes, column)
 
         def read_as() -> None:
+            job.column = column
             if (job.encoding, job.on_bad_bytes) != (encoding, on_bad_bytes):
                 job.read_as(encoding, on_bad_bytes)
 

@@ -88,7 +88,7 @@ class Dispatcher:
     def _unread(self, job: Job, number: int, *, keep: bool = False) -> Unread:
         """Return a document as a worker reads it; the text of a file is handed over, not kept, unless ``keep`` says so."""
         document = job.pile.documents[number]
-        record, text = document.record, document.text
+        record, text, columns = document.record, document.text, document.columns
         if document.kept:
             document.asked = self._key_of(job, record)
         if not keep:
@@ -109,6 +109,7 @@ class Dispatcher:
             frozenset(document.kept_of(step)),
             document.renew,
             record.locator,
+            columns,
         )
 
     # ----------------------------------------------------------------------------------------------------- what workers hold

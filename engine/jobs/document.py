@@ -17,6 +17,7 @@ from engine.store.record import Record
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from engine.documents.document import Columns
     from engine.inference.prepare.ready import Rest
     from engine.requests.item import WorkItem
     from engine.requests.request import Request
@@ -136,6 +137,8 @@ class Document:
     """What the row should tell whatever becomes of it, such as bad bytes that were replaced."""
     progress: float = 0.0
     text: str | None = None
+    columns: Columns = ()
+    """What else stands in its row of a table, while its text is in memory or a worker has it."""
     in_memory: bool = False
     step: StepProgress | None = None
     """The step of its task that runs, or waits for a worker."""

@@ -21,6 +21,7 @@ from engine.tasks.base import rating
 from engine.workers.reading import CHANGED
 
 if TYPE_CHECKING:
+    from engine.documents.document import Columns
     from engine.inference.prepare.ready import Ready
     from engine.requests.item import WorkItem
     from engine.tasks.base import Outcome
@@ -103,6 +104,11 @@ class DocumentStates:
             coverage=found.coverage,
             seconds=seconds,
         )
+
+    def has_columns(self, number: int, columns: Columns) -> None:
+        """Waiting -> waiting, with what else stands in its row of a table; the journal gets it with the result."""
+        if columns:
+            self._pile.documents[number].columns = columns
 
     def more(self, number: int, ready: Mapping[str, Ready]) -> list[WorkItem]:
         """Waiting or running -> as it is, with more items of its long text, which are returned; the journal gets nothing."""

@@ -14,7 +14,7 @@ from engine.errors import HeddleError
 from engine.jobs.document import name_of
 from engine.jobs.job import LIVE
 from engine.store.cells import shown
-from engine.tasks.base import FinishedRow, Outcome
+from engine.tasks.base import COLUMNS, FinishedRow, Outcome, with_columns
 from engine.workers.reading import said
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ log = logging.getLogger(__name__)
 def finish(coordinator: Coordinator, job: Job, number: int, outcome: Outcome, seconds: float, worker: int) -> None:
     """Let a document be done, or failed where its result is none."""
     try:
-        key = coordinator.key_of(job, job.pile.documents[number].record)
-        job.states.done(number, outcome, key, seconds, worker)
+        document = job.pile.documents[number]
+        key = coordinator.key_of(job, document.record)
+        job.states.done(number, with_columns(outcome, dict(document.columns)), key, seconds, worker)
     except Exception as error:  # noqa: BLE001 - a result may be anything
         reason = str(error) if isinstance(error, HeddleError) else f"the task failed: {said(error)}"
         fail(coordinator, job, number, reason, seconds)
@@ -136,4 +137,5 @@ def _revise(coordinator: Coordinator, job: Job, task: Task, changed: dict[int, d
         document = job.pile.documents.get(number)
         result = coordinator.journal.result(number) if document is not None else None
         if result is not None:
-            job.states.revise(number, Outcome(value, task.summary(value)), result)
+            outcome = with_columns(Outcome(value, task.summary(value)), result.value.get(COLUMNS))
+            job.states.revise(number, outcome, result)

@@ -17,6 +17,7 @@ from engine.documents.blank import is_blank
 from engine.documents.document import Skipped, Source, Text, note_of
 from engine.documents.opening import NotADocument
 from engine.documents.read import read_all
+from engine.documents.readers.tables import column_of
 from engine.documents.walk import Walk
 from engine.errors import DocumentError
 from engine.jobs import result_cache
@@ -188,7 +189,8 @@ def _meet_again(coordinator: Coordinator, job: Job, numbers: list[int], found: S
                     renew(coordinator, job, whole, document)
         return
     parts = {record.locator: number for number, record in records.items()}
-    for document in _documents(coordinator, job, found):
+    column = "" if job.column else column_of(next(iter(parts), ""))
+    for document in _documents(coordinator, job, found, column=column):
         number = parts.get(document.record.locator, -1)
         if number < 0:
             yield document
@@ -217,14 +219,19 @@ def reading(
     )
 
 
-def _documents(coordinator: Coordinator, job: Job, found: Source | Skipped, number: int = -1) -> Iterator[Document]:
-    """Read a file into the documents that it holds; one that cannot be read is one document that says why."""
+def _documents(
+    coordinator: Coordinator, job: Job, found: Source | Skipped, number: int = -1, column: str = ""
+) -> Iterator[Document]:
+    """Read a file into the documents that it holds; one that cannot be read is one document that says why.
+
+    ``column`` is the one of a table whose cells the pile has already.
+    """
     number = coordinator.number() if number < 0 else number
     if isinstance(found, Skipped):
         yield Document(Record(number, job.id, number, found.path, state=str(State.SKIPPED), reason=found.reason))
         return
     job.pile.note_device(found.path)
-    documents = read_all(found, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes)
+    documents = read_all(found, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes, column=column or job.column)
     while True:
         record = Record(number, job.id, number, found.path, found.size, found.mtime_ns)
         state, reason = State.WAITING, ""
@@ -255,8 +262,12 @@ def _documents(coordinator: Coordinator, job: Job, found: Source | Skipped, numb
 def _of(record: Record, text: Text) -> Document:
     """Return the document of a text that was read."""
     reason = note_of(text)
-    read_as = {"sha256": text.sha256, "encoding": text.encoding, "confidence": text.confidence}
-    return Document(replace(record, reason=reason, **read_as), note=reason, text=None if text.long else text.text)
+    record = replace(record, reason=reason, sha256=text.sha256, encoding=text.encoding, confidence=text.confidence)
+    if text.problem:
+        return Document(_with_state(record, State.FAILED, text.problem))
+    if text.columns and is_blank(text.text):  # a row of a table whose other cells say something
+        return Document(_with_state(record, State.SKIPPED, "empty"))
+    return Document(record, note=reason, text=None if text.long else text.text, columns=text.columns)
 
 
 def _with_state(record: Record, state: State, reason: str) -> Record:

@@ -4,40 +4,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.documents.document import Source
+from engine.documents.document import Source, Text
 from engine.documents.read import read
 from engine.errors import DocumentError, UsageError
 
 if TYPE_CHECKING:
     from engine.api.snapshot import DocumentRow
-    from engine.documents.long_text import LongText
+    from engine.documents.document import Columns
     from engine.jobs.coordinator import Coordinator
     from engine.jobs.job import Job
     from engine.store.record import Record
 
 
-def text_of(coordinator: Coordinator, job: Job, number: int) -> tuple[Record, str, LongText | None, str]:
-    """Return record and text of a document, what reads a text too long to hold, and why there is none.
+def text_of(coordinator: Coordinator, job: Job, number: int) -> tuple[Record, Text, str]:
+    """Return record and text of a document, and why there is none.
 
     The text stays where it is. Raises UsageError when the document is no longer on the pile.
     """
 
-    def held() -> tuple[Record, str | None]:
+    def held() -> tuple[Record, str | None, Columns]:
         document = job.pile.documents.get(number)
         if document is None:
             raise UsageError("This document is no longer on the pile.")
-        return document.record, document.text
+        return document.record, document.text, document.columns
 
-    record, text = coordinator.call(held)
+    record, text, columns = coordinator.call(held)
     if text is not None:
-        return record, text, None, ""
+        return record, Text(text, record.sha256, record.encoding, record.confidence, columns=columns), ""
     try:
         source = Source(record.path, record.size, record.mtime_ns, record.locator)
         with coordinator.board.doing("document", record.path, "read", job=job.id, document=number):
             found = read(source, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes)
-        return record, found.text, found.long, ""
+        return record, found, ""
     except DocumentError as error:
-        return record, "", None, str(error)
+        return record, Text("", record.sha256, record.encoding, record.confidence), str(error)
 
 
 def visible(value: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
@@ -59,9 +59,8 @@ def inspect(coordinator: Coordinator, job: Job, number: int, limit: int) -> dict
         return document.row(), document.writing
 
     row, writing = coordinator.call(look)
-    _, text, long, problem = text_of(coordinator, job, number)
-    if long is not None:
-        text = long.head(limit + 1)
+    _, found, problem = text_of(coordinator, job, number)
+    text = found.text if found.long is None else found.long.head(limit + 1)
     result = coordinator.journal.result(number)
     value = None if result is None else visible(result.value, job.settings)
     if result is not None and result.vector is not None and value is not None:

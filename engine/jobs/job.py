@@ -44,6 +44,8 @@ class Job:
     message: str = ""
     encoding: str = ""
     on_bad_bytes: str = FAIL
+    column: str = ""
+    """The column of tables whose cells are added as documents; what is on the pile names its own (documents.readers.tables)."""
     command: str = ""
     """The command of ``heddle run`` that the job belongs to (question.command)."""
     trial: bool = False

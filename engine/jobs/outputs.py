@@ -90,6 +90,7 @@ def _prepared(coordinator: Coordinator, job: Job, found: Prepared, seconds: floa
         state = State.SKIPPED if found.skipped else State.FAILED
         fail(coordinator, job, number, found.reason, seconds, state)
         return None
+    job.states.has_columns(number, found.columns)
     if found.outcome is not None:
         finish(coordinator, job, number, found.outcome, seconds, -1)
         return None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from engine.api.state import State
+from engine.documents.document import Text
 from engine.documents.split import coverage, windows
 from engine.errors import DocumentError, UsageError
 from engine.inference.prepare.prompts import PromptWriter
@@ -18,7 +19,6 @@ from engine.tasks.base import DocumentText, Step
 from engine.workers.reading import name_of
 
 if TYPE_CHECKING:
-    from engine.documents.long_text import LongText
     from engine.jobs.coordinator import Coordinator
     from engine.jobs.job import Job
     from engine.models.load import LoadedModel
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 PATIENCE = 5.0
 """Seconds that one question waits for the one before."""
+
+
+_NOTHING = Text("", "", "", 1.0)
+"""Stands for a document where only the shape of a prompt is asked for."""
 
 
 class Preview:
@@ -79,18 +83,18 @@ class Preview:
 
         Raises UsageError where there is no prompt, no model or no document, DocumentError where it cannot be read.
         """
-        asked_of(task, "", "")
+        asked_of(task, "", _NOTHING)
         loaded = self._check(task)
-        record, text, long, problem = text_of(self.coordinator, job, number)
+        record, text, problem = text_of(self.coordinator, job, number)
         if problem:
             raise DocumentError(problem)
-        request = asked_of(task, record.path, text, record.sha256, long)
+        request = asked_of(task, record.path, text, dict(text.columns))
         with self._lock():
             with self.coordinator.board.doing("document", record.path, "tokens", job=job.id):
                 writer = self._writer(loaded)
                 found = writer.write(request)
             template = self._own(loaded).has_template
-            shown = text if long is None else long.head(limit)
+            shown = text.text if text.long is None else text.long.head(limit)
             prompt = found.texts[0] if found.texts else writer.text(request, shown).text
         head, rest, hidden = shortened(prompt, limit)
         return {
@@ -138,23 +142,26 @@ class Preview:
         """Return the tokens of a text that one part holds, and up to which a text is not cut at all."""
         loaded = self.need_model() if task is None else self._check(task)
         with self._lock():
-            if task is not None and (request := first_prompt(task, path, "")) is not None:
+            if task is not None and (request := first_prompt(task, path, _NOTHING)) is not None:
                 writer = self._writer(loaded)
                 return writer.space(request), max(1, writer.room(request) - writer.around(request))
             window = int(getattr(loaded, "window", loaded.max_tokens))
             return window, window
 
 
-def first_prompt(task: Task, path: str, text: str, sha256: str = "", long: LongText | None = None) -> Generate | None:
-    """Return the first text that ``task`` asks a generator for about a document; None where it asks for none."""
-    step = task.start(DocumentText(name_of(path), path, text, sha256, long), {})
+def first_prompt(task: Task, path: str, text: Text, columns: dict[str, str] | None = None) -> Generate | None:
+    """Return the first text that ``task`` asks a generator for about a document; None where it asks for none.
+
+    ``columns`` as in DocumentText.
+    """
+    step = task.start(DocumentText(name_of(path), path, text.text, text.sha256, text.long, columns), {})
     requests = step.requests if isinstance(step, Step) else ()
     return next((request for request in requests if isinstance(request, Generate)), None)
 
 
-def asked_of(task: Task, path: str, text: str, sha256: str = "", long: LongText | None = None) -> Generate:
+def asked_of(task: Task, path: str, text: Text, columns: dict[str, str] | None = None) -> Generate:
     """Return the first text that ``task`` asks for; raises UsageError for a task that writes nothing."""
-    found = first_prompt(task, path, text, sha256, long)
+    found = first_prompt(task, path, text, columns)
     if found is None:
         raise UsageError("Only tasks that write text have a prompt.")
     return found

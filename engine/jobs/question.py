@@ -59,12 +59,14 @@ def key(asked: str, task: Task, record: Record) -> str:
     return hashlib.sha256(f"{asked}\n{record.sha256}\n{place}".encode()).hexdigest()
 
 
-def command(asked: str, paths: Sequence[str]) -> str:
-    """Return what tells one command of ``heddle run`` from another: its question, and the places it was given.
+def command(asked: str, paths: Sequence[str], column: str = "") -> str:
+    """Return what tells one command of ``heddle run`` from another: its question, the places it was given, and the
+    column of tables that it asked for.
 
     Workers, threads, slots, the device and the report do not count.
     """
-    return _digest([asked, [os.fsencode(os.path.abspath(path)).hex() for path in paths]])
+    places = [os.fsencode(os.path.abspath(path)).hex() for path in paths]
+    return _digest([asked, places, column] if column else [asked, places])
 
 
 def _digest(parts: Any) -> str:

@@ -24,14 +24,19 @@ class TextCache:
         for document in documents:
             if document.text is None or document.in_memory:
                 continue
-            if self.characters + len(document.text) > LIMIT:
-                document.text = None
+            size = _size(document)
+            if self.characters + size > LIMIT:
+                document.text, document.columns = None, ()
             else:
-                self.characters += len(document.text)
+                self.characters += size
 
     def forget(self, documents: Iterable[Document]) -> None:
         """Take out the texts of documents."""
         for document in documents:
             if document.text is not None and not document.in_memory:
-                self.characters -= len(document.text)
-                document.text = None
+                self.characters -= _size(document)
+                document.text, document.columns = None, ()
+
+
+def _size(document: Document) -> int:
+    return len(document.text or "") + sum(len(name) + len(cell) for name, cell in document.columns)

@@ -47,7 +47,8 @@ class Trials:
         UsageError or DocumentError when the document cannot be read.
         """
         coordinator = self.coordinator
-        record, text, long, problem = text_of(coordinator, pile, number)
+        record, found, problem = text_of(coordinator, pile, number)
+        long = found.long
         if problem:
             raise DocumentError(problem)
         unkept = Unkept()
@@ -66,7 +67,8 @@ class Trials:
                 record.encoding,
                 locator=record.locator,
             ),
-            text=text if long is None else None,
+            text=found.text if long is None else None,
+            columns=found.columns,
             in_memory=long is None,
         )
 

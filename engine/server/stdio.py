@@ -111,7 +111,7 @@ class Host:
             api.SetPlan: lambda c: self.engine.set_plan(c.plan),
             api.CreateJob: lambda c: self.engine.create_job(c.job, c.name),
             api.AddPaths: lambda c: self.engine.add_paths(
-                c.job, c.paths, encoding=c.encoding, on_bad_bytes=c.on_bad_bytes
+                c.job, c.paths, encoding=c.encoding, on_bad_bytes=c.on_bad_bytes, column=c.column
             ),
             api.Submit: lambda c: self.engine.submit(c.job, c.task, c.settings, c.priority, again=c.again, rest=c.rest),
             api.Pause: self._pause,

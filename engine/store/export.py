@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, BinaryIO
 
@@ -29,6 +29,8 @@ FORMATS = ("csv", "jsonl", "npy", "md", "txt")
 
 _BOM = b"\xef\xbb\xbf"
 _BEFORE = ("path", "name", "state", "reason")
+COLUMNS = "columns"
+"""The key of a result under which the other columns of a table's row are: columns of an export by their own names."""
 _LOCATOR = "locator"
 """A column that is there only where a document is a part of its file."""
 _AFTER = ("tokens", "unknown_share", "coverage", "seconds", "worker", "encoding", "confidence", "sha256")
@@ -88,13 +90,15 @@ def jsonl_row(record: Record, result: Result | None, task: str) -> dict[str, Any
 
     Keys: path, sha256, encoding, confidence (of a detected encoding, 1.0 if it is certain), state, task, result (an object, with ``vector`` if there is one, or None), tokens and
     worker (None until known), unknown_share, coverage, seconds, error (why it is not done, or empty). Only where there is
-    something to say: ``locator``, the part of the file that the document is, ``warning``, the reason shown with a done document, and ``path_bytes``, the name in hexadecimal
+    something to say: ``locator``, the part of the file that the document is, ``columns``, what else stands in its row of a table, ``warning``, the reason shown with a done document, and ``path_bytes``, the name in hexadecimal
     when it is not UTF-8 (``path`` shows such bytes as ``\xff``).
     """
     done = record.state == State.DONE
     value: dict[str, Any] | None = None
+    columns: dict[str, str] | None = None
     if result is not None:
         value = _clean(result.value)
+        columns = value.pop(COLUMNS, None) if value else None
         if result.vector is not None:
             value = {**(value or {}), "vector": _floats(result.vector)}
     row: dict[str, Any] = {
@@ -114,6 +118,8 @@ def jsonl_row(record: Record, result: Result | None, task: str) -> dict[str, Any
     }
     if record.locator:
         row["locator"] = clean(record.locator)
+    if columns:
+        row[COLUMNS] = columns
     if done and record.reason:
         row["warning"] = clean(record.reason)
     if not is_utf8(record.path):
@@ -170,9 +176,7 @@ def _write_csv(file: BinaryIO, rows: Callable[[], Rows], has_parts: Callable[[],
         late: dict[Column, None] = {}
         count = 0
         table = _table(file)
-        table.writerow(
-            [*_BEFORE, *([_LOCATOR] if parts else []), *(cell(_title(column)) for column in columns), *_AFTER]
-        )
+        table.writerow([*_BEFORE, *([_LOCATOR] if parts else []), *map(cell, _titles(columns)), *_AFTER])
         for record, result in rows():
             values = _flat(result)
             late.update({column: None for column in values if column not in columns})
@@ -190,7 +194,16 @@ def _table(file: BinaryIO) -> Any:
     return csv.writer(_Utf8(file), lineterminator="\r\n")
 
 
-def _title(column: Column) -> str:
+def _titles(columns: Iterable[Column]) -> list[str]:
+    """Return the heading of each column, those of a table's row by their own names unless another has that name."""
+    ours = {*_BEFORE, _LOCATOR, *_AFTER, *(".".join(column) for column in columns if column[0] != COLUMNS)}
+    return [_title(column, ours) for column in columns]
+
+
+def _title(column: Column, taken: Container[str]) -> str:
+    if column[0] == COLUMNS and len(column) > 1:
+        own = ".".join(column[1:])
+        return f"{COLUMNS}.{own}" if own in taken else own
     name = ".".join(column)
     return f"result.{name}" if name in (*_BEFORE, _LOCATOR, *_AFTER) else name
 

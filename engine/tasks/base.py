@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -40,6 +40,15 @@ class Outcome:
     vector: Vector | None = None
 
 
+COLUMNS = "columns"
+"""The key in a result's value under which the other columns of a table's row are kept, by name."""
+
+
+def with_columns(outcome: Outcome, columns: dict[str, str] | None) -> Outcome:
+    """Return the outcome of a row of a table with the row's other columns beside what the task made."""
+    return replace(outcome, value={**outcome.value, COLUMNS: columns}) if columns else outcome
+
+
 def rating(value: dict[str, Any]) -> tuple[str, float | None]:
     """Return label and score of a result, ("", None) of one without; the label of one that is unsure is empty."""
     label, score = value.get("label"), value.get("score")
@@ -60,6 +69,8 @@ class DocumentText:
     sha256: str
     long: LongText | None = None
     """What reads a text that is too long to hold; ``text`` is empty then, and requests carry this instead."""
+    columns: Mapping[str, str] | None = None
+    """What else stands in its row of a table, by column; None where no document is meant, only the shape of a prompt."""
 
 
 @dataclass(frozen=True, slots=True)

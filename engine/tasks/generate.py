@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from engine.api.commands import Preset
-from engine.api.prompt_format import PromptFormat
-from engine.errors import UsageError
+from engine.api.prompt_format import COLUMN, PromptFormat
+from engine.errors import DocumentError, UsageError
 from engine.inference.generation import thought
 from engine.requests.capability import GENERATE
 from engine.requests.request import Generate as GenerateRequest
@@ -17,7 +17,7 @@ from engine.requests.sampling import SamplingSettings
 from engine.requests.setting import named, same_as
 from engine.tasks.base import DocumentText, Outcome, Outputs, Step, overflow, text_output
 
-FIELDS = ("text", "name", "path")
+FIELDS = ("text", "name", "path", COLUMN)
 """What a prompt may name in braces."""
 
 
@@ -37,7 +37,8 @@ class GenerateSettings:
             "required": True,
             "fields": FIELDS,
             "example": "Summarise this text in one sentence:\n\n{text}",
-            "help": "what to ask about each document; {text} stands for its text, {name} and {path} for its file",
+            "help": "what to ask about each document; {text} stands for its text, {name} and {path} for its file, "
+            "{column:NAME} for another column of its row",
         },
     )
     system: str = field(
@@ -138,7 +139,7 @@ class Generate:
 
     def start(self, document: DocumentText, job: Outputs) -> Step:  # noqa: ARG002 - as every task
         """Ask the prompt about the document; one that does not name {text} gets it at its end."""
-        question = self._question(document.name, document.path)
+        question = self._question(document)
         examples = tuple((text.join(question), answer) for text, answer in self._examples)
         request = GenerateRequest(
             text=document.text,
@@ -153,9 +154,15 @@ class Generate:
         )
         return Step((request,))
 
-    def _question(self, name: str, path: str) -> tuple[str, ...]:
-        """Return the pieces of the prompt between which a document's text goes."""
-        pieces = self._format.around("text", {"name": name, "path": path})
+    def _question(self, document: DocumentText) -> tuple[str, ...]:
+        """Return the pieces of the prompt between which a document's text goes; raises DocumentError without a column."""
+        values = {"name": document.name, "path": document.path}
+        for name in self._format.columns:
+            if document.columns is not None and name not in document.columns:
+                known = f"its row has {', '.join(document.columns)}" if document.columns else "it is no row of a table"
+                raise DocumentError(f"the prompt names the column {name!r}, and {known}")
+            values[COLUMN + name] = (document.columns or {}).get(name, "")
+        pieces = self._format.around("text", values)
         return pieces if len(pieces) > 1 else ("".join(pieces) + "\n\n", "")
 
     def shown(self, text: str, *, opened: bool = False) -> str:

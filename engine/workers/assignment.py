@@ -11,6 +11,7 @@ from engine.api.reading import FAIL
 from engine.requests.request import Request
 
 if TYPE_CHECKING:
+    from engine.documents.document import Columns
     from engine.inference.prepare.ready import Rest
     from engine.scheduling.work import Work
     from engine.tasks.base import Outputs, Task
@@ -85,6 +86,8 @@ class Unread:
     renew: bool = False
     """Whether its file is to be taken as it is now, whatever it was when it was added."""
     locator: str = ""
+    columns: Columns = ()
+    """Of a row of a table, where ``text`` is in memory: what else stands in it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,6 +14,7 @@ from engine.requests.output import Answer, Output
 from engine.scheduling.work import Work
 
 if TYPE_CHECKING:
+    from engine.documents.document import Columns
     from engine.inference.prepare.ready import Ready, Rest
     from engine.tasks.base import Outcome
 
@@ -45,6 +46,8 @@ class Prepared:
     """What makes more items of requests about a long text, by key."""
     refusal: str = ""
     """Why the model cannot be asked what the job asks, whatever the document."""
+    columns: Columns = ()
+    """What else stands in a row of a table."""
 
 
 @dataclass(frozen=True, slots=True)

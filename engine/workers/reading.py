@@ -21,6 +21,7 @@ from engine.tasks.base import DocumentText, Outcome, Outputs, Step
 from engine.workers.message import Prepared
 
 if TYPE_CHECKING:
+    from engine.documents.document import Columns
     from engine.documents.long_text import LongText
     from engine.inference.prepare.ready import Prepare
     from engine.models.tokenizer import WorkerTokenizer
@@ -45,6 +46,7 @@ class _Started:
     unread: Unread
     step: Step | None = None
     done: Prepared | None = None
+    columns: Columns = ()
     renewed: dict[str, Any] = field(default_factory=dict)
     ready: list[Ready] = field(default_factory=list)
     asked: list[Request] = field(default_factory=list)
@@ -80,7 +82,8 @@ def prepare_documents(assignment: Assignment, prepare: Prepare, board: Board) ->
             let_exits_through(error)
             log.warning("document %d could not be tokenized: %s", one.unread.number, said(error))
             one.done = Prepared(one.unread.number, reason=f"could not be tokenized: {said(error)}")
-    return tuple(found for one in started if (found := _found(one)) is not None)
+    found = ((one, _found(one)) for one in started)
+    return tuple(replace(done, columns=one.columns) for one, done in found if done is not None)
 
 
 def _prepare(one: _Started, prepare: Prepare, ask: Callable[[], None]) -> None:
@@ -136,9 +139,9 @@ def _start(run: JobRun, unread: Unread, outputs: Outputs, board: Board) -> _Star
     try:
         with _at(board, run, unread, "read"):
             if unread.renew:
-                text, long, renewed = _read_anew(run, unread)
+                text, long, columns, renewed = _read_anew(run, unread)
             else:
-                text, long = text_of(run, unread)
+                text, long, columns = text_of(run, unread)
     except NotADocument as error:
         return _Started(unread, done=Prepared(number, reason=str(error), skipped=True))
     except DocumentError as error:
@@ -150,7 +153,7 @@ def _start(run: JobRun, unread: Unread, outputs: Outputs, board: Board) -> _Star
     assert run.task is not None
     try:
         sha256 = str(renewed.get("sha256", unread.sha256))
-        asked = DocumentText(name_of(unread.path), unread.path, text, sha256, long)
+        asked = DocumentText(name_of(unread.path), unread.path, text, sha256, long, dict(columns))
         found = result_of(run.task.start(asked, outputs))
     except HeddleError as error:
         return _Started(unread, done=Prepared(number, reason=str(error)))
@@ -159,10 +162,10 @@ def _start(run: JobRun, unread: Unread, outputs: Outputs, board: Board) -> _Star
         log.exception("document %d: the task failed", number)
         return _Started(unread, done=Prepared(number, reason=f"the task failed: {said(error)}"))
     if isinstance(found, Outcome):
-        return _Started(unread, done=Prepared(number, outcome=found), renewed=renewed)
+        return _Started(unread, done=Prepared(number, outcome=found), renewed=renewed, columns=columns)
     if long is not None and all(request.long is None for request in found.requests):
         return _Started(unread, done=Prepared(number, reason="too long for this task"), renewed=renewed)
-    return _Started(unread, found, renewed=renewed)
+    return _Started(unread, found, renewed=renewed, columns=columns)
 
 
 def result_of(found: Step | Outcome) -> Step | Outcome:
@@ -185,7 +188,7 @@ def count_documents(assignment: Assignment, tokenizer: WorkerTokenizer, board: B
         try:
             ask()
             with _at(board, run, unread, "read"):
-                text, long = text_of(run, unread)
+                text, long, _ = text_of(run, unread)
             with _at(board, run, unread, "tokens"):
                 if long is not None:
                     tokens, strange = count_long(long, tokenizer, ask)
@@ -225,21 +228,21 @@ def more_items(assignment: Assignment, tokenizer: WorkerTokenizer, board: Board)
     return found
 
 
-def text_of(run: JobRun, unread: Unread) -> tuple[str, LongText | None]:
+def text_of(run: JobRun, unread: Unread) -> tuple[str, LongText | None, Columns]:
     """Return a document's text, or what reads a long one, from the file unless it is in memory and that is unchanged.
 
-    Raises DocumentError.
+    With it comes what else stands in its row of a table. Raises DocumentError.
     """
     source = Source(unread.path, unread.size, unread.mtime_ns, unread.locator)
     if unread.text is not None and (unread.in_memory or _unchanged(source)):
-        return unread.text, None
+        return unread.text, None, unread.columns
     fresh = read(source, encoding=run.encoding, on_bad_bytes=run.on_bad_bytes, device=unread.device)
     if unread.sha256 and fresh.sha256 != unread.sha256:
         raise DocumentError("changed since it was added")
-    return fresh.text, fresh.long
+    return fresh.text, fresh.long, fresh.columns
 
 
-def _read_anew(run: JobRun, unread: Unread) -> tuple[str, LongText | None, dict[str, Any]]:
+def _read_anew(run: JobRun, unread: Unread) -> tuple[str, LongText | None, Columns, dict[str, Any]]:
     """Read a file as it is now; returns its text, and what its document's record says of it from now on."""
     try:
         status = os.stat(unread.path)
@@ -260,7 +263,7 @@ def _read_anew(run: JobRun, unread: Unread) -> tuple[str, LongText | None, dict[
         "confidence": text.confidence,
         "note": "; ".join(notes),
     }
-    return text.text, text.long, renewed
+    return text.text, text.long, text.columns, renewed
 
 
 def _at(board: Board, run: JobRun, unread: Unread, step: str) -> contextlib.AbstractContextManager[None]:

@@ -31,6 +31,12 @@ READERS: tuple[type[Reader], ...] = _found()
 """The readers of the files in this folder."""
 
 
-def reader_of(path: str, head: bytes) -> Reader | None:
-    """Return what reads the file at ``path`` that begins with ``head``; None for plain text."""
-    return next((kind() for kind in READERS if kind.takes(path, head)), None)
+def reader_of(path: str, head: bytes, column: str = "") -> Reader | None:
+    """Return what reads the file at ``path`` that begins with ``head``; None for plain text.
+
+    ``column`` is the one whose cells are the documents, if the file is a table.
+    """
+    found = next((kind() for kind in READERS if kind.takes(path, head)), None)
+    if found is not None:
+        found.column = column
+    return found

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, ClassVar, Protocol
 
-from engine.documents.document import Text
+from engine.documents.document import Columns, Text
 
 
 class Decode(Protocol):
@@ -32,6 +32,10 @@ class Part:
     confidence: float = 1.0
     replaced: int = 0
     note: str = ""
+    columns: Columns = ()
+    """Of a row of a table: what else stands in it. One without text that has any is kept, as an empty document."""
+    problem: str = ""
+    """Why this part cannot be read, where the others can."""
 
 
 class Reader(ABC):
@@ -39,6 +43,9 @@ class Reader(ABC):
 
     name: ClassVar[str]
     """What such a file is, as in "not a readable NAME"."""
+
+    column: str = ""
+    """Of a table: the column whose cells are the documents; empty takes the one with the longest texts."""
 
     @classmethod
     @abstractmethod

@@ -15,12 +15,17 @@ LIMIT = 256 * 1024 * 1024
 _CHUNK = 1 << 18
 
 
+def no_doctype(name: str) -> DocumentError:
+    """Return the error of a text that declares a document type, and so perhaps entities that grow."""
+    return DocumentError(f"it declares a document type ({name[:40]}), as no file of its kind does")
+
+
 class _Builder(TreeBuilder):
     """Builds a tree of a text without a document type."""
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
         """Refuse it."""
-        raise DocumentError(f"it declares a document type ({name[:40]}), as no file of its kind does")
+        raise no_doctype(name)
 
 
 class Package:
@@ -49,6 +54,14 @@ class Package:
         root = parser.close()
         assert isinstance(root, Element)
         return root
+
+    def walk(self, name: str, target: object) -> Iterator[None]:
+        """Feed a member to ``target`` (as XMLParser's), piece by piece, which refuses document types itself."""
+        parser = XMLParser(target=target)  # noqa: S314 - see ``xml``
+        for chunk in self._chunks(name):
+            parser.feed(chunk)
+            yield
+        parser.close()
 
     def _chunks(self, name: str) -> Iterator[bytes]:
         with self._zip.open(name) as member:

@@ -1,0 +1,95 @@
+"""Tables at the command: a row of the result for every row of the table, with the table's other columns."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import decoder_models
+import pytest
+from model_folders import make_folder
+
+from engine.cli.main import main
+
+TABLE = """id,product,state,review
+1,kettle,new,The kettle boils fast and looks good.
+2,lamp,old,The lamp broke after a week.
+3,lamp,new,
+4,toaster,new,Nobody answered my three mails about the toaster.
+"""
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    return str(make_folder(tmp_path_factory.mktemp("model"), "bert"))
+
+
+@pytest.fixture
+def run(tmp_path, encoder):
+    (tmp_path / "table.csv").write_text(TABLE)
+
+    def ran(*options: str, task: str = "embed", out: str = "out.csv", code: int = 0) -> list[dict]:
+        path = tmp_path / out
+        assert (
+            main(
+                ["run", task, str(tmp_path / "table.csv"), "--quiet", "--out", str(path), "--model", encoder, *options]
+            )
+            == code
+        )
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return [json.loads(line) for line in file] if out.endswith(".jsonl") else list(csv.DictReader(file))
+
+    ran.table = tmp_path / "table.csv"
+    return ran
+
+
+def test_a_table_gives_a_row_for_each_of_its_rows_with_its_columns_by_their_names(run):
+    rows = run()
+    assert [row["locator"] for row in rows] == [f"row {n}, review" for n in range(2, 6)]
+    assert [row["state"] for row in rows] == ["done", "done", "skipped", "done"]
+    assert [row["product"] for row in rows] == ["kettle", "lamp", "", "toaster"]
+    assert [row["columns.state"] for row in rows] == ["new", "old", "", "new"]  # "state" is the document's own
+
+
+def test_json_lines_keep_the_columns_apart_from_the_result(run):
+    rows = run(out="out.jsonl")
+    assert rows[0]["columns"] == {"id": "1", "product": "kettle", "state": "new"}
+    assert "columns" not in rows[0]["result"]
+
+
+def test_a_table_that_changed_runs_what_changed_and_keeps_the_rest(run):
+    before = run(out="out.jsonl")
+    run.table.write_text(TABLE.replace("after a week", "after a day").replace("kettle,new", "kettle,used"))
+    after = run(out="out.jsonl")
+    same = [was["sha256"] == now["sha256"] for was, now in zip(before, after, strict=True)]
+    assert same == [False, False, True, True]
+    assert [row["columns"]["state"] for row in after if "columns" in row] == ["used", "old", "new"]
+    assert after[3]["seconds"] == before[3]["seconds"]
+
+
+def test_another_column_is_another_command(run):
+    run()
+    rows = run("--column", "PRODUCT")
+    assert [row["locator"] for row in rows] == [f"row {n}, product" for n in range(2, 6)]
+    assert [row["review"] for row in rows][1] == "The lamp broke after a week."
+
+
+def test_a_column_that_is_not_there_fails_the_file_with_those_that_are(run):
+    (row,) = run("--column", "price", code=1)
+    assert row["reason"] == "has no column 'price'; its columns are: id, product, state, review"
+
+
+def test_a_prompt_can_name_columns_and_a_document_without_one_says_so(run, tmp_path):
+    prompt = "Is the {column:product} {column:state}? {text}"
+    options = (
+        "--prompt",
+        prompt,
+        "--model",
+        str(decoder_models.folder("llama", tmp_path / "llama")),
+        "--max-new-tokens",
+        "1",
+    )
+    rows = run(*options, task="generate", out="out.jsonl")
+    assert [row["state"] for row in rows] == ["done", "done", "skipped", "done"]
+    rows = run(*options[:1], prompt + "{column:price}", *options[2:], task="generate", out="out.jsonl", code=1)
+    assert rows[0]["error"] == "the prompt names the column 'price', and its row has id, product, state"
