@@ -111,6 +111,15 @@ class Actions(QObject):
                 "remove_selected", t("Re&move selected"), "Del", "remove", t("Take the selected documents off the pile")
             )
         )
+        self.text_column = make(
+            _Entry(
+                "text_column",
+                t("&Use another column as text…"),
+                "Ctrl+Shift+K",
+                "table",
+                t("Take the texts of a table from another of its columns"),
+            )
+        )
         self.clear = make(
             _Entry("clear", t("&Clear pile"), "Ctrl+Shift+Del", "clear", t("Take all documents off the pile"))
         )
@@ -189,6 +198,7 @@ class Actions(QObject):
                 self.run_first,
                 None,
                 self.remove_selected,
+                self.text_column,
                 self.clear,
                 self.copy_rows,
                 self.copy_paths,

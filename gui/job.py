@@ -15,7 +15,7 @@ from gui.words import BUSY, HALTING, STATES
 class Job:
     """A pile that is open in the window.
 
-    ``asked`` counts commands under way that a second click would give twice; ``interrupted`` are paths whose adding
+    ``asked`` counts commands under way that a second click would give twice; ``interrupted`` are paths and the column of their tables whose adding
     the engine did not survive, ``unanswered`` the commands that it did not answer before it ended; ``growing`` are the
     files that get a row for each document that ends.
     """
@@ -29,7 +29,7 @@ class Job:
     creating: bool = False
     submitted: tuple[str, dict[str, Any]] | None = None
     """The task and settings that it was started with from here."""
-    interrupted: list[tuple[str, ...]] = field(default_factory=list)
+    interrupted: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     unanswered: list[tuple[Callable[..., Any], dict[str, Any]]] = field(default_factory=list)
     growing: set[str] = field(default_factory=set)
 

@@ -34,6 +34,7 @@ from gui.starting import Starter
 from gui.status_line import StatusLine
 from gui.supplied import SuppliedModels
 from gui.tab_order import lead_tabs
+from gui.text_column import TextColumn
 from gui.theme import Theme
 from gui.toolbar import Toolbar
 from gui.undo import Undo
@@ -105,7 +106,8 @@ class MainWindow(QMainWindow):
         self.commands.start, self.commands.export = self.starter.run_again, self.export
         self.commands.go_on = self.starter.resume
         self.dialogs = Dialogs(session, self.commands, theme, self)
-        self._row_actions = [a.run_first, a.retry_selected, a.remove_selected, a.copy_rows, a.copy_paths]
+        self.text_column = TextColumn(session, self)
+        self._row_actions = [a.run_first, a.retry_selected, a.remove_selected, a.text_column, a.copy_rows, a.copy_paths]
         self.allowed = Allowed(
             a,
             self._row_actions,
@@ -154,6 +156,7 @@ class MainWindow(QMainWindow):
             (a.retry_failed, session.commands.retry),
             (a.retry_selected, lambda: session.commands.retry(self.pile_panel.selected)),
             (a.remove_selected, lambda: session.commands.remove(self.pile_panel.selected)),
+            (a.text_column, lambda: self.text_column.choose(self.result_panel.document)),
             (a.clear, self._clear),
             (a.copy_rows, self.pile_panel.copy_rows),
             (a.copy_paths, self._copy_paths),

@@ -66,23 +66,26 @@ class PileCommands(QObject):
 
         self._client.send(CreateJob, answered, job=job.id, name=job.name)
 
-    def add_paths(self, paths: Sequence[str]) -> None:
-        """Add files and folders to the pile that is shown, making one when there is none."""
+    def add_paths(self, paths: Sequence[str], column: str = "") -> None:
+        """Add files and folders to the pile that is shown, making one when there is none.
+
+        ``column`` is the one of tables whose cells are the documents; empty takes the one with the longest texts.
+        """
         if paths:
             name = os.path.basename(paths[0].rstrip("/\\"))
-            self._add(self._piles.job or self.new_pile(name), tuple(paths))
+            self._add(self._piles.job or self.new_pile(name), tuple(paths), column)
 
-    def _add(self, job: Job, paths: tuple[str, ...]) -> None:
+    def _add(self, job: Job, paths: tuple[str, ...], column: str = "") -> None:
         def answered(reply: Reply) -> None:
             if reply.ok or self._client.alive:
                 self._notices.tell_failure(reply)
             else:
-                job.interrupted.append(paths)
+                job.interrupted.append((paths, column))
 
-        self._client.send(AddPaths, answered, job=job.id, paths=paths)
+        self._client.send(AddPaths, answered, job=job.id, paths=paths, column=column)
 
-    def remove(self, documents: Iterable[int] = ()) -> None:
-        """Take documents off the pile: those named, or all that do not run."""
+    def remove(self, documents: Iterable[int] = (), then: Callable[[], None] = lambda: None) -> None:
+        """Take documents off the pile: those named, or all that do not run; ``then`` is called when they are gone."""
         job = self._piles.job
         if job is None:
             return
@@ -90,6 +93,7 @@ class PileCommands(QObject):
         def gone(reply: Reply) -> None:
             if reply.ok and reply.value.get("removal"):
                 self.removed.emit(job.id, int(reply.value["removal"]), int(reply.value["count"]))
+                then()
 
         self._ask(job, RemoveDocuments, gone, documents=tuple(documents))
 
@@ -183,8 +187,8 @@ class PileCommands(QObject):
 
     def _add_again(self, job: Job) -> None:
         again, job.interrupted = job.interrupted, []
-        for paths in again:
-            self._add(job, paths)
+        for paths, column in again:
+            self._add(job, paths, column)
         unanswered, job.unanswered = job.unanswered, []
         for kind, fields in unanswered:
             self._ask(job, kind, repeated=True, **fields)

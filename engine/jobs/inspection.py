@@ -73,6 +73,7 @@ def inspect(coordinator: Coordinator, job: Job, number: int, limit: int) -> dict
         "text": text[:limit],
         "truncated": len(text) > limit,
         "text_error": problem,
+        "columns": dict(found.columns),
         "result": value,
         "row": row,
     }

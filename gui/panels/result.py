@@ -217,7 +217,7 @@ class ResultPanel(QWidget):
         cut = self.tr("Only the beginning of the text is shown.") if value.get("truncated") else ""
         self._cut.setText(shown(problem) or cut)
         self._cut.setVisible(bool(problem or cut))
-        self._show_result(value.get("result"), "")
+        self._show_result(value.get("result"), "", value.get("columns"))
 
     def _show_row(self, row: DocumentRow) -> None:
         self._row = row
@@ -232,8 +232,8 @@ class ResultPanel(QWidget):
         self._about.setText("  ·  ".join(facts))
         self._retry.setVisible(row.state in ("failed", "cancelled", "quarantined"))
 
-    def _show_result(self, result: dict[str, Any] | None, error: str) -> None:
-        self.view.show_result(self._row, result, error)
+    def _show_result(self, result: dict[str, Any] | None, error: str, columns: dict[str, str] | None = None) -> None:
+        self.view.show_result(self._row, result, error, columns)
         text = json.dumps(result, ensure_ascii=False, indent=2) if result is not None else ""
         self.raw.setPlainText(shown_text(text))
 

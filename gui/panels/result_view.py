@@ -19,6 +19,9 @@ from gui.widgets.viewer import Viewer
 _FIRST = 8
 """How many values of a vector are shown; all of them are in the export."""
 
+_CELL = 200
+"""Characters that are shown of a table's other columns."""
+
 
 class ResultView(QWidget):
     """Shows one result. Classify gets bars, embed its vector's facts, other tasks their keys and values."""
@@ -53,7 +56,9 @@ class ResultView(QWidget):
         column.addWidget(self.facts)
         column.addStretch(1)
 
-    def show_result(self, row: DocumentRow | None, result: dict[str, Any] | None, error: str) -> None:
+    def show_result(
+        self, row: DocumentRow | None, result: dict[str, Any] | None, error: str, columns: dict[str, str] | None = None
+    ) -> None:
         """Show a document's row and result; ``error`` says why there is no answer about it."""
         scores = result.get("scores") if result is not None else None
         self.bars.setVisible(isinstance(scores, dict) and bool(scores))
@@ -71,7 +76,9 @@ class ResultView(QWidget):
         self._title.setVisible(bool(title))
         self._reason.setText(shown(words.sentence(reason)))
         self._reason.setVisible(bool(reason))
-        self.facts.set_lines(self._lines(row, result))
+        beside = {**((result or {}).get("columns") or {}), **(columns or {})}
+        columns = [(name, _short(cell)) for name, cell in beside.items() if cell]
+        self.facts.set_lines([*columns, *self._lines(row, result)])
 
     def _head(self, row: DocumentRow | None, result: dict[str, Any] | None, error: str) -> tuple[str, str, str, str]:
         """Return icon, colour role, title and the sentence below it."""
@@ -124,7 +131,9 @@ class ResultView(QWidget):
             "parts": self.tr("Prompts"),
         }
         for key, value in (result or {}).items():
-            if key in ("scores", "label", "unsure", "text", "thought") or (key == "finish_reason" and not value):
+            if key in ("scores", "label", "unsure", "text", "thought", "columns") or (
+                key == "finish_reason" and not value
+            ):
                 continue
             if key == "finish_reason":
                 lines.append((known[key], words.finish(str(value))))
@@ -150,6 +159,12 @@ class ResultView(QWidget):
 def _sentence(text: str) -> str:
     text = text.strip()
     return text if not text or text[-1] in ".!?" else f"{text}."
+
+
+def _short(cell: str) -> str:
+    """Return the beginning of a cell on one line."""
+    line = " ".join(cell[: 2 * _CELL].split())
+    return line if len(line) <= _CELL else f"{line[:_CELL]}…"
 
 
 def _value(value: Any) -> str:
