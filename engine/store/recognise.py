@@ -31,8 +31,8 @@ _CSV = re.compile(
     rb"path,name,state,reason,(?:.*,)?tokens,unknown_share,coverage,seconds,worker,encoding,(?:confidence,)?sha256\r\n",
     re.DOTALL,
 )
-_VECTORS = re.compile(rb"row,path,sha256(?:,encoding,confidence)?\r\n")
-_TEXTS = re.compile(rb"file,path,state,reason,sha256(?:,encoding,confidence)?\r\n")
+_VECTORS = re.compile(rb"row,path,sha256(?:,encoding,confidence)?(?:,locator)?\r\n")
+_TEXTS = re.compile(rb"file,path,state,reason,sha256(?:,encoding,confidence)?(?:,locator)?\r\n")
 _STRING = rb'"(?:[^"\\]|\\.)*"'
 _ROW = re.compile(
     rb'\{"path": %s, "sha256": "[0-9a-f]*", "encoding": %s, (?:"confidence": [0-9.e-]+, )?"state": "[a-z]+", '

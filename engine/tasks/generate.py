@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from engine.api.commands import Preset
 from engine.api.prompt_format import COLUMN, PromptFormat
 from engine.errors import DocumentError, UsageError
 from engine.inference.generation import thought
@@ -116,13 +115,6 @@ class Generate:
     needs: ClassVar[str] = GENERATE
     version: ClassVar[int] = 2
     """2: marks in texts are ordinary, every text is in the prompt, and thoughts are kept apart."""
-    presets: ClassVar[tuple[Preset, ...]] = (
-        Preset(
-            "Summarise",
-            "One sentence about each e-mail",
-            {"prompt": "Summarise this e-mail in one sentence: {text}", "max_new_tokens": 64},
-        ),
-    )
 
     def __init__(self, settings: GenerateSettings) -> None:
         """Check the prompt and the sampling; raises UsageError if they make no sense."""

@@ -90,7 +90,9 @@ def _prepare(one: _Started, prepare: Prepare, ask: Callable[[], None]) -> None:
     assert one.step is not None
     number = one.unread.number
     one.asked = [request for request in one.step.requests if request.key not in one.unread.have]
-    one.ready = prepare([Wanted(number, request) for request in one.asked], ask) if one.asked else []
+    # Where all answers are there already, what the row tells of its text still has to be found out.
+    wanted = one.asked or (one.step.requests if not one.unread.step else ())
+    one.ready = prepare([Wanted(number, request) for request in wanted], ask) if wanted else []
     one.prepared = True
 
 
@@ -100,8 +102,17 @@ def _found(one: _Started) -> Prepared | None:
         return None if one.done is None else replace(one.done, renewed=one.renewed)
     if not one.prepared:
         return None
-    if not one.ready:  # all outputs of the step were there already
-        return Prepared(one.unread.number, step=one.unread.step, state=one.step.state, renewed=one.renewed)
+    if not one.asked:  # all outputs of the step were there already
+        facts = [ready for ready in one.ready if not ready.reason]
+        return Prepared(
+            one.unread.number,
+            step=one.unread.step,
+            state=one.step.state,
+            renewed=one.renewed,
+            tokens=facts[0].tokens if facts else -1,
+            unknown_share=max((ready.unknown_share for ready in facts), default=0.0),
+            coverage=min((ready.coverage for ready in facts), default=1.0),
+        )
     number = one.unread.number
     refused = next((ready for ready in one.ready if ready.reason), None)
     if refused is not None:

@@ -77,8 +77,8 @@ class ResultView(QWidget):
         self._reason.setText(shown(words.sentence(reason)))
         self._reason.setVisible(bool(reason))
         beside = {**((result or {}).get("columns") or {}), **(columns or {})}
-        columns = [(name, _short(cell)) for name, cell in beside.items() if cell]
-        self.facts.set_lines([*columns, *self._lines(row, result)])
+        kept = [(name, _short(cell)) for name, cell in beside.items() if cell]
+        self.facts.set_lines([*kept, *self._lines(row, result)])
 
     def _head(self, row: DocumentRow | None, result: dict[str, Any] | None, error: str) -> tuple[str, str, str, str]:
         """Return icon, colour role, title and the sentence below it."""

@@ -188,7 +188,7 @@ def test_the_engines_form_for_prompts_says_what_it_may_name():
 
     spec = specification(tasks.TASKS["generate"])
     (prompt,) = [setting for setting in spec.settings if setting.name == "prompt"]
-    assert prompt.fields == ("text", "name", "path")
+    assert prompt.fields == ("text", "name", "path", "column:")
     assert [setting.name for setting in spec.settings if setting.fields] == ["prompt"]
 
 

@@ -188,7 +188,6 @@ def test_nothing_to_see_is_empty(data, tmp_path):
         (b"\x1f\x8b\x08\0\0\0\0\0", "not text: gzip archive"),
         (b"PK\x03\x04\x14\0\0\0\x08\0", "not text: ZIP archive"),
         (b"{\\rtf1\\ansi plain words}", "RTF document, not plain text: export it as text first"),
-        (b"PK\x03\x04\x14\0\x06\0[Content_Types].xml PK\x03\x04 xl/book.xml", "Excel workbook (xlsx), not plain text"),
         (b"SQLite format 3\0\x10\0", "not text: SQLite database"),
         (b"\0\0\0\x18ftypmp42\0\0\0\0", "not text: MP4, MOV or HEIC file"),
         (b"Words, then\0 a NUL.", "not text"),
