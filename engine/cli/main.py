@@ -68,8 +68,15 @@ def parser() -> argparse.ArgumentParser:
     _add_plan(embed, "dtype", "workers", "threads")
     generate = kinds.add_parser("generate", help="texts against transformers, and OpenVINO and llama.cpp if installed")
     _add_bench_generate(generate)
+    plan = kinds.add_parser(
+        "plan", help="workers, threads and slots for a model, on your own documents; the best is kept"
+    )
+    plan.add_argument("paths", nargs="+", metavar="PATH", help="files and folders like those that will be run")
+    plan.add_argument("--model", default="starter", metavar="starter|writer|PATH", help="the model")
+    plan.add_argument("--seconds", type=float, default=90.0, help="how long to measure, about")
+    _add_plan(plan, "dtype")
     doctor = commands.add_parser("doctor", help="say what this machine has and what is installed")
-    for one in (check, listing, embed, generate, doctor):
+    for one in (check, listing, embed, generate, plan, doctor):
         one.add_argument("--json", action="store_true", help="print JSON")
     return top
 
@@ -212,6 +219,17 @@ def _bench(options: argparse.Namespace) -> int:
             texts=options.texts,
             plan=Plan("cpu", options.workers, options.threads, options.dtype),
             as_json=options.json,
+        )
+    if options.bench == "plan":
+        from engine.bench.plan import bench_plan
+
+        return bench_plan(
+            options.paths,
+            options.model,
+            options.dtype,
+            seconds=options.seconds,
+            as_json=options.json,
+            say=lambda line: print(line, flush=True),
         )
     from engine.bench.generate import PEERS, Order, bench_generate
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 
+from engine.telemetry import machine
+
 
 def collect_garbage() -> None:
     """Run Python's garbage collector if it is due and does not run by itself."""
@@ -14,3 +16,9 @@ def collect_garbage() -> None:
         if limits[generation] and counts[generation] > limits[generation]:
             gc.collect(generation)
             return
+
+
+def give_back() -> None:
+    """Give memory back that was let go: what only cycles hold is found, and free pages go to the system."""
+    gc.collect()
+    machine.give_memory_back()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 from collections.abc import Callable
@@ -20,7 +19,8 @@ from engine.models.folder import look, require
 from engine.models.place import model_place
 from engine.requests.capability import ENCODE, GENERATE
 from engine.scheduling.policies import LengthBatches, Slots
-from engine.telemetry import machine
+from engine.telemetry import machine, measured_plans
+from engine.telemetry.garbage import give_back
 from engine.telemetry.helpers import Helpers
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class ModelManager:
         """How the model is, for the snapshot."""
         self._notify = notify
         self._plan = Plan()
+        self._measured: Plan | None = None
         self._loaded: LoadedModel | LoadedDecoder | None = None
         self._pool: WorkerPool | None = None
         self._cancel_load = threading.Event()
@@ -152,6 +153,7 @@ class ModelManager:
             if isinstance(error, HeddleError):
                 raise
             raise HeddleError(text) from error
+        self._measured = measured_plans.best(fingerprint(place), loaded.dtype)
         self._loaded = loaded
         self.source.model_changed()
         self._start_workers()
@@ -218,7 +220,8 @@ class ModelManager:
     def plan(self) -> Plan:
         """The plan in use, nothing left open."""
         loaded = self._loaded
-        plan = machine.resolve_plan(self._plan, worker_limit=loaded.worker_limit() if loaded else None)
+        plan = measured_plans.filled(self._plan, self._measured if loaded else None)
+        plan = machine.resolve_plan(plan, worker_limit=loaded.worker_limit() if loaded else None)
         return replace(plan, dtype=loaded.dtype) if loaded else plan
 
     @property
@@ -293,13 +296,13 @@ class ModelManager:
         if self._pool is not None:
             self._pool.wait(seconds)
             self._pool = None
+        give_back()  # the keys and values of slots, and buffers
 
     def _unload(self) -> None:
         self._stop_workers()
         self.source.model_goes()
         self._loaded = None
-        gc.collect()
-        machine.give_memory_back()
+        give_back()
 
     def _refuse_while_running(self, what: str) -> None:
         running, writing = self.source.at_work()
@@ -316,10 +319,8 @@ class ModelManager:
         return self._pool is not None
 
     def gil_share(self) -> float:
-        """Return the share of worker time that went to Python between operations, which no two workers do at once.
-
-        Estimated as forwards x the time of a forward with next to nothing to compute (measured at load); -1 without
-        any forward yet.
+        """Return the share of worker time that went to Python between operations, which no two workers do at once: forwards x the
+        time of one with next to nothing to compute (measured at load); -1 without any forward yet.
         """
         loaded = self._loaded
         busy, steps = self.source.work_done()

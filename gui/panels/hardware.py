@@ -268,7 +268,7 @@ class HardwarePanel(QWidget):
         for spin, chosen in (
             (self.workers, used.workers or default.workers),
             (self.threads, used.threads or default.threads),
-            (self.slots, SLOTS),
+            (self.slots, used.slots or SLOTS),
         ):
             text = (
                 self.tr("auto ({n})").format(n=words.number(chosen)) if chosen and not spin.value() else self.tr("auto")
