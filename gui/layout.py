@@ -111,6 +111,7 @@ class Layout:
         ):
             dock = self.docks[name] = Dock(name, title, content, theme, home, folds=name in FOLDS)
             dock.folded_changed.connect(self._share_side)
+            dock.toggleViewAction().triggered.connect(lambda shown, name=name: self._toggled(name, shown=shown))
         self.docks["live"].toggleViewAction().setText(tr("Live, small and docked"))
 
     @property
@@ -124,6 +125,16 @@ class Layout:
         dock.show()
         dock.fold(folded=False)
         dock.raise_()
+
+    def _toggled(self, name: str, shown: bool) -> None:
+        """Go to a panel that somebody shows: the keyboard goes on where the eye is."""
+        if not shown:
+            return
+        self.open(name)
+        for field in self.docks[name].widget().findChildren(QWidget):
+            if field.focusPolicy() & Qt.FocusPolicy.TabFocus and field.isVisible() and field.isEnabled():
+                field.setFocus(Qt.FocusReason.ShortcutFocusReason)
+                return
 
     def place(self) -> None:
         """Put every panel where it was in the beginning."""

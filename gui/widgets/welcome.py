@@ -41,7 +41,7 @@ class Welcome(QFrame):
         title.setFont(font)
         self._words = words = wrapped(
             self.tr(
-                "Texts, PDF and office files, web pages, mails: every document becomes one row. "
+                "Texts, PDF and office files, web pages, mails, and the rows of tables: every document becomes one row. "
                 "Files are read where they are, never changed, and nothing leaves this machine."
             ),
             look="muted",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QApplication, QWidget
 from window_helpers import wait_for
 
 SIZES = [(1000, 600), (1366, 768)]
@@ -113,3 +113,15 @@ def test_no_control_at_the_side_is_wider_than_its_panel(qtbot, make_window, widt
                 inside(child, dock) for child in panel.findChildren(QWidget) if child.isVisible()
             ),
         )
+
+
+def test_a_panel_that_is_shown_from_the_keyboard_is_gone_to(qtbot, make_window):
+    window = sized(make_window, 1366, 768)
+    docks = window.arrangement.docks
+    for name in ("task", "hardware"):
+        dock = docks[name]
+        dock.toggleViewAction().trigger()
+        wait_for(qtbot, lambda dock=dock: not dock.isVisible())
+        dock.toggleViewAction().trigger()
+        wait_for(qtbot, lambda dock=dock: dock.isVisible() and not dock.folded)
+        wait_for(qtbot, lambda dock=dock: dock.widget().isAncestorOf(QApplication.focusWidget()))
