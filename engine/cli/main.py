@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
         "plan", help="workers, threads and slots for a model, on your own documents; the best is kept"
     )
     plan.add_argument("paths", nargs="+", metavar="PATH", help="files and folders like those that will be run")
-    plan.add_argument("--model", default="starter", metavar="starter|writer|PATH", help="the model")
+    _add_setting(plan, next(one for one in settings_in(RunOptions) if one.name == "model"))
     plan.add_argument("--seconds", type=float, default=90.0, help="how long to measure, about")
     _add_plan(plan, "dtype")
     doctor = commands.add_parser("doctor", help="say what this machine has and what is installed")
@@ -222,10 +222,11 @@ def _bench(options: argparse.Namespace) -> int:
         )
     if options.bench == "plan":
         from engine.bench.plan import bench_plan
+        from engine.models.supplied import default_model
 
         return bench_plan(
             options.paths,
-            options.model,
+            options.model or default_model(writes=False),
             options.dtype,
             seconds=options.seconds,
             as_json=options.json,

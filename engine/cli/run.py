@@ -31,7 +31,8 @@ from engine.models.check import require_tried
 from engine.models.fingerprint import fingerprint
 from engine.models.place import model_place
 from engine.models.supplied import default_model
-from engine.store.cells import shown
+from engine.store.agreement import TRUTH, Agreement
+from engine.store.cells import share_text, shown
 from engine.store.export import check_target
 from engine.tasks.base import writes
 from engine.telemetry.garbage import collect_garbage
@@ -194,9 +195,14 @@ def _run(
             engine.end_growing(job).result()
         _write(engine, job, order, watch.rows, output, errors)
         notes.tell()
+    agreement = _agreement(engine, job, order)
+    if agreement.total and not order.quiet:
+        share = share_text(agreement.accuracy)
+        errors.write(f"{agreement.right:,} of {agreement.total:,} labels are right ({share}).\n")
     if order.report:
         check_target(engine.journal, job, order.report)
-        save(order.report, report(watch.last, state, order.settings, engine, time.monotonic() - began))
+        told = report(watch.last, state, order.settings, engine, time.monotonic() - began)
+        save(order.report, told | ({"agreement": agreement.facts()} if agreement.total else {}))
     if interrupts.seen:
         errors.write("Interrupted. The same command goes on.\n" if order.out else "Interrupted.\n")
         return INTERRUPTED
@@ -220,6 +226,13 @@ def _run(
         return WRONG_USAGE
     some = state.counts["failed"] or state.counts["quarantined"] or overdue.given_up
     return SOME_FAILED if some else ALL_DONE
+
+
+def _agreement(engine: Engine, job: str, order: RunOptions) -> Agreement:
+    """Return how the labels agree with the truth, where the task was told where that is."""
+    if not order.settings.get(TRUTH):
+        return Agreement()
+    return Agreement(result.value for _, result in engine.journal.results(job) if result is not None)
 
 
 def _write(

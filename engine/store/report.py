@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from engine.api.state import State
+from engine.store.agreement import Agreement
 from engine.store.cells import escape, share_text, shown
 from engine.store.record import JobRecord, Record, Result
 
@@ -33,8 +34,11 @@ def write_markdown(file: BinaryIO, job: JobRecord, rows: Callable[[], Rows]) -> 
         file.write(f"{text}\n".encode())
 
     counts = dict.fromkeys(map(str, State), 0)
-    for record, _ in rows():
+    agreement = Agreement()
+    for record, result in rows():
         counts[record.state] = counts.get(record.state, 0) + 1
+        if result is not None:
+            agreement.add(result.value)
     total = sum(counts.values())
     line(f"# {_plain(job.name or job.task)}")
     line()
@@ -46,6 +50,8 @@ def write_markdown(file: BinaryIO, job: JobRecord, rows: Callable[[], Rows]) -> 
             line(f"- {_plain(name)}: {_plain(str(value))}")
     line(f"- Started: {time.strftime('%Y-%m-%d %H:%M', time.localtime(job.created))}")
     line(f"- Documents: {total:,} (" + ", ".join(f"{n:,} {state}" for state, n in counts.items() if n) + ")")
+    for text in _against_truth(agreement):
+        line(text)
     line()
     line("| document | state | result | tokens | coverage |")
     line("|---|---|---|---:|---:|")
@@ -63,6 +69,27 @@ def write_markdown(file: BinaryIO, job: JobRecord, rows: Callable[[], Rows]) -> 
             for text in _fenced(said):
                 line(text)
     return total
+
+
+def _against_truth(found: Agreement) -> Iterator[str]:
+    """Return what the report tells of labels whose truth is known; nothing where none is."""
+    if not found.total:
+        return
+    yield f"- Right: {found.right:,} of {found.total:,} ({share_text(found.accuracy)}), {found.unsure:,} unsure"
+    yield ""
+    yield "| label | documents | precision | recall | F1 |"
+    yield "|---|---:|---:|---:|---:|"
+    for label in found.labels:
+        one = found.of(label)
+        shares = " | ".join(share_text(one[name]) for name in ("precision", "recall", "f1"))
+        yield f"| {_plain(label)} | {one['documents']:,.0f} | {shares} |"
+    yield ""
+    names = [_plain(label) for label in found.labels]
+    yield f"| right ↓ given → | {' | '.join(names)} |"
+    yield "|---|" + "---:|" * len(names)
+    for truth, name in zip(found.labels, names, strict=True):
+        row = " | ".join(f"{found.pairs[truth, label]:,}" for label in found.labels)
+        yield f"| {name} | {row} |"
 
 
 def _said(record: Record, result: Result | None) -> str:

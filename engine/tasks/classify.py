@@ -8,9 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from engine.api.labels import parse_labels
+from engine.errors import DocumentError
 from engine.requests.capability import ENCODE
 from engine.requests.overflow import Overflow
 from engine.requests.request import Encode, Request
+from engine.requests.setting import setting
+from engine.store.agreement import RIGHT, TRUTH, same_label
 from engine.tasks.base import Common, DocumentText, Outcome, Outputs, Step, vector_output
 
 
@@ -47,6 +50,13 @@ class ClassifySettings(Common):
             "help": "a document whose two best labels lie closer together is marked unsure",
         },
     )
+    truth: str = setting(
+        "",
+        "Column with the right label",
+        "text",
+        "of a table whose labels are known: the column that has them, to see how many are found; empty: none",
+        placeholder="NAME",
+    )
 
 
 class Classify:
@@ -72,19 +82,30 @@ class Classify:
         ]
 
     def start(self, document: DocumentText, job: Outputs) -> Step:  # noqa: ARG002 - as every task
-        """Ask for the document's vector."""
+        """Ask for the document's vector; raises DocumentError for a row without the column of the right label."""
+        truth = self._truth(document)
         asked = Encode(
             text=document.text,
             prompt=self.settings.prompt,
             overflow=self.settings.on_overflow,
             long=document.long,
         )
-        return Step((asked,))
+        return Step((asked,), {TRUTH: truth} if truth else {})
 
-    def advance(self, state: dict[str, Any], outputs: Outputs, job: Outputs) -> Outcome:  # noqa: ARG002 - as every task
+    def _truth(self, document: DocumentText) -> str:
+        name = " ".join(self.settings.truth.split())
+        if not name or not document.columns:
+            return ""
+        if name not in document.columns:
+            raise DocumentError(
+                f"its row has no column {name!r} with the right label; it has {', '.join(document.columns)}"
+            )
+        return document.columns[name].strip()
+
+    def advance(self, state: dict[str, Any], outputs: Outputs, job: Outputs) -> Outcome:
         """Score every label by the cosine between its description and the document.
 
-        ``label`` is the best one, ``margin`` its lead over the second; ``unsure`` marks a document whose best score or
+        Where the right label is known, it is the ``truth``, and ``right`` tells whether it was found. ``label`` is the best one, ``margin`` its lead over the second; ``unsure`` marks a document whose best score or
         margin is below the user's limits.
         """
         encoded = vector_output(outputs, "text")
@@ -103,6 +124,8 @@ class Classify:
             "scores": {label.name: round(float(score), 6) for label, score in zip(self.labels, scores, strict=True)},
             "windows": encoded.parts,
         }
+        if truth := state.get(TRUTH):
+            value |= {TRUTH: truth, RIGHT: same_label(truth, self.labels[best].name)}
         return Outcome(value, self.summary(value))
 
     def summary(self, value: dict[str, Any]) -> str:

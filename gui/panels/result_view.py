@@ -119,6 +119,8 @@ class ResultView(QWidget):
         known = {
             "margin": self.tr("Lead over the second"),
             "score": self.tr("Score"),
+            "truth": self.tr("Right label"),
+            "right": self.tr("Label is right"),
             "dimension": self.tr("Dimensions"),
             "norm": self.tr("Length of the vector"),
             "windows": self.tr("Windows of text"),

@@ -40,6 +40,7 @@ def run(tmp_path, encoder):
             return [json.loads(line) for line in file] if out.endswith(".jsonl") else list(csv.DictReader(file))
 
     ran.table = tmp_path / "table.csv"
+    ran.model = ("--model", encoder)
     return ran
 
 
@@ -93,3 +94,22 @@ def test_a_prompt_can_name_columns_and_a_document_without_one_says_so(run, tmp_p
     assert [row["state"] for row in rows] == ["done", "done", "skipped", "done"]
     rows = run(*options[:1], prompt + "{column:price}", *options[2:], task="generate", out="out.jsonl", code=1)
     assert rows[0]["error"] == "the prompt names the column 'price', and its row has id, product, state"
+
+
+def test_labels_are_held_against_a_column_that_has_the_right_ones(run, tmp_path, capsys):
+    labels = ("--labels", "kettle\nlamp\ntoaster", "--truth", "product")
+    report = tmp_path / "report.json"
+    rows = run(*labels, "--report", str(report), task="classify")
+    done = [row for row in rows if row["state"] == "done"]
+    assert [row["truth"] for row in done] == ["kettle", "lamp", "toaster"]
+    right = [row["label"] == row["truth"] for row in done]
+    assert [row["right"] for row in done] == ["true" if one else "false" for one in right]
+    told = json.loads(report.read_text())["agreement"]
+    assert (told["right"], told["of"]) == (sum(right), 3)
+
+    assert main(["run", "classify", str(run.table), *labels, "--out", str(tmp_path / "r.md"), *run.model]) == 0
+    assert f"{sum(right)} of 3 labels are right" in capsys.readouterr().err
+    assert f"- Right: {sum(right)} of 3" in (tmp_path / "r.md").read_text()
+
+    rows = run("--labels", "kettle\nlamp", "--truth", "kind", task="classify", code=1)
+    assert rows[0]["reason"] == ("its row has no column 'kind' with the right label; it has id, product, state")
