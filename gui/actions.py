@@ -114,7 +114,7 @@ class Actions(QObject):
         self.text_column = make(
             _Entry(
                 "text_column",
-                t("&Use another column as text…"),
+                t("Use another column as te&xt…"),
                 "Ctrl+Shift+K",
                 "table",
                 t("Take the texts of a table from another of its columns"),

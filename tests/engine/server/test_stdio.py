@@ -63,7 +63,14 @@ def test_a_pile_goes_through_the_process_from_folder_to_file(host, folder, pile,
     process = host()
     hello = process.hello()
     assert hello.version == api.VERSION
-    assert [task.name for task in hello.tasks] == ["embed", "classify", "generate", "duplicates"]
+    assert [task.name for task in hello.tasks] == [
+        "embed",
+        "classify",
+        "summarise",
+        "generate",
+        "sentences",
+        "duplicates",
+    ]
     run_pile(process, folder, pile)
     number = next(iter(process.rows))
     told = process.ask(api.Inspect, job="a", document=number).value
