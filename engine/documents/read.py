@@ -52,7 +52,7 @@ def read(
     how = {"encoding": encoding, "on_bad_bytes": on_bad_bytes}
     if source.locator:
         return _part(source, partial(decode, **how), device)
-    for found, text in read_all(source, **how, size_limit=size_limit, device=device):
+    for found, text in read_all(source, **how, size_limit=size_limit, device=device, whole=True):
         if not found.locator:
             return text
         break
@@ -67,11 +67,13 @@ def read_all(
     size_limit: int = SIZE_LIMIT,
     device: int | None = None,
     column: str = "",
+    whole: bool = False,
 ) -> Iterator[tuple[Source, Text]]:
     """Walk the documents of a file that the walk found: itself, or the parts that its reader makes of it.
 
     ``column`` is the one whose cells are the documents of a table; a part's locator names it, so that reading the part
-    again needs no more. Raises as ``read``, for the file as a whole; a part without any text is left out, unless it has
+    again needs no more. With ``whole``, a table that is plain text is one document, as it was before tables were read.
+    Raises as ``read``, for the file as a whole; a part without any text is left out, unless it has
     columns: then its text is empty. A part that cannot be read has a ``problem``.
     """
     text_of = partial(decode, encoding=encoding, on_bad_bytes=on_bad_bytes)
@@ -79,7 +81,7 @@ def read_all(
     with opened(source, device) as file:
         head = file.read(min(source.size, signatures.HEAD))
         reader = reader_of(source.path, head, column)
-        if reader is not None:
+        if reader is not None and not (whole and reader.plain):
             if source.size > size_limit:
                 raise DocumentError(too_large(source.size, size_limit))
             file.seek(0)

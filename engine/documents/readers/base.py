@@ -44,6 +44,9 @@ class Reader(ABC):
     name: ClassVar[str]
     """What such a file is, as in "not a readable NAME"."""
 
+    plain: ClassVar[bool] = False
+    """Whether such a file is plain text as well: older journals have it as one document, which it stays there."""
+
     column: str = ""
     """Of a table: the column whose cells are the documents; empty takes the one with the longest texts."""
 

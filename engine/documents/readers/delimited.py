@@ -60,6 +60,7 @@ class Delimited(Reader):
     """Reads CSV, TSV and their kind: a document a row."""
 
     name = "table"
+    plain = True
 
     @classmethod
     def takes(cls, path: str, head: bytes) -> bool:

@@ -19,6 +19,7 @@ class JsonLines(Reader):
     """Reads JSON Lines: a document a line."""
 
     name = "JSON Lines"
+    plain = True
 
     @classmethod
     def takes(cls, path: str, head: bytes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import random
@@ -165,6 +166,15 @@ def test_bad_bytes_cost_the_rows_they_are_in(rows_of):
     assert dict(found[3][1].columns)["product"] == "lämp"
     with pytest.raises(DocumentError, match="bad byte"):
         rows_of(b"a,text\n1,\xff\xff words and words\n", encoding="utf-8", on_bad_bytes=FAIL)
+
+
+def test_a_table_that_a_journal_has_as_one_document_stays_one(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(as_csv(REVIEWS))
+    status = path.stat()
+    found = read(Source(str(path), status.st_size, status.st_mtime_ns))
+    assert found.text == as_csv(REVIEWS)
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 # -------------------------------------------------------------------------------------------------------- JSON Lines
