@@ -182,7 +182,7 @@ def _meet_again(coordinator: Coordinator, job: Job, numbers: list[int], found: S
     whole = next((n for n, record in records.items() if not record.locator), None)
     if whole is not None:
         if not is_as_kept(found, records[whole]):
-            for document in _documents(coordinator, job, found):
+            for document in _documents(coordinator, job, found, whole=True):
                 if document.record.locator:
                     yield document
                 else:
@@ -220,18 +220,26 @@ def reading(
 
 
 def _documents(
-    coordinator: Coordinator, job: Job, found: Source | Skipped, number: int = -1, column: str = ""
+    coordinator: Coordinator,
+    job: Job,
+    found: Source | Skipped,
+    number: int = -1,
+    column: str = "",
+    *,
+    whole: bool = False,
 ) -> Iterator[Document]:
     """Read a file into the documents that it holds; one that cannot be read is one document that says why.
 
-    ``column`` is the one of a table whose cells the pile has already.
+    ``column`` is the one of a table whose cells the pile has already, ``whole`` says that it has the file as one document.
     """
     number = coordinator.number() if number < 0 else number
     if isinstance(found, Skipped):
         yield Document(Record(number, job.id, number, found.path, state=str(State.SKIPPED), reason=found.reason))
         return
     job.pile.note_device(found.path)
-    documents = read_all(found, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes, column=column or job.column)
+    documents = read_all(
+        found, encoding=job.encoding, on_bad_bytes=job.on_bad_bytes, column=column or job.column, whole=whole
+    )
     while True:
         record = Record(number, job.id, number, found.path, found.size, found.mtime_ns)
         state, reason = State.WAITING, ""

@@ -113,3 +113,15 @@ def test_labels_are_held_against_a_column_that_has_the_right_ones(run, tmp_path,
 
     rows = run("--labels", "kettle\nlamp", "--truth", "kind", task="classify", code=1)
     assert rows[0]["reason"] == ("its row has no column 'kind' with the right label; it has id, product, state")
+
+
+def test_a_table_that_a_journal_has_as_one_document_is_run_again_as_one_when_it_changes(run, monkeypatch):
+    from engine.documents import read
+
+    with monkeypatch.context() as before:
+        before.setattr(read, "reader_of", lambda *_: None)  # as before tables were read
+        (row,) = run(out="out.jsonl")
+    run.table.write_text(TABLE + "5,lamp,new,Another lamp.\n")
+    (now,) = run(out="out.jsonl")
+    assert now["sha256"] != row["sha256"]
+    assert ("locator" in now, now["state"]) == (False, "done")
