@@ -20,14 +20,14 @@ _SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
 JOURNAL = ".journal"
 """Put behind ``--out``: the journal lies beside the result, and the same command finds it again."""
 
-FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".npy": "npy", ".md": "md"}
+FORMATS = {".csv": "csv", ".xlsx": "xlsx", ".jsonl": "jsonl", ".npy": "npy", ".md": "md"}
 """Formats by the ending of ``--out``."""
 
 
 MODEL_HELP = "the model's folder or GGUF file; by default starter or writer, which came with Heddle, as the task needs"
 
 OUT_HELP = (
-    "result file: .jsonl, .csv, .npy or .md, or a folder/ for a text file a document. Its journal FILE.journal is kept beside it: after a kill or an interrupt the "
+    "result file: .jsonl, .csv, .xlsx, .npy or .md, or a folder/ for a text file a document. Its journal FILE.journal is kept beside it: after a kill or an interrupt the "
     "same command goes on, and what is done is not run again"
 )
 

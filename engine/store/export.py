@@ -5,12 +5,13 @@ An export is a projection of the journal and can be made at any time, also while
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
@@ -23,8 +24,9 @@ from engine.store.replacement import replacing
 from engine.store.report import write_markdown
 from engine.store.targets import Targets
 from engine.store.texts import write_texts
+from engine.store.workbook import Workbook
 
-FORMATS = ("csv", "jsonl", "npy", "md", "txt")
+FORMATS = ("csv", "xlsx", "jsonl", "npy", "md", "txt")
 """What ``export`` can write."""
 
 _BOM = b"\xef\xbb\xbf"
@@ -53,7 +55,8 @@ def export(journal: Journal, job: str, path: str, format: str, going_on: GoingOn
     """Write the rows of ``job`` to ``path`` and return their number.
 
     ``csv``: for spreadsheets; UTF-8 with BOM, RFC 4180, results flattened to columns, no vectors, text that can
-    neither compute nor reorder a line. ``jsonl``: a row as ``jsonl_row`` makes it on each line. ``npy``: the vectors of
+    neither compute nor reorder a line. ``xlsx``: the same as a workbook, whose texts never compute; one that is longer than
+    a cell holds says so at its end. ``jsonl``: a row as ``jsonl_row`` makes it on each line. ``npy``: the vectors of
     done documents as float32 ``[n, dimension]``, and beside it ``X.index.csv`` with row, path, sha256 and encoding.
     ``md``: a report with a table, and long results below it. ``txt``: ``path`` is a folder that gets a text file for
     each done document and an index.
@@ -67,7 +70,11 @@ def export(journal: Journal, job: str, path: str, format: str, going_on: GoingOn
     rows = partial(pile_rows, journal, job, going_on=going_on)
     if format == "csv":
         with replacing(path) as (file,):
-            return _write_csv(file, lambda: rows(path), lambda: journal.has_parts(job))
+            return _write_table(lambda: rows(path), lambda: journal.has_parts(job), partial(_begin_csv, file), cell)
+    if format == "xlsx":
+        with replacing(path) as (file,):
+            pile, parts = partial(rows, path), partial(journal.has_parts, job)
+            return _write_table(pile, parts, partial(_begin_workbook, file), clean)
     if format == "jsonl":
         with replacing(path) as (file,):
             return _write_jsonl(file, rows(path, vectors=True), record.task)
@@ -164,24 +171,50 @@ class _Utf8:
         return self._file.write(text.encode("utf-8"))
 
 
-def _write_csv(file: BinaryIO, rows: Callable[[], Rows], has_parts: Callable[[], bool]) -> int:
+class _Table(Protocol):
+    """What rows are written to."""
+
+    def writerow(self, values: list[str | int | float], /) -> object:
+        """Write a row."""
+        ...
+
+
+@contextlib.contextmanager
+def _begin_csv(file: BinaryIO, header: list[str]) -> Iterator[_Table]:
+    table = _table(file)
+    table.writerow(header)
+    yield table
+
+
+@contextlib.contextmanager
+def _begin_workbook(file: BinaryIO, header: list[str]) -> Iterator[_Table]:
+    file.seek(0)
+    file.truncate()
+    book = Workbook(file, header)
+    yield book
+    book.close()
+
+
+def _write_table(
+    rows: Callable[[], Rows],
+    has_parts: Callable[[], bool],
+    begin: Callable[[list[str]], contextlib.AbstractContextManager[_Table]],
+    text: Callable[[str], str],
+) -> int:
+    """Write the pile as a table that ``begin`` makes under its header; ``text`` makes a text harmless there."""
     columns: dict[Column, None] = {}  # in the order in which they are met
     parts = has_parts()
     for _, result in rows():
         columns.update(dict.fromkeys(_flat(result)))
     while True:
-        if file.tell():
-            file.seek(0)
-            file.truncate()
         late: dict[Column, None] = {}
         count = 0
-        table = _table(file)
-        table.writerow([*_BEFORE, *([_LOCATOR] if parts else []), *map(cell, _titles(columns)), *_AFTER])
-        for record, result in rows():
-            values = _flat(result)
-            late.update({column: None for column in values if column not in columns})
-            table.writerow(_csv_row(record, [values.get(column) for column in columns], parts=parts))
-            count += 1
+        with begin([*_BEFORE, *([_LOCATOR] if parts else []), *map(text, _titles(columns)), *_AFTER]) as table:
+            for record, result in rows():
+                values = _flat(result)
+                late.update({column: None for column in values if column not in columns})
+                table.writerow(_row(record, [values.get(column) for column in columns], parts=parts, text=text))
+                count += 1
         if not late and parts == has_parts():
             return count
         # A document was done, or added, between the walks and brought columns of its own.
@@ -190,6 +223,9 @@ def _write_csv(file: BinaryIO, rows: Callable[[], Rows], has_parts: Callable[[],
 
 
 def _table(file: BinaryIO) -> Any:
+    if file.tell():
+        file.seek(0)
+        file.truncate()
     file.write(_BOM)  # or spreadsheets take the file for the system's old 8-bit encoding
     return csv.writer(_Utf8(file), lineterminator="\r\n")
 
@@ -208,23 +244,23 @@ def _title(column: Column, taken: Container[str]) -> str:
     return f"result.{name}" if name in (*_BEFORE, _LOCATOR, *_AFTER) else name
 
 
-def _csv_row(record: Record, values: Sequence[Any], *, parts: bool) -> list[str | int | float]:
+def _row(record: Record, values: Sequence[Any], *, parts: bool, text: Callable[[str], str]) -> list[str | int | float]:
     path = path_text(record.path)
     return [
-        cell(path),
-        cell(path_text(os.path.basename(record.path))),
-        cell(record.state),
-        cell(record.reason),
-        *([cell(record.locator)] if parts else []),
-        *map(_csv_value, values),
-        _csv_value(_known(record.tokens)),
+        text(path),
+        text(path_text(os.path.basename(record.path))),
+        text(record.state),
+        text(record.reason),
+        *([text(record.locator)] if parts else []),
+        *(_value(value, text) for value in values),
+        _value(_known(record.tokens), text),
         record.unknown_share,
         record.used,
         record.seconds,
-        _csv_value(_known(record.worker)),
-        cell(record.encoding),
+        _value(_known(record.worker), text),
+        text(record.encoding),
         record.confidence,
-        cell(record.sha256),
+        text(record.sha256),
     ]
 
 
@@ -244,7 +280,7 @@ def _flat(result: Result | None) -> dict[Column, Any]:
     return flat
 
 
-def _csv_value(value: Any) -> str | int | float:
+def _value(value: Any, text: Callable[[str], str]) -> str | int | float:
     """Return a value for a cell: numbers of ours stay numbers, text is made harmless."""
     if value is None:
         return ""
@@ -252,7 +288,7 @@ def _csv_value(value: Any) -> str | int | float:
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return value
-    return cell(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    return text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 # ---------------------------------------------------------------------------------------------------------- jsonl, npy

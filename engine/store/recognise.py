@@ -13,6 +13,8 @@ import os
 import re
 from collections.abc import Callable
 
+from engine.store.workbook import MARK as WORKBOOK
+
 HEAD = 65536
 """Bytes of a file's beginning that are looked at."""
 
@@ -41,9 +43,11 @@ _ROW = re.compile(
 _MARKDOWN = re.compile(rb"# [^\n]*\n\n- Task: [^\n]*\n")
 _MARKDOWN_TABLE = b"\n| document | state | result | tokens | coverage |\n|---|---|---|---:|---:|\n"
 _MATRIX = b"\x93NUMPY"
+_PACKAGE = b"PK\x03\x04"
 _SQLITE = b"SQLite format 3\x00"
 _BEGINNINGS = (_MARK + b"path,name", _MARK + b"row,path,", _MARK + b"file,path", b'{"path": ', b'{\n  "task": ', b"# ")
 _BEGINNINGS += (_MATRIX, _SQLITE)
+_BEGINNINGS += (_PACKAGE,)
 _JOURNALS = re.compile(r"(?P<journal>.*?(?:\.journal|\.sqlite))(?=[-.])", re.DOTALL)
 
 
@@ -99,6 +103,7 @@ def _tells(path: str, head: bytes) -> bool:
         (b'{\n  "task": ', lambda: _is_report(path)),
         (b"# ", lambda: bool(_MARKDOWN.match(head)) and _MARKDOWN_TABLE in head),
         (_MATRIX, lambda: _has_index(path)),
+        (_PACKAGE, lambda: WORKBOOK in head[:1024]),
         (_SQLITE, lambda: head[68:72] == APPLICATION),
     )
     return any(head.startswith(begin) and is_ours() for begin, is_ours in kinds)

@@ -53,6 +53,7 @@ class ExportDialog(QDialog):
         column.addWidget(wrapped(self.tr("One row for each of %Ln documents, whatever became of it.", "", rows)))
         for name, text in (
             ("csv", self.tr("&CSV, for spreadsheets")),
+            ("xlsx", self.tr("E&xcel workbook")),
             ("jsonl", self.tr("JSON &Lines, everything that is known of each document")),
             ("md", self.tr("&Markdown, a report to read, with a table")),
             ("txt", self.tr("&Text files in a folder, one for each result")),

@@ -29,6 +29,8 @@ _DATES = frozenset((*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 5
 """Number formats of dates and times that every file has without naming them (18.8.30)."""
 _QUOTED = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.|_.')
 _DATED = re.compile(r"[ymdhs]", re.IGNORECASE)
+_ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
+"""Characters that XML cannot hold (22.9.2.19)."""
 _PLACE = re.compile(r"([A-Z]{1,3})(\d+)")
 
 
@@ -146,7 +148,7 @@ class _Book:
         if kind == "b":
             return {"0": "FALSE", "1": "TRUE"}.get(value, value)
         if kind not in ("n", "") or not value:
-            return value
+            return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), value)
         try:
             number = float(value)
             if style in self._dated and 0 <= number < 2_958_466:  # up to the year 9999
@@ -215,7 +217,7 @@ class _Cells:
         elif kind == "row":
             self._rows.append((self._number, self._row))
         elif kind == "si":
-            self.strings.append("".join(self._text))
+            self.strings.append(_ESCAPE.sub(lambda match: chr(int(match[1], 16)), "".join(self._text)))
         elif kind == "rPh":
             self._spoken -= 1
 

@@ -125,3 +125,12 @@ def test_a_table_that_a_journal_has_as_one_document_is_run_again_as_one_when_it_
     (now,) = run(out="out.jsonl")
     assert now["sha256"] != row["sha256"]
     assert ("locator" in now, now["state"]) == (False, "done")
+
+
+def test_a_workbook_is_a_result_file_and_the_next_run_over_the_folder_leaves_it_out(run, tmp_path, capsys):
+    assert main(["run", "embed", str(run.table), "--out", str(tmp_path / "rows.xlsx"), *run.model]) == 0
+    capsys.readouterr()
+    assert main(["run", "embed", str(tmp_path), "--out", str(tmp_path / "all.jsonl"), *run.model]) == 0
+    assert "files that Heddle wrote were left out" in capsys.readouterr().err
+    rows = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    assert {row["path"] for row in rows} == {str(run.table)}
