@@ -14,7 +14,7 @@ from gui.panels.result import ResultPanel
 from gui.panels.task import TaskPanel
 from gui.previewer import Previewer
 from gui.session import Session
-from gui.text_column import column_of
+from gui.text_column import text_column
 from gui.undo import Undo
 
 
@@ -60,7 +60,7 @@ class Allowed:
         for action in self._row_actions:
             action.setEnabled(chosen)
         row = None if job is None else job.pile.records.get(self._result.document)
-        a.text_column.setEnabled(bool(column_of(row)) and not busy)
+        a.text_column.setEnabled(bool(text_column(row)) and not busy)
         a.show_prompt.setEnabled(self._result.document >= 0)
         a.try_on.setEnabled(self._result.document >= 0 and self._previewer.trying < 0)
         a.clear.setEnabled(idle and job is not None and job.count() > 0)

@@ -7,12 +7,13 @@ from PySide6.QtWidgets import QInputDialog, QWidget
 
 from engine.api import Reply
 from engine.api.snapshot import DocumentRow
+from engine.api.table_row import column_of
 from gui.session import Session
 
 
-def column_of(row: DocumentRow | None) -> str:
+def text_column(row: DocumentRow | None) -> str:
     """Return the column that a row of a table has its text from; empty for other documents and for single columns."""
-    return "" if row is None else row.locator.partition(", ")[2]
+    return "" if row is None else column_of(row.locator)
 
 
 class TextColumn(QObject):
@@ -27,7 +28,7 @@ class TextColumn(QObject):
         """Ask which column of the table of this document is to be the text."""
         job = self._session.job
         row = None if job is None else job.pile.records.get(document)
-        if row is None or not column_of(row):
+        if row is None or not text_column(row):
             return
 
         def answered(reply: Reply) -> None:
@@ -46,7 +47,7 @@ class TextColumn(QObject):
         dialog.setObjectName("text_column")
         dialog.setWindowTitle(self.tr("Text of the table"))
         dialog.setLabelText(
-            self.tr("Now the texts are those of the column {column}. Take them from:").format(column=column_of(row))
+            self.tr("Now the texts are those of the column {column}. Take them from:").format(column=text_column(row))
         )
         dialog.setComboBoxItems(columns)
         dialog.setComboBoxEditable(False)
@@ -59,6 +60,6 @@ class TextColumn(QObject):
         job = self._session.job
         if job is None:
             return
-        now = column_of(row)
-        rows = [n for n, one in job.pile.records.items() if one.path == row.path and column_of(one) == now]
+        now = text_column(row)
+        rows = [n for n, one in job.pile.records.items() if one.path == row.path and text_column(one) == now]
         self._session.commands.remove(rows, lambda: self._session.commands.add_paths([row.path], column))

@@ -8,12 +8,12 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from engine.api.plan import Plan
 from engine.api.state import State
-from engine.documents.document import Skipped, Source
-from engine.documents.opening import NotADocument
+from engine.documents.document import Source
 from engine.documents.read import read_all
 from engine.documents.walk import Walk
 from engine.engine import Engine
@@ -23,9 +23,13 @@ from engine.models.place import model_place
 from engine.requests.capability import GENERATE
 from engine.telemetry import machine, measured_plans
 
+Thing = TypeVar("Thing")
+
 TEXTS = 400
 """Texts of the pile that are measured with, at most."""
 
+_ROWS = 40_000
+"""Rows of tables that are read to choose from, at most."""
 _LONGEST = 20_000
 """Characters of one: a book would be all that a plan gets to do."""
 _FIRST, _AGAIN = 1 / 60, 1 / 30
@@ -64,24 +68,25 @@ def shapes(cores: int) -> list[tuple[int, int]]:
 
 
 def texts_of(paths: Sequence[str]) -> list[str]:
-    """Return texts of documents at ``paths``, evenly from all of them; raises UsageError where there are none."""
+    """Return texts of documents at ``paths``, evenly from all files and rows; raises UsageError where there are none."""
+    files = _evenly([found for found in Walk().walk(paths) if isinstance(found, Source)], 2 * TEXTS)
     found: list[str] = []
-    for source in Walk().walk(paths):
-        if isinstance(source, Skipped):
-            continue
+    for source in files:
         try:
-            for _, text in read_all(Source(source.path, source.size, source.mtime_ns)):
+            for _, text in islice(read_all(source), max(1, _ROWS // len(files))):
                 words = text.text if text.long is None else text.long.head(_LONGEST)
                 if words.strip():
                     found.append(words[:_LONGEST])
-                if len(found) >= 100 * TEXTS:
-                    break
-        except (NotADocument, DocumentError):
+        except DocumentError:
             continue
     if not found:
         raise UsageError("There is no text to measure with in what was given.")
-    step = max(1.0, len(found) / TEXTS)
-    return [found[int(place * step)] for place in range(min(TEXTS, len(found)))]
+    return _evenly(found, TEXTS)
+
+
+def _evenly(things: list[Thing], count: int) -> list[Thing]:
+    step = max(1.0, len(things) / count)
+    return [things[int(place * step)] for place in range(min(count, len(things)))]
 
 
 class PlanBench:
@@ -127,24 +132,33 @@ class PlanBench:
             return
         one = Tried(plan)
         self._measure(one, _FIRST * self._seconds)
-        self.tried.append(one)
+        if one.seconds:
+            self.tried.append(one)
 
     def _measure(self, one: Tried, seconds: float) -> None:
+        """Run texts with a plan for about ``seconds``; what the end of the whole time cuts off counts for the first plan only."""
         self._engine.set_plan(one.plan).result()
         if not one.seconds:  # buffers are made, and kernels chosen, with the first batches
-            self._once(self._texts[: 2 * one.plan.workers], 60.0)
+            self._once(self._texts[: 2 * one.plan.workers], self._left())
         known = [each.typical for each in self.tried if each.seconds]
-        guess = min(known, default=0.0) or self._once(self._texts[: 8 * one.plan.workers], 60.0)[0]
+        guess = min(known, default=0.0) or self._once(self._texts[: 8 * one.plan.workers], self._left())[0]
         # Enough for every slot, and for a run whose ends count little.
         least = one.plan.workers * max((one.plan.slots or 8) * 5 // 4, 16)
         count = max(least, round(seconds / guess))
         texts = [self._texts[place % len(self._texts)] for place in range(count)]
-        patience = _HOPELESS * min(known) * count + 1.0 if known else 600.0
-        taken, whole = self._once(texts, patience)
+        left = self._left()
+        hopeless = _HOPELESS * min(known) * count + 1.0 if known else left
+        taken, whole = self._once(texts, min(hopeless, left))
+        if not whole and known and left < hopeless:
+            return  # out of time, which says nothing of the plan
         one.seconds.append(taken)
-        one.stopped = one.stopped or not whole
+        one.stopped = one.stopped or (not whole and bool(known))
         one.memory = max(one.memory, self._engine.snapshot().meters.rss)
         self._say(_line(one))
+
+    def _left(self) -> float:
+        """Return the seconds that are left, and a little to come to something."""
+        return max(1.0, self._end - time.monotonic())
 
     def _once(self, texts: Sequence[str], patience: float) -> tuple[float, bool]:
         """Run these texts; returns the seconds a text, and whether all were done before patience ended."""
@@ -162,8 +176,12 @@ class PlanBench:
             engine.cancel(job).result()
         done = engine.piles.counts(job)[State.DONE]
         engine.delete_job(job).result()
-        if whole and not done:
-            raise HeddleError("None of the texts could be run; look at one with heddle run.")
+        if not done and (whole or not self.tried):
+            raise HeddleError(
+                "None of the texts could be run; look at one with heddle run."
+                if whole
+                else "Not a single text was done in this time; give more with --seconds."
+            )
         return taken / max(1, done), whole
 
 

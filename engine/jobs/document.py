@@ -165,6 +165,8 @@ class Document:
         """Forget what was half done."""
         self.attempt += 1
         self.step, self.next_requests, self.progress, self.writing = None, None, 0.0, ""
+        if self.text is None:  # both are read again
+            self.columns = ()
 
     def kept_of(self, step: int) -> dict[str, Output]:
         """Return the kept outputs of a step that answer what is asked now, by key."""

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.api.state import State
+from engine.api.table_row import COLUMNS
 from engine.errors import HeddleError
 from engine.jobs.document import name_of
 from engine.jobs.job import LIVE
 from engine.store.cells import shown
-from engine.tasks.base import COLUMNS, FinishedRow, Outcome, with_columns
+from engine.tasks.base import FinishedRow, Outcome, with_columns
 from engine.workers.reading import said
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.api.state import State
+from engine.api.table_row import column_of
 from engine.documents.blank import is_blank
 from engine.documents.document import Skipped, Source, Text, note_of
 from engine.documents.opening import NotADocument
 from engine.documents.read import read_all
-from engine.documents.readers.tables import column_of
 from engine.documents.walk import Walk
 from engine.errors import DocumentError
 from engine.jobs import result_cache

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 
 from engine.api.state import State
+from engine.api.table_row import COLUMNS
 from engine.errors import ExportError, UsageError
 from engine.store.cells import cell, clean, is_utf8, json_escape, path_text, shown
 from engine.store.journal import Journal
@@ -31,8 +32,6 @@ FORMATS = ("csv", "xlsx", "jsonl", "npy", "md", "txt")
 
 _BOM = b"\xef\xbb\xbf"
 _BEFORE = ("path", "name", "state", "reason")
-COLUMNS = "columns"
-"""The key of a result under which the other columns of a table's row are: columns of an export by their own names."""
 _LOCATOR = "locator"
 """A column that is there only where a document is a part of its file."""
 _AFTER = ("tokens", "unknown_share", "coverage", "seconds", "worker", "encoding", "confidence", "sha256")

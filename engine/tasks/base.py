@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from engine.api.commands import Preset
 from engine.api.prompt_format import PromptFormat
+from engine.api.table_row import COLUMNS
 from engine.api.task_spec import TaskSpec
 from engine.errors import UsageError
 from engine.requests.capability import GENERATE
@@ -38,10 +39,6 @@ class Outcome:
     value: dict[str, Any]
     summary: str
     vector: Vector | None = None
-
-
-COLUMNS = "columns"
-"""The key in a result's value under which the other columns of a table's row are kept, by name."""
 
 
 def with_columns(outcome: Outcome, columns: dict[str, str] | None) -> Outcome:

@@ -31,8 +31,8 @@ def path() -> str:
 def _key(fingerprint: str, dtype: str) -> str:
     """Return what a measurement holds for: the model in a number format, the machine, and what computes on it."""
     versions = machine.versions()
-    about = [fingerprint, dtype, str(machine.core_count()), machine.instruction_set(), versions.get("torch", "")]
-    return "|".join(about)
+    about = [fingerprint, dtype, str(machine.core_count()), machine.instruction_set()]
+    return "|".join([*about, *(versions.get(name, "") for name in ("heddle", "torch", "transformers"))])
 
 
 def _read() -> dict[str, Any]:

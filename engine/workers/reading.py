@@ -83,7 +83,7 @@ def prepare_documents(assignment: Assignment, prepare: Prepare, board: Board) ->
             log.warning("document %d could not be tokenized: %s", one.unread.number, said(error))
             one.done = Prepared(one.unread.number, reason=f"could not be tokenized: {said(error)}")
     found = ((one, _found(one)) for one in started)
-    return tuple(replace(done, columns=one.columns) for one, done in found if done is not None)
+    return tuple(replace(done, columns=one.columns) if one.columns else done for one, done in found if done is not None)
 
 
 def _prepare(one: _Started, prepare: Prepare, ask: Callable[[], None]) -> None:

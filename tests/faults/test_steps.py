@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from faulty import ROOT, finish, rows_of
+from kept_outputs import kept_in
 from stub_engine import HANGS, NEVER_COUNTED, PROTOCOL, vector_of
 from two_step_engine import STUMBLES
 
@@ -37,15 +36,6 @@ def make(folder: Path, texts: dict[str, str]) -> None:
 def runs_in(folder: Path) -> list[str]:
     """Return the document of every request that a worker has finished."""
     return sorted(os.path.basename(line) for line in (folder / "runs").read_text().splitlines())
-
-
-def kept_in(journal: Path) -> int:
-    """Return how many outputs of steps a journal in use holds."""
-    try:
-        with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True, timeout=1.0)) as database:
-            return database.execute("SELECT count(*) FROM output").fetchone()[0]
-    except sqlite3.OperationalError:
-        return 0  # not made yet
 
 
 def check(row: dict, text: str, of: int) -> None:

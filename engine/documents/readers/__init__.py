@@ -7,6 +7,7 @@ document of plain text.
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 
 from engine.documents.readers.base import Reader
@@ -21,7 +22,7 @@ def _found() -> tuple[type[Reader], ...]:
                 isinstance(kind, type)
                 and issubclass(kind, Reader)
                 and kind.__module__ == module.__name__
-                and kind.__bases__ == (Reader,)
+                and not inspect.isabstract(kind)
             ):
                 kinds.append(kind)
     return tuple(kinds)

@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from engine.documents import signatures
 from engine.documents.readers import tables
-from engine.documents.readers.base import Decode, Part, Reader
-from engine.documents.readers.tables import Row, Table
+from engine.documents.readers.base import Decode, Part
+from engine.documents.readers.tables import Row, Table, TableReader
 
 _ENDINGS = (".csv", ".tsv", ".tab")
 _SEPARATORS = (",", ";", "\t", "|")
@@ -56,7 +56,7 @@ _TEXT_NAMES = frozenset(
 csv.field_size_limit(1 << 30)  # a cell may be as long as a document; the library would refuse 131,072 characters
 
 
-class Delimited(Reader):
+class Delimited(TableReader):
     """Reads CSV, TSV and their kind: a document a row."""
 
     name = "table"
@@ -74,10 +74,6 @@ class Delimited(Reader):
         """Walk the rows; the file's text is held meanwhile."""
         found = decode(file.read())
         yield from tables.parts_of(found, _table(found.text, file.name), self.column)
-
-    def part(self, file: BinaryIO, decode: Decode, locator: str) -> Part | None:
-        """Return the row at ``locator``."""
-        return tables.row_of(self, file, decode, locator)
 
 
 def _roughly(head: bytes) -> str:

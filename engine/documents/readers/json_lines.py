@@ -9,13 +9,13 @@ from typing import Any, BinaryIO
 
 from engine.documents import signatures
 from engine.documents.readers import tables
-from engine.documents.readers.base import Decode, Part, Reader
-from engine.documents.readers.tables import SAMPLE, Row, Table
+from engine.documents.readers.base import Decode, Part
+from engine.documents.readers.tables import SAMPLE, Row, Table, TableReader
 
 _ENDINGS = (".jsonl", ".ndjson", ".json")
 
 
-class JsonLines(Reader):
+class JsonLines(TableReader):
     """Reads JSON Lines: a document a line."""
 
     name = "JSON Lines"
@@ -41,10 +41,6 @@ class JsonLines(Reader):
         """Walk the lines; the file's text is held meanwhile."""
         found = decode(file.read())
         yield from tables.parts_of(found, _table(found.text), self.column)
-
-    def part(self, file: BinaryIO, decode: Decode, locator: str) -> Part | None:
-        """Return the line at ``locator``."""
-        return tables.row_of(self, file, decode, locator)
 
 
 def _table(text: str) -> Table:

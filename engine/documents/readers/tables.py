@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import BinaryIO
 
+from engine.api.table_row import column_of, row_locator
 from engine.documents.blank import is_blank
 from engine.documents.document import Columns, Text
 from engine.documents.readers.base import Decode, Part, Reader
@@ -25,7 +26,6 @@ _COUNTED = 2000
 
 _NO_TEXT = re.compile(r"[a-z][a-z0-9+.-]*://\S*|[0-9a-fA-F-]{16,}|\S+@\S+|[\d\s.,:/+%$€£¥-]+", re.IGNORECASE)
 """Addresses, keys and numbers: long, and no text."""
-
 
 _NUMBER = re.compile(r"[-+]?[\d.,:/% ]*\d[\d.,:/% -]*")
 
@@ -49,6 +49,18 @@ class Table:
 
     columns: tuple[str, ...]
     rows: Iterator[Row]
+
+
+class TableReader(Reader):
+    """Reads a table; a row is found again by its locator, which names row and column."""
+
+    def part(self, file: BinaryIO, decode: Decode, locator: str) -> Part | None:
+        """Return the row at ``locator``, None when there is none."""
+        self.column = column_of(locator)
+        status = os.fstat(file.fileno())
+        chosen = tuple(sorted(getattr(decode, "keywords", {}).items()))  # how the job reads its files
+        key = (self.name, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size, self.column, chosen)
+        return find_again(key, lambda: self.parts(file, decode), locator)
 
 
 def names(header: Sequence[str]) -> tuple[str, ...]:
@@ -88,23 +100,20 @@ def parts_of(file: Text, table: Table, column: str) -> Iterator[Part]:
     text = _text_column(table.columns, sample, column)
     several = len(table.columns) > 1
     for row in chain(sample, table.rows):
-        locator = f"{row.place}, {table.columns[text]}" if several else row.place
+        locator = row_locator(row.place, table.columns[text] if several else "")
         if row.problem:
             yield Part(locator, "", problem=row.problem)
             continue
         cells = [*row.cells, *[""] * (len(table.columns) - len(row.cells))]
         if all(map(is_blank, cells)) and not row.more:
             continue
-        titles = names([*table.columns, *[""] * (len(cells) - len(table.columns)), *(name for name, _ in row.more)])
+        titles = table.columns
+        if len(cells) > len(titles) or row.more:
+            titles = names([*titles, *[""] * (len(cells) - len(titles)), *(name for name, _ in row.more)])
         held = zip(titles, [*cells, *(cell for _, cell in row.more)], strict=True)
         kept = tuple(item for place, item in enumerate(held) if place != text)
         bad = file.replaced if "\ufffd" in cells[text] else 0
         yield Part(locator, cells[text], file.encoding, file.confidence, bad, columns=kept)
-
-
-def column_of(locator: str) -> str:
-    """Return the column that a locator names, empty where it names none."""
-    return locator.partition(", ")[2]
 
 
 def _text_column(columns: tuple[str, ...], sample: Sequence[Row], wanted: str) -> int:
@@ -155,20 +164,6 @@ class _Cursor:
 
 _kept: list[_Cursor] = []
 _lock = threading.Lock()
-
-
-def row_of(reader: Reader, file: BinaryIO, decode: Decode, locator: str) -> Part | None:
-    """Return the row at ``locator`` of a table that ``reader`` reads, None when it has none there."""
-    column = column_of(locator)
-    status = os.fstat(file.fileno())
-    chosen = tuple(sorted(getattr(decode, "keywords", {}).items()))  # how the job reads its files
-    key = (reader.name, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size, column, chosen)
-
-    def begin() -> Iterator[Part]:
-        reader.column = column
-        return reader.parts(file, decode)
-
-    return find_again(key, begin, locator)
 
 
 def find_again(key: Hashable, begin: Callable[[], Iterator[Part]], locator: str) -> Part | None:

@@ -17,9 +17,9 @@ from xml.etree.ElementTree import Element
 
 from engine.documents.document import Text
 from engine.documents.readers import tables
-from engine.documents.readers.base import Decode, Part, Reader
+from engine.documents.readers.base import Decode, Part
 from engine.documents.readers.packed import Package, local, no_doctype, starts_package
-from engine.documents.readers.tables import SAMPLE, Row, Table
+from engine.documents.readers.tables import SAMPLE, Row, Table, TableReader
 from engine.errors import DocumentError
 
 _WIDEST = 16_384
@@ -34,7 +34,7 @@ _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _PLACE = re.compile(r"([A-Z]{1,3})(\d+)")
 
 
-class Workbook(Reader):
+class Workbook(TableReader):
     """Reads the sheets of a workbook as tables."""
 
     name = "Excel workbook"
@@ -64,10 +64,6 @@ class Workbook(Reader):
                 if not several:
                     raise
                 yield Part(f"sheet {sheet}", "", problem=str(error))
-
-    def part(self, file: BinaryIO, decode: Decode, locator: str) -> Part | None:
-        """Return the row at ``locator``."""
-        return tables.row_of(self, file, decode, locator)
 
 
 class _Book:

@@ -10,6 +10,7 @@ import pytest
 from model_folders import make_folder
 
 from engine.cli.main import main
+from engine.engine import Engine
 
 TABLE = """id,product,state,review
 1,kettle,new,The kettle boils fast and looks good.
@@ -134,3 +135,18 @@ def test_a_workbook_is_a_result_file_and_the_next_run_over_the_folder_leaves_it_
     assert "files that Heddle wrote were left out" in capsys.readouterr().err
     rows = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
     assert {row["path"] for row in rows} == {str(run.table)}
+
+
+def test_columns_are_not_held_for_rows_that_are_done_and_come_again_with_a_retry(run, encoder):
+    with Engine() as engine:
+        engine.open_model(encoder).result()
+        engine.create_job("job")
+        engine.add_paths("job", [str(run.table)]).result()
+        engine.submit("job", "embed", {})
+        for _ in range(2):
+            assert engine.wait("job", 60)
+            pile = engine.coordinator.call(lambda: engine.coordinator.job("job").pile)
+            assert not any(document.columns for document in pile.documents.values())
+            kept = [result.value["columns"]["id"] for _, result in engine.journal.results("job") if result]
+            assert kept == ["1", "2", "4"]
+            engine.retry("job", engine.piles.documents_in("job", {"done"}))

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 from host_process import ROOT
+from kept_outputs import kept_in
 from writing_jobs import make_decoder
 
 from engine import tasks
@@ -155,14 +153,6 @@ def hangs(self, state, outputs, job):
 Summarise.advance = hangs if sys.argv[1] == "hangs" else advance
 sys.exit(main(sys.argv[2:]))
 """
-
-
-def kept_in(journal: Path) -> int:
-    try:
-        with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True, timeout=1.0)) as database:
-            return database.execute("SELECT count(*) FROM output").fetchone()[0]
-    except sqlite3.OperationalError:
-        return 0  # not made yet
 
 
 def test_a_program_that_is_killed_between_the_levels_goes_on_there(folder, tmp_path):
