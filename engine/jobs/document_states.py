@@ -17,7 +17,7 @@ from engine.jobs.document import Document, StepProgress
 from engine.jobs.pile import Pile
 from engine.jobs.row_warning import warning
 from engine.store.record import Record, Result, as_failed
-from engine.tasks.base import rating
+from engine.tasks.base import noted, rating
 from engine.workers.reading import CHANGED
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class DocumentStates:
         document = self._pile.documents[number]
         blob = None if outcome.vector is None else np.ascontiguousarray(outcome.vector, "<f4").tobytes()
         result = Result(number, outcome.value, blob, 0 if blob is None else len(blob) // 4, key)
-        reason = warning(document.note, document.record)
+        reason = warning(document.note, document.record, noted(outcome.value))
         seconds += document.record.seconds
         record = document.record.changed(state=str(State.DONE), seconds=seconds, worker=worker, reason=reason)
         ticket = self._keeping.finish(record, result)
@@ -205,7 +205,7 @@ class DocumentStates:
         document.start_over()
         document.summary, document.progress, document.rating = summary, 1.0, rating(result.value)
         known = {name: getattr(source, name) for name in ("tokens", "unknown_share", "coverage")}
-        reason = warning(document.note, source)
+        reason = warning(document.note, source, noted(result.value))
         self._pile.change(number, state=str(State.DONE), seconds=0.0, worker=-1, reason=reason, **known)
         copy = Result(number, result.value, result.vector, result.dimension, result.key)
         document.ticket = self._keeping.finish(document.record, copy)

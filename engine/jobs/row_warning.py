@@ -13,9 +13,12 @@ SURE = 0.7
 few words, and most wrong ones are not."""
 
 
-def warning(note: str, record: Record) -> str:
-    """Return what a row that is done should tell all the same, or nothing: its ``note``, coverage, unknown tokens."""
-    notes = [note] if note else []
+def warning(note: str, record: Record, notice: str = "") -> str:
+    """Return what a row that is done should tell all the same, or nothing: its ``note``, coverage, unknown tokens.
+
+    ``notice`` is what its task says.
+    """
+    notes = [one for one in (note, notice) if one]
     if record.confidence < SURE:
         notes.append(
             f"the encoding {record.encoding} is a guess (confidence {record.confidence:.2f}): look at the text, and "

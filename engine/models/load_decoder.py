@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.api.plan import QUANTISED
 from engine.errors import Cancelled, ModelError
+from engine.inference.generation.constraints import Grammars
 from engine.inference.generation.ends import Ends
 from engine.kernels.linears.packed import best_time
 from engine.models.check import require_tried
@@ -50,8 +51,10 @@ class LoadedDecoder:
     device: torch.device
     generation: Mode
     max_tokens: int
-    ends: Ends = field(default_factory=Ends)
+    ends: Ends
     """What ends an answer."""
+    grammars: Grammars
+    """What holds answers to a schema."""
     remark: str = ""
     packed_linears: int = 0
     overhead: float = 0.0
@@ -121,6 +124,7 @@ def _load(folder: str, resolved: str, device: str, progress: Progress, cancelled
     mode = choose_mode(model, rounded=resolved in QUANTISED)
     if problem is not None and mode.kind != "slots":
         raise DoesNotRunError(facts, resolved, problem) from problem
+    ends = tokenizer.ends_of(model)
     loaded = LoadedDecoder(
         facts,
         model,
@@ -129,7 +133,8 @@ def _load(folder: str, resolved: str, device: str, progress: Progress, cancelled
         place,
         mode,
         _longest(model, tokenizer),
-        tokenizer.ends_of(model),
+        ends,
+        grammars=Grammars(tokenizer.definition, int(model.get_input_embeddings().weight.shape[0]), ends.tokens),
         packed_linears=packed,
     )
     stage("measuring", 0.95)

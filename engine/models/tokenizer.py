@@ -71,6 +71,10 @@ class WorkerTokenizer:
         machine.give_memory_back()
         return made
 
+    def definition(self) -> str:
+        """Return the tokenizer as the text of a ``tokenizer.json``; empty without a fast one."""
+        return "" if self._fast is None else self._fast.to_str()
+
     def _plain(self, text: str) -> list[int]:
         if self._fast is not None:
             return self._fast.encode(text, add_special_tokens=False).ids

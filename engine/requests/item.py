@@ -34,3 +34,5 @@ class WorkItem:
     """Whether the prompt ends within a thought, so that the answer begins in one."""
     sampling: SamplingSettings | None = None
     """How the text is made, for items that write one."""
+    schema: str = ""
+    """A JSON schema that the text holds to."""

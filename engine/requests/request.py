@@ -51,6 +51,8 @@ class Generate:
     seed: str = ""
     think: bool = True
     """Whether the model may think first; without, it is asked not to, where its template knows how."""
+    schema: str = ""
+    """A JSON schema, as text, that the answer holds to; without one it is free."""
     long: LongText | None = None
     """A text that is too long to hold; ``text`` is empty then."""
 

@@ -19,7 +19,8 @@ from engine.errors import UsageError
 class Setting:
     """One typed setting, from which the form and the command line are made.
 
-    ``kind``: text, multiline, labels (one ``label: description`` a line), examples (one ``document => answer`` or JSON
+    ``kind``: text, multiline, labels (one ``label: description`` a line), fields (one ``name (kind): description`` a
+    line, or a JSON schema), examples (one ``document => answer`` or JSON
     object a line; a file on the command line), number, integer, switch, choice. ``example`` is a value that works, for a
     form to start with where the default is nothing.
     """
@@ -47,10 +48,10 @@ def setting(default: Any, label: str, kind: str, help: str, **more: Any) -> Any:
     return dataclasses.field(default=default, metadata={"label": label, "kind": kind, "help": help, **more})
 
 
-def same_as(kind: type, name: str) -> Any:
-    """Return a dataclass field that is the same setting as the field ``name`` of ``kind``."""
+def same_as(kind: type, name: str, *, default: Any = None) -> Any:
+    """Return a dataclass field that is the same setting as the field ``name`` of ``kind``; ``default`` may be another."""
     known = next(item for item in dataclasses.fields(kind) if item.name == name)
-    return dataclasses.field(default=known.default, metadata=known.metadata)
+    return dataclasses.field(default=known.default if default is None else default, metadata=known.metadata)
 
 
 @cache

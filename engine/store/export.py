@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
+from engine.api.fields import FIELDS
 from engine.api.state import State
 from engine.api.table_row import COLUMNS
 from engine.errors import ExportError, UsageError
@@ -35,6 +36,9 @@ _BEFORE = ("path", "name", "state", "reason")
 _LOCATOR = "locator"
 """A column that is there only where a document is a part of its file."""
 _AFTER = ("tokens", "unknown_share", "coverage", "seconds", "worker", "encoding", "confidence", "sha256")
+
+_OWN = frozenset({FIELDS, COLUMNS})
+"""Keys of a result below which names are the user's."""
 
 Rows = Iterator[tuple[Record, Result | None]]
 """A pile in order, with the results."""
@@ -230,15 +234,21 @@ def _table(file: BinaryIO) -> Any:
 
 
 def _titles(columns: Iterable[Column]) -> list[str]:
-    """Return the heading of each column, those of a table's row by their own names unless another has that name."""
-    ours = {*_BEFORE, _LOCATOR, *_AFTER, *(".".join(column) for column in columns if column[0] != COLUMNS)}
-    return [_title(column, ours) for column in columns]
+    """Return the heading of each column: a row's own and extracted fields by their own names unless another has it."""
+    taken = {*_BEFORE, _LOCATOR, *_AFTER, *(".".join(column) for column in columns if column[0] not in _OWN)}
+    titles: dict[Column, str] = {}
+    for group in (FIELDS, COLUMNS, None):  # what was found comes before what was there
+        for column in columns:
+            if (column[0] if column[0] in _OWN and len(column) > 1 else None) == group:
+                titles[column] = _title(column, taken)
+                taken.add(titles[column])
+    return [titles[column] for column in columns]
 
 
 def _title(column: Column, taken: Container[str]) -> str:
-    if column[0] == COLUMNS and len(column) > 1:
+    if column[0] in _OWN and len(column) > 1:
         own = ".".join(column[1:])
-        return f"{COLUMNS}.{own}" if own in taken else own
+        return ".".join(column) if own in taken else own
     name = ".".join(column)
     return f"result.{name}" if name in (*_BEFORE, _LOCATOR, *_AFTER) else name
 

@@ -41,6 +41,16 @@ class Outcome:
     vector: Vector | None = None
 
 
+NOTICE = "notice"
+"""The key in a result's value under which a task says what somebody should look at; the row is shown with a warning."""
+
+
+def noted(value: dict[str, Any]) -> str:
+    """Return what a result says that somebody should look at, or nothing."""
+    notice = value.get(NOTICE)
+    return notice if isinstance(notice, str) else ""
+
+
 def with_columns(outcome: Outcome, columns: dict[str, str] | None) -> Outcome:
     """Return the outcome of a row of a table with the row's other columns beside what the task made."""
     return replace(outcome, value={**outcome.value, COLUMNS: columns}) if columns else outcome

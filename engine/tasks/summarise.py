@@ -13,8 +13,8 @@ from engine.requests.request import Generate, Request
 from engine.requests.sampling import SamplingSettings
 from engine.requests.setting import setting
 from engine.tasks.base import DocumentText, Outcome, Outputs, Step, overflow, text_output
+from engine.tasks.language import CHINESE, ENGLISH, language_of, language_setting
 
-AUTO, ENGLISH, CHINESE = LANGUAGES = ("auto", "English", "Chinese")
 PROSE, BULLETS = FORMS = ("prose", "bullets")
 
 _TOKENS = {"sentence": 96, "paragraph": 192, "page": 512}
@@ -58,9 +58,7 @@ class SummariseSettings:
     focus: str = setting(
         "", "Focus", "text", "what to look for above all, such as: the price and the date", placeholder="TEXT"
     )
-    language: str = setting(
-        AUTO, "Language of the prompt", "choice", "auto asks in Chinese about Chinese texts", choices=LANGUAGES
-    )
+    language: str = language_setting()
     on_overflow: str = overflow(
         "summarise all of it part by part, then the summaries (split), keep its beginning (head) or its end (tail), or "
         "refuse it (fail)"
@@ -90,7 +88,7 @@ class Summarise:
 
     def start(self, document: DocumentText, job: Outputs) -> Step:  # noqa: ARG002 - as every task
         """Ask about the text, or about each of its parts, since nothing is known yet of how many there are."""
-        language = self._language(document)
+        language = language_of(document, self.settings.language)
         request = Generate(
             text=document.text,
             long=document.long,
@@ -148,13 +146,6 @@ class Summarise:
         focus = words["focus"].replace("{focus}", self.settings.focus.strip()) if self.settings.focus.strip() else ""
         before, _, after = words[kind].partition("{text}")
         return before.replace("{how}", how).replace("{focus}", focus), after
-
-    def _language(self, document: DocumentText) -> str:
-        if self.settings.language != AUTO:
-            return self.settings.language
-        text = document.text[:4000] if document.long is None else document.long.head(4000)
-        han = sum("\u4e00" <= character <= "\u9fff" for character in text)
-        return CHINESE if 5 * han > len("".join(text.split())) else ENGLISH
 
 
 def _answer(one: Answer) -> str:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -125,6 +126,8 @@ class GeneratorInside:
             if isinstance(one.request, Generate) and (asked := _asked(one.request)) != self._checked:
                 try:
                     self._writer.check(one.request)
+                    if one.request.schema:
+                        self._loaded.grammars.check(one.request.schema)
                 except UsageError as error:
                     raise Refused(str(error)) from error
                 self._checked = asked
@@ -163,7 +166,8 @@ class GeneratorInside:
             self._open[self._next] = _Open(item, assignment, time.perf_counter())
             try:
                 assert item.sampling is not None
-                sequence = Sequence(self._next, item.ids, item.sampling, item.sha256)
+                constrain = partial(self._loaded.grammars.constraint, item.schema) if item.schema else None
+                sequence = Sequence(self._next, item.ids, item.sampling, item.sha256, constrain)
                 if isinstance(self._generator, Generator):
                     self._generator.add(sequence, assignment.run.shared.prefix)
                 else:
@@ -274,7 +278,7 @@ class GeneratorInside:
 
 def _asked(request: Generate) -> tuple[object, ...]:
     """Return what a request says beside its text; questions that name files differ in nothing that matters here."""
-    return request.system, len(request.question), len(request.examples), request.think
+    return request.system, len(request.question), len(request.examples), request.think, request.schema
 
 
 def _shown(one: _Open) -> str:

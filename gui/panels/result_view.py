@@ -8,6 +8,7 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from engine.api import DocumentRow
+from engine.api.fields import FIELDS
 from gui import words
 from gui.escape import shown, shown_text
 from gui.theme import Theme
@@ -114,6 +115,10 @@ class ResultView(QWidget):
             return "done", "done", label, reason
         return ("warning" if reason else "done"), ("warning" if reason else "done"), row.summary if row else "", reason
 
+    def _field(self, value: Any) -> str:
+        """Return an extracted value as a line; one that the text does not say is not the same as an empty one."""
+        return self.tr("(not said)") if value in (None, []) else _value(value)
+
     def _lines(self, row: DocumentRow | None, result: dict[str, Any] | None) -> list[tuple[str, str]]:
         lines: list[tuple[str, str]] = []
         known = {
@@ -126,6 +131,10 @@ class ResultView(QWidget):
             "windows": self.tr("Windows of text"),
             "vector": self.tr("First values"),
             "finish_reason": self.tr("Answer"),
+            "unfinished": self.tr("Not got to"),
+            "not_in_text": self.tr("Not word for word in the text"),
+            "asked_freely": self.tr("Asked freely, the model names"),
+            "valid": self.tr("Form is whole"),
             "tokens_in": self.tr("Tokens read"),
             "tokens_out": self.tr("Tokens written"),
             "tokens_per_s": self.tr("Tokens/s"),
@@ -133,9 +142,14 @@ class ResultView(QWidget):
             "parts": self.tr("Prompts"),
         }
         for key, value in (result or {}).items():
-            if key in ("scores", "label", "unsure", "text", "thought", "columns") or (
+            if key in ("scores", "label", "unsure", "text", "thought", "columns", "notice", "spans") or (
                 key == "finish_reason" and not value
             ):
+                continue
+            if key == FIELDS and isinstance(value, dict):
+                lines.extend((name, self._field(one)) for name, one in value.items())
+                continue
+            if key in ("unfinished", "not_in_text") and not value:
                 continue
             if key == "finish_reason":
                 lines.append((known[key], words.finish(str(value))))

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from engine.api import Setting, TaskSpec, UsageError
+from engine.api.fields import parse_fields
 from engine.api.labels import parse_labels
 from engine.api.prompt_format import PromptFormat
 from gui import words
@@ -99,11 +100,18 @@ class Field(QWidget):
                 real.valueChanged.connect(self.changed)
                 self._value, self._set = lambda: round(real.value(), 3), lambda v: real.setValue(float(v))
                 return real
-            case "labels" | "multiline" | "examples":
+            case "labels" | "fields" | "multiline" | "examples":
                 area = TextArea(5 if setting.required else 3, 24)
                 if setting.kind == "labels":
                     area.setPlaceholderText(
                         self.tr("One label a line:\ndelivery: the parcel is late or lost\nbilling: the amount is wrong")
+                    )
+                if setting.kind == "fields":
+                    area.setPlaceholderText(
+                        self.tr(
+                            "One field a line, with what it is and what belongs in it:\n"
+                            "amount (number): the sum to be paid\nstate (open | paid)"
+                        )
                     )
                 if setting.kind == "examples":
                     area.setPlaceholderText(self.tr("One example a line, as document => answer"))
@@ -138,6 +146,8 @@ class Field(QWidget):
             return self.tr("{setting} must be filled in.").format(setting=words.engine_text(setting.label))
         if setting.kind == "labels" and str(text).strip():
             return _refusal(lambda: parse_labels(str(text)))
+        if setting.kind == "fields" and str(text).strip():
+            return _refusal(lambda: parse_fields(str(text)))
         if setting.fields:
             return _refusal(lambda: PromptFormat(str(text), setting.fields, words.engine_text(setting.label)))
         return ""

@@ -183,7 +183,9 @@ class _Watch:
         self.first = 0.0
         self._taken_back = taken_back
         self._listener = listener
-        self._plain = all(r.draw.settings.greedy and not r.draw.settings.penalised for r in rows)
+        self._plain = all(
+            r.draw.settings.greedy and not r.draw.settings.penalised and not r.draw.constraint for r in rows
+        )
 
     def choose(self, _ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Leave one token a row: ``generate()`` then takes it as the likeliest."""

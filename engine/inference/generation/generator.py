@@ -17,7 +17,7 @@ from engine.inference.generation.ends import Ends, ends_of
 from engine.inference.generation.layout import Layout
 from engine.inference.generation.prefix import Prefix
 from engine.inference.generation.sampling import TokenIds, choose
-from engine.inference.generation.scheduler import Entry, Scheduler, Step
+from engine.inference.generation.scheduler import Chunk, Entry, Scheduler, Step
 from engine.inference.generation.sequence import CANCELLED, Event, Running, Sequence, make_running
 from engine.inference.generation.slots import MemoryShape, SlotMemory
 from engine.inference.generation.statistics import Statistics
@@ -40,6 +40,12 @@ class _PrefixEntry(Entry):
     @property
     def prompt(self) -> TokenIds:
         return self.prefix.ids
+
+
+def _written(chunk: Chunk) -> int:
+    """Return how many tokens of a chunk belong to the text and not to its prompt: those that could only follow."""
+    asked = chunk.entry.asked if isinstance(chunk.entry, Running) else chunk.stop
+    return max(0, chunk.stop - max(chunk.start, asked))
 
 
 class Generator:
@@ -99,6 +105,7 @@ class Generator:
             )
         if reason := self.scheduler.never_fits(running):
             raise DocumentError(reason)
+        running.force()
         if prefix is not None and prefix.begins(running.prompt):
             running.shared, running.prefix = len(prefix.ids), prefix
             running.after = self._prefix_entry(prefix)
@@ -172,6 +179,7 @@ class Generator:
         over: list[Running] = []
         for running, token in zip(sampled, tokens, strict=True):
             running.accept(token, now=now)
+            running.force()
             running.push()
             if running.reason:
                 over.append(running)
@@ -190,7 +198,7 @@ class Generator:
 
     def _count(self, step: Step, seconds: float) -> None:
         statistics = self.statistics
-        decode = len(step.decode)
+        decode = len(step.decode) + sum(_written(chunk) for chunk in step.chunks)
         prefill = step.tokens - decode
         statistics.steps += 1
         statistics.prefill_tokens += prefill

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from engine.inference.generation.constraints import Constraint
 from engine.requests.sampling import SamplingSettings
 
 TokenIds = npt.NDArray[np.integer]
@@ -40,11 +41,19 @@ class Draw:
     settings: SamplingSettings
     prompt: TokenIds
     random: np.random.Generator
+    constraint: Constraint | None = None
+    """What the text has to hold to."""
     _seen: npt.NDArray[np.int64] | None = field(default=None, init=False)
     _counts: dict[int, int] = field(default_factory=dict, init=False)
 
     def accept(self, token: int) -> None:
         """Remember a token that was chosen."""
+        self.count(token)
+        if self.constraint is not None:
+            self.constraint.accept(token)
+
+    def count(self, token: int) -> None:
+        """Count a token for the penalties."""
         if self.settings.penalised:
             self._counts[token] = self._counts.get(token, 0) + 1
 
@@ -66,7 +75,13 @@ class Draw:
 
 
 def choose(logits: torch.Tensor, draws: Sequence[Draw]) -> list[int]:
-    """Return the next token of each row of ``logits`` ``[rows, vocabulary]``; row i belongs to ``draws[i]``."""
+    """Return the next token of each row of ``logits`` ``[rows, vocabulary]``; row i belongs to ``draws[i]``.
+
+    Rows whose text has to hold to something lose in place what must not come.
+    """
+    for row, draw in enumerate(draws):
+        if draw.constraint is not None:
+            draw.constraint.mask(logits[row])
     if all(draw.settings.greedy and not draw.settings.penalised for draw in draws):
         return likeliest(logits).tolist()
     result = [0] * len(draws)

@@ -47,8 +47,9 @@ class Memory(Protocol):
 class Entry:
     """A sequence as the scheduler sees it. All lengths in tokens.
 
-    ``length`` is the prompt, ``total`` the most it can ever hold (prompt and new tokens), ``shared`` how much of the
-    prompt is copied from a shared prefix at admission, ``after`` a prefix that has to be computed before.
+    ``length`` is the prompt, and whatever is added to it on the way; ``total`` the most it can ever hold (prompt and
+    new tokens), ``shared`` how much of the prompt is copied from a shared prefix at admission, ``after`` a prefix that
+    has to be computed before.
     """
 
     id: int
@@ -70,6 +71,11 @@ class Entry:
     def decoding(self) -> bool:
         """Tell whether the whole prompt is in memory."""
         return self.done >= self.length
+
+    @property
+    def reach(self) -> int:
+        """Return the tokens that its slot has to hold with the next forwards: the prompt, and a new one behind it."""
+        return self.length if self.done < self.length else self.done + 1
 
 
 @dataclass(slots=True, frozen=True)
@@ -158,7 +164,7 @@ class Scheduler:
 
     def plan(self) -> Step:
         """Move outgrown sequences up, admit waiting ones, and return what the next forward computes."""
-        for entry in [e for e in self.running if e.decoding and e.done >= self.classes[e.length_class]]:
+        for entry in [e for e in self.running if e.reach > self.classes[e.length_class]]:
             self._move_up(entry)
         admitted = self._admit()
         decode = sorted((e for e in self.running if e.decoding), key=lambda e: (e.length_class, e.slot))
@@ -239,7 +245,7 @@ class Scheduler:
 
     def _move_up(self, entry: Entry) -> None:
         source = (entry.length_class, entry.slot)
-        target = self.class_of(entry.done + 1)
+        target = self.class_of(entry.reach)
         self._memory.take(target)
         self._memory.copy(source, (target, self.used(target)), entry.done, 0)
         self._leave(entry)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from engine.errors import UsageError
+from engine.inference.generation.constraints import Constraint
 from engine.inference.generation.ends import Ends
 from engine.inference.generation.prefix import Prefix
 from engine.inference.generation.sampling import Draw, TokenIds, document_generator
@@ -15,8 +17,9 @@ from engine.inference.generation.scheduler import Entry
 from engine.inference.generation.text import Decode, TextStream
 from engine.requests.sampling import SamplingSettings
 
-STOP, END, LENGTH, CANCELLED = "stop", "end", "length", "cancelled"
-"""Finish reasons: a stop text appeared; the model ended its text; max new tokens were reached; taken back."""
+STOP, END, LENGTH, CANCELLED, GRAMMAR = "stop", "end", "length", "cancelled", "grammar"
+"""Finish reasons: a stop text appeared; the model ended its text; max new tokens were reached; taken back; what the text
+has to hold to gave up."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +33,8 @@ class Sequence:
     prompt: TokenIds
     settings: SamplingSettings
     sha256: str = ""
+    constrain: Callable[[], Constraint] | None = None
+    """Makes what its text has to hold to, from the beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,8 @@ class Running(Entry):
     stream: TextStream | None = field(kw_only=True)
     ends: frozenset[int] = field(kw_only=True)
     """Tokens that end a text."""
+    asked: int = field(default=0, init=False)
+    """Tokens of the prompt itself; ``prompt`` and ``length`` grow by tokens that are computed together with others."""
     prefix: Prefix | None = field(default=None, init=False)
     produced: list[int] = field(default_factory=list, init=False)
     pushed: int = field(default=0, init=False)
@@ -90,8 +97,36 @@ class Running(Entry):
             return
         self.produced.append(token)
         self.draw.accept(token)
-        if len(self.produced) >= self.draw.settings.max_new_tokens:
+        constraint = self.draw.constraint
+        if constraint is not None and (constraint.over or constraint.broken):
+            self.reason = END if constraint.over else GRAMMAR
+        elif len(self.produced) >= self.draw.settings.max_new_tokens:
             self.reason = LENGTH
+
+    def force(self) -> None:
+        """Take in the tokens that can only follow, where the text has to hold to something.
+
+        They are computed with the newest one in one go, as a prompt is. At the beginning of a text they become a part of
+        the prompt, unless they are all of the text.
+        """
+        constraint = self.draw.constraint
+        if constraint is None or self.reason or not (forced := constraint.forced()):
+            return
+        room = self.draw.settings.max_new_tokens - len(self.produced)
+        over = constraint.over
+        if not self.produced and (over or len(forced) >= room):
+            constraint.reset()
+            return
+        for token in forced[:room]:
+            self.produced.append(token)
+            self.draw.count(token)
+        if over and len(forced) <= room:
+            self.reason = END
+        elif len(forced) >= room:
+            self.reason = LENGTH
+        else:
+            self.prompt = np.concatenate([self.prompt[: self.asked], np.asarray(self.produced, self.prompt.dtype)])
+            self.length = len(self.prompt)
 
     def push(self) -> None:
         """Turn the tokens so far into text; a stop text sets ``reason``."""
@@ -123,7 +158,7 @@ class Running(Entry):
             self.reason,
             tuple(self.produced),
             text,
-            self.length,
+            self.asked,
             self.shared,
             begin - self.added,
             self.first - begin if self.first else 0.0,
@@ -143,12 +178,15 @@ def make_running(sequence: Sequence, decode: Decode | None, ends: Ends, vocabula
         )
     if settings.stop and decode is None:
         raise UsageError("Stop texts need the model's tokenizer.")
-    return Running(
+    constraint = sequence.constrain() if sequence.constrain is not None else None
+    running = Running(
         sequence.id,
         len(prompt),
         len(prompt) + settings.max_new_tokens,
         prompt=prompt,
-        draw=Draw(settings, prompt, document_generator(settings.seed, sequence.sha256)),
+        draw=Draw(settings, prompt, document_generator(settings.seed, sequence.sha256), constraint),
         stream=TextStream(decode, (*settings.stop, *ends.texts)) if decode is not None else None,
         ends=ends.tokens,
     )
+    running.asked = len(prompt)
+    return running

@@ -212,6 +212,7 @@ class PromptWriter:
                 request=request.key,
                 opened=found.opened,
                 sampling=request.sampling,
+                schema=request.schema,
             )
             for part, ids in enumerate(found.ids)
         )

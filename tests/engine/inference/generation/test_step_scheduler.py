@@ -113,6 +113,9 @@ def test_any_pile_runs_to_its_end_in_its_memory(pile, slots, budget, token_budge
         for entry in scheduler.running:
             cell = memory.slots[entry.length_class][entry.slot]
             assert [cell.columns.get(c) for c in range(entry.done)] == [(entry.id, c) for c in range(entry.done)]
+        for entry in scheduler.running:  # a new token, and some behind it that can only follow
+            if entry.decoding and entry.done + 1 < entry.total and random.random() < 0.2:
+                entry.length = min(entry.total, entry.done + 1 + random.randint(1, 30))
         ended = [e for e in scheduler.running if e.done >= e.total - 1]
         ended += [e for e in [*scheduler.running, *scheduler.waiting] if e.id in doomed and random.random() < 0.1]
         ended = list(dict.fromkeys(ended))
