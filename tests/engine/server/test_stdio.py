@@ -67,6 +67,7 @@ def test_a_pile_goes_through_the_process_from_folder_to_file(host, folder, pile,
         "embed",
         "classify",
         "summarise",
+        "extract",
         "generate",
         "sentences",
         "duplicates",
@@ -136,7 +137,7 @@ def test_sigterm_in_the_middle_of_a_job_ends_in_good_order(host, folder, tmp_pat
     process.hello()
     assert process.ask(api.OpenModel, folder=folder, dtype="float32").ok
     process.send(api.CreateJob, job="a")
-    process.send(api.AddPaths, job="a", paths=(str(place),))
+    assert process.ask(api.AddPaths, job="a", paths=(str(place),)).ok
     process.send(api.Submit, job="a", task="embed")
     process.until(lambda: any(r.state == "done" for r in process.rows.values()))
     process.process.send_signal(signal.SIGTERM)
