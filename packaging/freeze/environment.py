@@ -33,14 +33,13 @@ def ensure(place: Place) -> None:
     os.makedirs(place.work, exist_ok=True)
     _run([sys.executable, "-m", "venv", place.environment])
     pip = [place.python, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--only-binary", ":all:"]
+    _run([*pip, "--no-deps", "--require-hashes", "--requirement", wanted.program])
     ways = torch_build.attempts(sys.platform, "cpu", wanted.torch_version)
     if sys.platform == "linux":
         ways = ways[:-1]  # not the last way, the build that carries gigabytes of CUDA
     if not any(_try([*pip, "--no-deps", *way.options, way.requirement]) for way in ways):
         raise BuildError(f"No package index offers the CPU build of torch {wanted.torch_version}.")
-    given = ["--constraint", wanted.constraints_path, "--constraint", pins]
-    _run([*pip, *given, *wanted.runtime, *PYINSTALLER])
-    _run([*pip, "--no-deps", wanted.starter, wanted.writer])
+    _run([*pip, "--constraint", pins, *PYINSTALLER])
     with open(marker, "w", encoding="ascii") as file:
         file.write(key)
 

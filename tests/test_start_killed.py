@@ -1,0 +1,64 @@
+"""start.py with real pip and small packages: what is there goes on working, whatever ends a set-up."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from small_project import SmallProject
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="kills process groups, and looks for commands in bin")
+
+ROOT = Path(__file__).resolve().parent.parent
+KILLS = 4
+"""tests/bench/killed_setup.py does the same fifty times and more."""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+    made = SmallProject(ROOT, tmp_path_factory.mktemp("with space 中") / "checkout", tmp_path_factory.mktemp("wheels"))
+    made.pin("1")
+    assert made.start() == (0, "1 1 1\n")
+    return made
+
+
+def test_an_update_replaces_the_environment_and_leaves_nothing_beside_it(project: SmallProject) -> None:
+    project.pin("2")
+    assert project.start() == (0, "2 2 2\n")
+    assert project.left() == []
+
+
+def test_commands_run_in_the_place_that_the_environment_was_put_in(project: SmallProject) -> None:
+    scripts = project.folder / ".venv" / "bin"
+    assert subprocess.run([scripts / "here-command"], capture_output=True, text=True, check=True).stdout == "ran\n"
+    found = [path.name for path in scripts.iterdir() if path.is_file() and b".venv-new" in path.read_bytes()]
+    assert found == []
+
+
+def test_a_package_with_another_hash_is_refused_and_the_old_one_works(project: SmallProject) -> None:
+    before = project.versions()
+    project.hashes["two", "1"], kept = "0" * 64, project.hashes["two", "1"]
+    project.pin("1" if before == "2 2 2" else "2")
+    project.hashes["two", "1"] = kept
+    code, said = project.start()
+    assert code == 1
+    assert "THESE PACKAGES DO NOT MATCH THE HASHES" in said
+    assert project.versions() == before
+    assert project.left() == []
+
+
+def test_an_update_without_a_network_fails_and_the_old_one_works(project: SmallProject) -> None:
+    before = project.versions()
+    project.pin("1" if before == "2 2 2" else "2")
+    code, said = project.start(offline=True)
+    assert code == 1
+    assert "No matching distribution" in said
+    assert project.versions() == before
+
+
+@pytest.mark.slow
+def test_a_set_up_killed_at_any_point_leaves_one_that_works(project: SmallProject) -> None:
+    counts = project.kill_often(KILLS, seed=7)
+    assert counts["old"] + counts["new"] == KILLS
