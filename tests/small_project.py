@@ -159,7 +159,7 @@ class SmallProject:
             schema += number % 2
             self.pin(version, schema)
             started = time.monotonic()
-            patience = draw.uniform(0, 1.1 * seconds[number % 2]) if seconds[number % 2] else 600
+            patience = draw.uniform(0, 1.6 * seconds[number % 2]) if seconds[number % 2] else 600
             killed = self.start_and_kill(patience, whole_group=number % 4 < 2)
             after = self.versions()
             assert after == wanted or (killed and after == before), after

@@ -168,7 +168,7 @@ def test_the_driver_decides_where_nothing_was_chosen(
         ("OSError: [Errno 28] No space left on device", "Make room"),
         ("NewConnectionError(...): Name or service not known\nERROR: No matching distribution found for x", "network"),
         ("SSLError(CertificateError(...))", "PIP_CERT"),
-        ("ERROR: No matching distribution found for torch==2.13.0", "no build of torch for this Python and system (P)"),
+        ("ERROR: No matching distribution found for torch==2.13.0", "no wheel of torch for this Python and system (P)"),
         ("PermissionError: [Errno 13] Permission denied: '/x'", "belongs to you"),
         ("something new", "report it together with the log"),
     ],
