@@ -30,11 +30,28 @@ def test_an_update_replaces_the_environment_and_leaves_nothing_beside_it(project
     assert project.left() == []
 
 
+def commands_of_others(project: SmallProject, *places: str) -> list[str]:
+    """The commands in the environment that name one of the places."""
+    scripts = [path for path in (project.folder / ".venv" / "bin").iterdir() if path.is_file()]
+    return [path.name for path in scripts if any(os.fsencode(place) in path.read_bytes() for place in places)]
+
+
+def run_command(project: SmallProject) -> str:
+    command = project.folder / ".venv" / "bin" / "here-command"
+    return subprocess.run([command], capture_output=True, text=True, check=True, cwd="/").stdout
+
+
 def test_commands_run_in_the_place_that_the_environment_was_put_in(project: SmallProject) -> None:
-    scripts = project.folder / ".venv" / "bin"
-    assert subprocess.run([scripts / "here-command"], capture_output=True, text=True, check=True).stdout == "ran\n"
-    found = [path.name for path in scripts.iterdir() if path.is_file() and b".venv-new" in path.read_bytes()]
-    assert found == []
+    assert run_command(project) == "ran\n"
+    assert commands_of_others(project, ".venv-new") == []
+
+
+def test_a_checkout_that_was_moved_works_in_its_new_place(project: SmallProject) -> None:
+    before, old = project.versions(), project.folder
+    project.folder = old.rename(old.parent / "moved to")
+    assert project.start(offline=True) == (0, before + "\n")
+    assert run_command(project) == "ran\n"
+    assert commands_of_others(project, ".venv-new", str(old)) == []
 
 
 def test_a_package_with_another_hash_is_refused_and_the_old_one_works(project: SmallProject) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import stat
 import sys
@@ -49,18 +50,19 @@ def copy(source: str, target: str) -> None:
         raise SetupError(message[:2000]) from error
 
 
-def rename_inside(folder: str, name: str) -> None:
-    """Let commands in ``folder`` say that they lie in a folder ``name``, the one that it is to be renamed to."""
-    old, new = (os.fsencode(os.path.sep + one) for one in (os.path.basename(folder), name))
+def rename_inside(folder: str, *names: str, to: str) -> None:
+    """Let commands in ``folder`` that say they lie in one of ``names`` (paths) say that they lie in ``to``."""
+    pattern = b"(?:%s)(?![\\w-])" % b"|".join(re.escape(os.fsencode(name)) for name in names)
     places = [os.path.join(folder, "pyvenv.cfg"), *(entry.path for entry in os.scandir(scripts(folder)))]
     for path in places:
         if os.path.islink(path) or not os.path.isfile(path):
             continue
         with open(path, "rb") as file:
-            text = file.read()
-        if old in text:
+            old = file.read()
+        new = re.sub(pattern, lambda _: os.fsencode(to), old)
+        if new != old:
             with open(path + ".new", "wb") as file:
-                file.write(text.replace(old, new))
+                file.write(new)
             shutil.copymode(path, path + ".new")
             os.replace(path + ".new", path)
 

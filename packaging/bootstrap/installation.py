@@ -42,11 +42,11 @@ class Installation:
         """
         try:
             folders.remove(self.new)
-            if action == "make":
+            found = marker.read(self.old)
+            if action == "make" or found is None:
                 self._begin(wanted.accelerator)
             else:
-                found = marker.read(self.old)
-                if found is None or found.accelerator != wanted.accelerator:
+                if found.accelerator != wanted.accelerator:
                     _require_room(self.root, FREE_BYTES[wanted.accelerator])
                 folders.copy(self.old, self.new)
             if action != "move":
@@ -55,7 +55,8 @@ class Installation:
                 self._pip("packages", "--no-deps", "--require-hashes", *(f"--requirement={path}" for path in files))
                 self._torch(wanted.accelerator)
             self._pip("Heddle", "--no-deps", "--no-build-isolation", "--editable", self.root)
-            folders.rename_inside(self.new, os.path.basename(self.old))
+            former = os.path.join(found.root if found else self.root, os.path.basename(self.old))
+            folders.rename_inside(self.new, self.new, former, to=self.old)
             marker.write(self.new, wanted)
         except BaseException as error:
             with contextlib.suppress(OSError):

@@ -1,10 +1,11 @@
 """Writes packaging/requirements: what is pinned in packaging/constraints.txt, with the hashes of every fitting wheel.
 
     python3 start.py test --version          (once: what the pins need is read from the environment)
-    python3 start.py python packaging/tools/pin.py
+    python3 start.py python packaging/tools/pin.py [--all]
 
-To renew a pin, change it in packaging/constraints.txt and run this. pip is asked, without a download, which wheel it
-would take on each system and Python that Heddle is installed on. Raises SystemExit where a package that is needed is
+To add or renew a pin, change it in packaging/constraints.txt and run this. pip is asked, without a download, which
+wheel it would take on each system and Python that Heddle is installed on; only for what has changed, or for --all (ten
+minutes). Raises SystemExit where a package that is needed is
 not pinned. torch is left out: its builds lie on an index of their own, and start.py asks for one by exact version.
 """
 
@@ -27,6 +28,7 @@ from packaging.requirements import Requirement
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 CUDA_PACKAGES = ("nvidia-", "cuda-", "triton")
+FILES = ("program.txt", "tests.txt")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 
@@ -109,6 +111,25 @@ def needed(roots: list[str], requires: dict[str, list[str]]) -> set[str]:
     return {name for name, _ in seen}
 
 
+def kept_hashes(pins: dict[str, str]) -> dict[str, set[str]]:
+    """Return the hashes that were written before, of the pins that are the same and installed here."""
+    kept: dict[str, set[str]] = {}
+    for file_name in FILES:
+        path = os.path.join(ROOT, "packaging", "requirements", file_name)
+        text = ""
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+        for name, version, rest in re.findall(r"^([\w.-]+)==(\S+)((?:.*\\\n)*.*)$", text, re.MULTILINE):
+            try:
+                same = pins.get(name) == version == importlib.metadata.version(name)
+            except importlib.metadata.PackageNotFoundError:
+                same = False
+            if same:
+                kept[canonicalize_name(name)] = set(re.findall(r"sha256:([0-9a-f]{64})", rest))
+    return kept
+
+
 def main() -> None:
     """Write both files and say what was found."""
     with open(os.path.join(ROOT, "packaging", "constraints.txt"), encoding="utf-8") as file:
@@ -117,20 +138,22 @@ def main() -> None:
         project = tomllib.load(file)
     pins.pop("torch")
     names: dict[str, str] = {canonicalize_name(name): name for name in pins}
-    hashes: dict[str, set[str]] = {name: set() for name in names}
-    requires = {"torch": importlib.metadata.requires("torch") or []}
-    everywhere = set(names)
+    hashes = {} if "--all" in sys.argv else kept_hashes(pins)
+    requires = {name: importlib.metadata.requires(name) or [] for name in ("torch", *hashes)}
+    pins_asked = {name: pins[name] for name in pins if canonicalize_name(name) not in hashes}
+    everywhere = {canonicalize_name(name) for name in pins_asked}
     """The names whose one wheel fits everywhere: asked for once on each system, not again for each Python."""
     for python in PYTHONS:
-        asked = {name: pins[name] for name in pins if python == PYTHONS[0] or canonicalize_name(name) not in everywhere}
-        for system, tags in TARGETS:
+        first = python == PYTHONS[0]
+        asked = {name: pins[name] for name in pins_asked if first or canonicalize_name(name) not in everywhere}
+        for system, tags in TARGETS if asked else ():
             found, lacking = chosen_wheels(asked, python, tags)
             print(
                 f"{system}, Python {python}: {len(found)} wheels; none for {', '.join(lacking) or 'nothing'}",
                 flush=True,
             )
             for name, entry in found.items():
-                hashes[name].add(entry["download_info"]["archive_info"]["hashes"]["sha256"])
+                hashes.setdefault(name, set()).add(entry["download_info"]["archive_info"]["hashes"]["sha256"])
                 requires[name] = entry["metadata"].get("requires_dist", [])
                 if not entry["download_info"]["url"].endswith("-none-any.whl"):
                     everywhere.discard(name)
@@ -143,7 +166,7 @@ def main() -> None:
     if unpinned := sorted((program | tests) - names.keys()):
         raise SystemExit(f"Not pinned in packaging/constraints.txt: {', '.join(unpinned)}")
     print(f"pinned, but needed by nothing: {', '.join(sorted(names.keys() - program - tests)) or 'none'}")
-    for file_name, wanted in (("program.txt", program), ("tests.txt", tests)):
+    for file_name, wanted in zip(FILES, (program, tests), strict=True):
         with open(os.path.join(ROOT, "packaging", "requirements", file_name), "w", encoding="utf-8") as file:
             file.write("# Made by packaging/tools/pin.py from packaging/constraints.txt; not changed by hand.\n")
             for name in sorted(wanted):
