@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QFontDatabase
+from PySide6.QtGui import QColor, QFontDatabase
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -42,6 +42,13 @@ DELAY = 150
 """Milliseconds that the cursor has to rest on a document before its text is asked for."""
 
 
+_MARK = 70
+"""Opacity of the ground of what was found, of 255."""
+
+_MARKS = 200
+"""Places that are marked at most."""
+
+
 class ResultPanel(QWidget):
     """Asks the engine for one document at a time; answers that come late are ignored. ``retry`` tells its id."""
 
@@ -61,6 +68,7 @@ class ResultPanel(QWidget):
         self._document = -1
         self._asked = -1
         self._row: DocumentRow | None = None
+        self._places: list[tuple[int, int]] = []
         self._delay = QTimer(self)
         self._delay.setSingleShot(True)
         self._delay.setInterval(DELAY)
@@ -169,6 +177,7 @@ class ResultPanel(QWidget):
         if row is not None:
             self._show_row(row)
             self._show_result(None, "")
+            self._places = []
             self.text.clear()
             self._cut.hide()
         self._delay.start()
@@ -218,6 +227,14 @@ class ResultPanel(QWidget):
         self._cut.setText(shown(problem) or cut)
         self._cut.setVisible(bool(problem or cut))
         self._show_result(value.get("result"), "", value.get("columns"))
+        self._places = _places(str(value.get("text", "")), value.get("result"))
+        self._mark()
+
+    def _mark(self) -> None:
+        """Show where in the text what was found stands."""
+        colour = QColor(self._theme.colour("accent"))
+        colour.setAlpha(_MARK)
+        self.text.mark(self._places, colour)
 
     def _show_row(self, row: DocumentRow) -> None:
         self._row = row
@@ -241,3 +258,20 @@ class ResultPanel(QWidget):
         if self._row is not None:
             icon = self._theme.state_icon(self._row.state)
             self._icon.setPixmap(icon.pixmap(QSize(16, 16), self.devicePixelRatio()))
+        self._mark()
+
+
+def _places(text: str, result: Any) -> list[tuple[int, int]]:
+    """Return where in the text that is shown the spans of a result stand."""
+    told = result if isinstance(result, dict) else {}
+    spans = told.get("spans") or told.get("sentences")
+    found: list[tuple[int, int]] = []
+    for span in spans[:_MARKS] if isinstance(spans, list) else ():
+        match span:
+            case [str(), int(start), int(stop)] | {"start": int(start), "end": int(stop)} if (
+                0 <= start < stop <= len(text)
+            ):
+                found.append((len(shown_text(text[:start])), len(shown_text(text[:stop]))))
+            case _:
+                pass
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt
@@ -108,6 +109,9 @@ class ResultView(QWidget):
             if state == "running":
                 return "running", "running", self.tr("A worker is writing"), ""
             return ("warning", "warning", self.tr("Answer"), reason) if reason else ("", "", "", "")
+        if isinstance(result.get(FIELDS), dict):
+            look = "warning" if reason else "done"
+            return look, look, self.tr("What was found"), reason
         label = result.get("label")
         if isinstance(label, str):
             if result.get("unsure"):
@@ -117,7 +121,9 @@ class ResultView(QWidget):
 
     def _field(self, value: Any) -> str:
         """Return an extracted value as a line; one that the text does not say is not the same as an empty one."""
-        return self.tr("(not said)") if value in (None, []) else _value(value)
+        if value in (None, []):
+            return self.tr("(not said)")
+        return ", ".join(map(_fact, value)) if isinstance(value, list) else _fact(value)
 
     def _lines(self, row: DocumentRow | None, result: dict[str, Any] | None) -> list[tuple[str, str]]:
         lines: list[tuple[str, str]] = []
@@ -181,6 +187,13 @@ def _short(cell: str) -> str:
     """Return the beginning of a cell on one line."""
     line = " ".join(cell[: 2 * _CELL].split())
     return line if len(line) <= _CELL else f"{line[:_CELL]}…"
+
+
+def _fact(value: Any) -> str:
+    """Return an extracted value as it was found: nothing rounded, nothing left out."""
+    if isinstance(value, bool) or value is None:
+        return words.engine_text("yes" if value else "no")
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _value(value: Any) -> str:

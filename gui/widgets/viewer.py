@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterable
+
 from PySide6.QtCore import QMimeData
-from PySide6.QtWidgets import QPlainTextEdit, QWidget
+from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor
+from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QWidget
 
 from gui.widgets.long_lines import pieces
 
@@ -43,6 +47,38 @@ class Viewer(QPlainTextEdit):
     def clear(self) -> None:
         """Show nothing."""
         self.setPlainText("")
+
+    def mark(self, spans: Iterable[tuple[int, int]], colour: QColor) -> None:
+        """Give characters of the text (start, stop) a background; those that were marked before lose theirs."""
+        starts, place = [0], 0
+        document = self.document()
+        lines = pieces(self._text)[0]
+        for number, line in enumerate(lines):
+            place += len(line) + (0 if number in self._soft else 1)
+            starts.append(place)
+        look = QTextCharFormat()
+        look.setBackground(colour)
+
+        def position(index: int) -> int:
+            number = min(bisect_right(starts, index) - 1, len(lines) - 1)
+            before = lines[number][: index - starts[number]]
+            return document.findBlockByNumber(number).position() + len(before.encode("utf-16-le")) // 2
+
+        marked: list[QTextEdit.ExtraSelection] = []
+        for start, stop in spans:
+            if not 0 <= start < stop <= len(self._text):
+                continue
+            one = QTextEdit.ExtraSelection()
+            cursor = QTextCursor(document)
+            cursor.setPosition(position(start))
+            cursor.setPosition(position(stop), QTextCursor.MoveMode.KeepAnchor)
+            one.cursor, one.format = cursor, look  # pyright: ignore[reportAttributeAccessIssue] - Qt's own fields
+            marked.append(one)
+        self.setExtraSelections(marked)
+
+    def marked(self) -> list[str]:
+        """Return the texts that are marked, as they are shown."""
+        return [one.cursor.selectedText().replace("\u2029", "\n") for one in self.extraSelections()]  # pyright: ignore[reportAttributeAccessIssue]
 
     def grow(self, text: str) -> None:
         """Show ``text``, which is mostly what is shown already and more; a reader at the end stays there."""

@@ -153,3 +153,19 @@ def test_labels_and_tooltips_are_brief_and_their_long_words_may_break(qtbot, the
 def test_what_is_short_stays_as_it_is():
     assert brief("short") == for_label("short") == "short"
     assert pieces("a\n\nb") == (["a", "", "b"], set())
+
+
+@pytest.mark.parametrize(
+    "text", ["a \U0001f600 b\nfound here\n", "x" * 2500 + " found " + "y" * 4500, "\u2029found\U0001f600"]
+)
+def test_marks_lie_on_the_characters_that_they_mean(qtbot, text):
+    from PySide6.QtGui import QColor
+
+    view = Viewer("v")
+    qtbot.addWidget(view)
+    view.setPlainText(text)
+    start = text.index("found")
+    view.mark([(start, start + 5), (len(text) - 1, len(text)), (3, 3), (5, 10**6)], QColor("red"))
+    assert view.marked() == ["found", text[-1]]
+    view.mark([], QColor("red"))
+    assert view.marked() == []

@@ -254,6 +254,27 @@ def test_a_vector_shows_its_facts_and_first_values(qtbot, theme):
     assert view.bars.isHidden()
 
 
+def test_what_was_extracted_is_shown_as_it_was_found_and_what_was_not_said_is_told(qtbot, theme):
+    view = ResultView(theme)
+    qtbot.addWidget(view)
+    fields = {
+        "name": "A\u202eb",
+        "amount": 1249.5,
+        "things": ["a pot", "2 cups"],
+        "paid": None,
+        "sure": False,
+        "none": [],
+    }
+    view.show_result(ROW, {"fields": fields, "valid": True, "not_in_text": ["things"], "spans": [["name", 0, 3]]}, "")
+    assert view._title.text() == "What was found"
+    assert view.facts.lines[:6] == [
+        ("name", r"A\u202eb"), ("amount", "1249.5"), ("things", "a pot, 2 cups"), ("paid", "(not said)"), ("sure", "no"),
+        ("none", "(not said)"),
+    ]  # fmt: skip
+    assert ("Not word for word in the text", "things") in view.facts.lines
+    assert not [name for name, _ in view.facts.lines if name in ("spans", "fields")]
+
+
 def test_a_result_of_an_unknown_task_is_shown_by_its_keys(qtbot, theme):
     view = ResultView(theme)
     qtbot.addWidget(view)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import string
+
 import pytest
 from test_main_window import counts, drop
 from test_window_real_engine import PATIENCE, TEXTS
@@ -60,3 +63,28 @@ def test_a_pile_is_counted_tried_and_run(qtbot, window, tmp_path):
     panel.tabs.setCurrentIndex(0)
     wait_for(qtbot, lambda: panel.view.answer.toPlainText() == tried)
     assert "Tokens written" in dict(panel.view.facts.lines)
+
+
+def test_what_was_extracted_is_marked_in_the_text(qtbot, window, tmp_path):
+    schema = {
+        "type": "object",
+        "properties": {"things": {"type": "array", "items": {"type": "string", "maxLength": 1}, "minItems": 5, "maxItems": 5}},
+        "required": ["things"],
+        "additionalProperties": False,
+    }  # fmt: skip
+    (tmp_path / "a.txt").write_bytes(b"line\r\nand another\r\n" + string.printable[:95].encode())
+    window.task_panel.preset("extract", {"fields": json.dumps(schema), "max_new_tokens": 80})
+    drop(window, str(tmp_path / "a.txt"))
+    wait_for(qtbot, lambda: counts(window).get("waiting") == 1)
+    window.start()
+    wait_for(qtbot, lambda: counts(window).get("done") == 1)
+    window.pile_panel.choose(next(iter(window.session.job.pile.records)))
+    panel = window.result_panel
+    wait_for(qtbot, lambda: "fields" in panel.raw.toPlainText())
+    told = json.loads(panel.raw.toPlainText())
+    things, missing = told["fields"]["things"], told["not_in_text"]
+    assert ("things", ", ".join(things)) in panel.view.facts.lines
+    assert len(things) == 5
+    assert told["spans"] or missing
+    assert panel.text.marked() == [one for one in things if one in panel.text.toPlainText() and one.strip()]
+    assert panel.text.marked(), "or this shows nothing"
