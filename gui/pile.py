@@ -59,6 +59,8 @@ class Pile:
         self._labels: dict[int, str] = {}
         self.labels: dict[str, int] = {}
         """How many documents have each label, "" for those of which the task is unsure, in the order they came."""
+        self.fields: dict[str, int] = {}
+        """How many documents have each field in their results, in the order they came."""
 
     def __len__(self) -> int:
         return len(self.order)
@@ -75,10 +77,13 @@ class Pile:
             self._unprepared.clear()
             self._labels.clear()
             self.labels = {}
+            self.fields = {}
             change.updated.clear()
             change.added.clear()
             change.rebuilt = True
         if rows.removed:
+            for number in rows.removed:
+                self._count_fields(records.get(number), None)
             gone = {number for number in rows.removed if records.pop(number, None) is not None}
             self.order = [number for number in self.order if number not in gone]
             for number in gone:
@@ -103,6 +108,7 @@ class Pile:
                 self.order.append(number)
                 change.added.append(number)
                 self._names[number] = natural(row.name)  # now, a few at a time: all at once when somebody sorts is slow
+            self._count_fields(records.get(number), row)
             records[number] = row
             self._count(number, None if row.score is None else row.label)
             self._unprepared.append(number)
@@ -123,6 +129,17 @@ class Pile:
         if label is not None:
             self._labels[number] = label
             self.labels[label] = self.labels.get(label, 0) + 1
+
+    def _count_fields(self, before: DocumentRow | None, after: DocumentRow | None) -> None:
+        """Take note of the fields of a row that changed, came or went."""
+        if before is not None and after is not None and before.cells == after.cells:
+            return
+        for name, _ in after.cells if after is not None else ():
+            self.fields[name] = self.fields.get(name, 0) + 1
+        for name, _ in before.cells if before is not None else ():
+            self.fields[name] -= 1
+            if not self.fields[name]:
+                del self.fields[name]
 
     def select(self, state: str, needle: str, label: str | None = None) -> list[int]:
         """Return the ids in pile order whose state is ``state`` ("" = any) and whose name or result holds ``needle``.

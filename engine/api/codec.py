@@ -58,14 +58,14 @@ def plain(value: Any) -> Any:
 
 def _build(hint: Any, value: Any) -> Any:
     if hint is DocumentRow:
-        return DocumentRow(*value)
+        return DocumentRow.of(value)
     if dataclasses.is_dataclass(hint):
         return restore(typing.cast("type", hint), value)
     origin = typing.get_origin(hint)
     if origin is tuple:
         item = typing.get_args(hint)[0]
         if item is DocumentRow:
-            return tuple(DocumentRow(*v) for v in value)
+            return tuple(map(DocumentRow.of, value))
         return tuple(_build(item, v) for v in value)
     if origin in (typing.Union, types.UnionType):
         if value is None:

@@ -59,6 +59,17 @@ class Field:
         return {"type": [{NUMBER: "number", YES_NO: "boolean"}[self.kind], "null"]}
 
 
+def fact_text(value: Any) -> str:
+    """Return an extracted value on one line, as it was found: nothing rounded, lists with commas; empty for none."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(fact_text, value))
+    if isinstance(value, str):
+        return " ".join(value.split())
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What is to be extracted: the fields, and the JSON schema that an answer holds to.

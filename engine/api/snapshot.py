@@ -6,10 +6,15 @@ seconds of the engine's monotonic clock, CPU times are seconds, memory is bytes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from engine.api.activity import Activity
 from engine.api.plan import Plan
+
+Cells = tuple[tuple[str, str], ...]
+"""Columns of a result: each a name and a value on one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +25,8 @@ class DocumentRow:
     is done. ``tokens`` is -1 until counted; ``progress`` runs from 0 to 1; ``worker`` is -1 until a worker took it;
     ``summary`` is the result in one line; ``confidence`` below 1 marks a detected encoding. ``locator`` says which part
     of the file the document is, empty for all of it; ``name`` ends with it. ``label`` and ``score`` are those of the
-    result, where its task gives such: an empty label with a score is one that the task is not sure of.
+    result, where its task gives such: an empty label with a score is one that the task is not sure of. ``cells`` are what
+    the result has for columns of their own.
     """
 
     id: int
@@ -42,6 +48,13 @@ class DocumentRow:
     locator: str = ""
     label: str = ""
     score: float | None = None
+    cells: Cells = ()
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> DocumentRow:
+        """Build a row from its fields in their order, as they cross the door; raises ValueError for more or fewer."""
+        given = dict(zip(cls.__dataclass_fields__, values, strict=True))
+        return cls(**{**given, "cells": tuple(map(tuple, given["cells"]))})
 
 
 @dataclass(frozen=True, slots=True)

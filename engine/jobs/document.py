@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.api.snapshot import DocumentRow
+from engine.api.snapshot import Cells, DocumentRow
 from engine.api.state import State
 from engine.requests.output import Answer, Encoded, Generated, Output
 from engine.store.record import Record
@@ -133,6 +133,8 @@ class Document:
     summary: str = ""
     rating: tuple[str, float | None] = ("", None)
     """Label and score of its result (tasks.base.rating)."""
+    cells: Cells = ()
+    """What its result has for columns of their own (tasks.base.cells)."""
     note: str = ""
     """What the row should tell whatever becomes of it, such as bad bytes that were replaced."""
     progress: float = 0.0
@@ -196,6 +198,7 @@ class Document:
             locator=record.locator,
             label=self.rating[0] if done else "",
             score=self.rating[1] if done else None,
+            cells=self.cells if done else (),
         )
 
 

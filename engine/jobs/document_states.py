@@ -17,7 +17,7 @@ from engine.jobs.document import Document, StepProgress
 from engine.jobs.pile import Pile
 from engine.jobs.row_warning import warning
 from engine.store.record import Record, Result, as_failed
-from engine.tasks.base import noted, rating
+from engine.tasks.base import cells, noted, rating
 from engine.workers.reading import CHANGED
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class DocumentStates:
         document.start_over()
         document.kept.clear()
         document.ticket, document.summary, document.progress = ticket, outcome.summary, 1.0
-        document.rating = rating(outcome.value)
+        document.rating, document.cells = rating(outcome.value), cells(outcome.value)
         self._pile.put(number, record)
 
     def revise(self, number: int, outcome: Outcome, result: Result) -> None:
@@ -197,13 +197,15 @@ class DocumentStates:
         fresh = Result(number, outcome.value, result.vector, result.dimension, result.key)
         document.ticket = self._keeping.finish(document.record, fresh)
         document.summary, document.rating = outcome.summary, rating(outcome.value)
+        document.cells = cells(outcome.value)
         self._pile.changes.touch(number)
 
     def answer(self, number: int, source: Record, result: Result, summary: str) -> None:
         """Waiting -> done by an answer that the journal has already; the journal gets row and copy."""
         document = self._pile.documents[number]
         document.start_over()
-        document.summary, document.progress, document.rating = summary, 1.0, rating(result.value)
+        document.summary, document.progress = summary, 1.0
+        document.rating, document.cells = rating(result.value), cells(result.value)
         known = {name: getattr(source, name) for name in ("tokens", "unknown_share", "coverage")}
         reason = warning(document.note, source, noted(result.value))
         self._pile.change(number, state=str(State.DONE), seconds=0.0, worker=-1, reason=reason, **known)

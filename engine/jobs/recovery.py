@@ -12,7 +12,7 @@ from engine.jobs.document import Document
 from engine.jobs.job import LIVE, Job
 from engine.jobs.pile import OPEN
 from engine.store.checked import LOST
-from engine.tasks.base import rating
+from engine.tasks.base import cells, rating
 from engine.workers.reading import let_exits_through, said
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def bring_back(coordinator: Coordinator, kept: JobRecord, *, ready: bool = False
             document = Document(record, note=record.reason if noted else "", kept=outputs.get(record.id, {}))
             if record.state == State.DONE and result is not None and job.task is not None:
                 document.summary, document.progress = _summary(job.task, result), 1.0
-                document.rating = rating(result.value)
+                document.rating, document.cells = rating(result.value), cells(result.value)
             documents.append(document)
     except HeddleError as error:  # the others can go on
         log.error("job %s cannot be read", kept.id)

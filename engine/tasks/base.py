@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.api.commands import Preset
+from engine.api.fields import FIELDS, fact_text
 from engine.api.prompt_format import PromptFormat
+from engine.api.snapshot import Cells
 from engine.api.table_row import COLUMNS
 from engine.api.task_spec import TaskSpec
 from engine.errors import UsageError
@@ -49,6 +52,18 @@ def noted(value: dict[str, Any]) -> str:
     """Return what a result says that somebody should look at, or nothing."""
     notice = value.get(NOTICE)
     return notice if isinstance(notice, str) else ""
+
+
+_CELLS, _CELL = 30, 200
+"""Fields of a result that the table has columns for, and characters of each."""
+
+
+def cells(value: dict[str, Any]) -> Cells:
+    """Return what a result has for columns of its own in the table: names of fields, and their values on one line."""
+    found = value.get(FIELDS)
+    if not isinstance(found, dict):
+        return ()
+    return tuple((str(name), fact_text(one)[:_CELL]) for name, one in islice(found.items(), _CELLS))
 
 
 def with_columns(outcome: Outcome, columns: dict[str, str] | None) -> Outcome:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from engine.api.commands import Preset
-from engine.api.fields import CHOICE, FIELDS, LIST, YES_NO, Field, parse_fields
+from engine.api.fields import CHOICE, FIELDS, LIST, YES_NO, Field, fact_text, parse_fields
 from engine.documents.evidence import find_value
 from engine.inference.generation import thought
 from engine.inference.generation.constraints import grammar_of
@@ -140,7 +140,7 @@ class Extract:
     def summary(self, value: dict[str, Any]) -> str:
         """Return the fields that have a value, on one line."""
         found = value.get(FIELDS) or {}
-        told = [f"{name}: {_line(one)}" for name, one in found.items() if one not in (None, [])]
+        told = [f"{name}: {fact_text(one)}" for name, one in found.items() if one not in (None, [])]
         return " · ".join(told)[:300] or "nothing found"
 
     def shown(self, text: str, *, opened: bool = False) -> str:
@@ -313,11 +313,3 @@ def _items(answer: Answer, text: str) -> list[str]:
     lines = thought.split(answer.text, opened=answer.opened).answer.splitlines()
     items = [line.strip().lstrip("-*•·0123456789.) ").strip() for line in lines]
     return [text[at[0] : at[1]] for item in items if item and (at := find_value(text, item)) is not None]
-
-
-def _line(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(_line(item) for item in value)
-    return " ".join(value.split()) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

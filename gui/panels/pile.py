@@ -185,7 +185,7 @@ class PilePanel(QWidget):
         job = self._session.job
         self.chips.set_counts(job.state.counts if job is not None else {})
         labels = job.pile.labels if job is not None else {}
-        self.columns.rate(rated=bool(labels))
+        self.columns.rate(rated=bool(labels), fields=len(self.table.fields))
         self.labels.set_counts(labels)
         self._fit_search()
 

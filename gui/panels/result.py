@@ -215,7 +215,11 @@ class ResultPanel(QWidget):
         row = value.get("row")
         # Rows cross the border as lists of fields.
         row = (
-            DocumentRow(*row) if isinstance(row, list) else restore(DocumentRow, row) if isinstance(row, dict) else None
+            DocumentRow.of(row)
+            if isinstance(row, list)
+            else restore(DocumentRow, row)
+            if isinstance(row, dict)
+            else None
         )
         if row is not None:
             self._show_row(row)

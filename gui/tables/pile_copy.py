@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QTableView
 
 from engine.api.formulas import guarded
-from gui.tables.pile_table import Column, PileTable
+from gui.tables.pile_table import PileTable
 
 _NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?( %)?", re.ASCII)
 
@@ -20,7 +20,7 @@ def selected_rows(view: QTableView, table: PileTable) -> str:
     spreadsheet.
     """
     header = view.horizontalHeader()
-    columns = sorted((c for c in Column if not header.isSectionHidden(c)), key=header.visualIndex)
+    columns = sorted((c for c in range(table.columnCount()) if not header.isSectionHidden(c)), key=header.visualIndex)
     rows = sorted(index.row() for index in view.selectionModel().selectedRows())
     lines = [[str(table.headerData(column, Qt.Orientation.Horizontal)) for column in columns]]
     lines += [[_cell(table.whole(row, column)) for column in columns] for row in rows]

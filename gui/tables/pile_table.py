@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from enum import IntEnum
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +14,7 @@ from engine.api import DocumentRow
 from gui import words
 from gui.escape import shown
 from gui.pile import Change, Pile
+from gui.tables.pile_column import Column, alignment, field_key, field_text
 from gui.theme import Theme
 from gui.widgets.long_lines import brief, for_label
 
@@ -36,30 +36,6 @@ SHARE = 0.1
 """Share of the time that rebuilding a sorted or filtered order may take."""
 
 
-class Column(IntEnum):
-    """The columns in their first order; those from SIZE on are hidden until wanted."""
-
-    STATE = 0
-    NAME = 1
-    TOKENS = 2
-    PROGRESS = 3
-    SECONDS = 4
-    LABEL = 5
-    SCORE = 6
-    RESULT = 7
-    WARNING = 8
-    SIZE = 9
-    ENCODING = 10
-    COVERAGE = 11
-    UNKNOWN = 12
-    WORKER = 13
-
-
-RATED = (Column.LABEL, Column.SCORE)
-"""Columns of piles whose results have a label and a score."""
-
-OPTIONAL = (Column.WARNING, Column.SIZE, Column.ENCODING, Column.COVERAGE, Column.UNKNOWN, Column.WORKER)
-
 _STATE_ORDER = {
     state: at
     for at, state in enumerate(
@@ -68,8 +44,6 @@ _STATE_ORDER = {
 }
 ENDED = ("done", "failed", "skipped", "quarantined")
 """States of documents of whose text is known how much was used."""
-
-_RIGHT = (Column.TOKENS, Column.SECONDS, Column.SCORE, Column.SIZE, Column.COVERAGE, Column.UNKNOWN, Column.WORKER)
 
 
 class PileTable(QAbstractTableModel):
@@ -90,6 +64,7 @@ class PileTable(QAbstractTableModel):
         self._label: str | None = None
         self._sort: tuple[int, bool] | None = None
         self._stale = False
+        self._fields: list[str] = []
         self._not_before = 0.0
         self._headers = {
             Column.STATE: self.tr("State"),
@@ -126,6 +101,7 @@ class PileTable(QAbstractTableModel):
     # ------------------------------------------------------------------------------------------------------ what is shown
     def set_pile(self, pile: Pile) -> None:
         """Show another pile with the same filter and sorting."""
+        self._take_fields(pile)
         self.beginResetModel()
         self._pile = pile
         self._take(self._wanted())
@@ -151,9 +127,33 @@ class PileTable(QAbstractTableModel):
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
         """Sort by a column; -1 gives back the order of the pile."""
-        known = column in (*self._keys, Column.NAME, Column.RESULT)
+        known = column in (*self._keys, Column.NAME, Column.RESULT) or bool(self.field_of(column))
         self._sort = (column, order == Qt.SortOrder.DescendingOrder) if known else None
         self._rebuild()
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields that have a column, which lie behind those of ``Column``."""
+        return self._fields
+
+    def field_of(self, column: int) -> str:
+        """Return the field that a column shows, "" for the columns that every pile has."""
+        return self._fields[column - len(Column)] if len(Column) <= column < self.columnCount() else ""
+
+    def _take_fields(self, pile: Pile) -> None:
+        wanted, had = list(pile.fields), self._fields
+        same = next(
+            (at for at, (a, b) in enumerate(zip(wanted, had, strict=False)) if a != b), min(len(wanted), len(had))
+        )
+        first = len(Column) + same
+        if len(had) > same:
+            self.beginRemoveColumns(QModelIndex(), first, len(Column) + len(had) - 1)
+            self._fields = wanted[:same]
+            self.endRemoveColumns()
+        if len(wanted) > same:
+            self.beginInsertColumns(QModelIndex(), first, len(Column) + len(wanted) - 1)
+            self._fields = wanted
+            self.endInsertColumns()
 
     @property
     def filtered(self) -> bool:
@@ -175,10 +175,11 @@ class PileTable(QAbstractTableModel):
     # ------------------------------------------------------------------------------------------------------------- ticks
     def apply(self, change: Change) -> None:
         """Show what one tick changed in the pile: new rows in one batch, changed ones in one dataChanged."""
+        self._take_fields(self._pile)
         if change.rebuilt:
             self._rebuild()
             if self._order:  # a new engine may tell other values for the same ids
-                self.dataChanged.emit(self.index(0, 0), self.index(len(self._order) - 1, len(Column) - 1))
+                self.dataChanged.emit(self.index(0, 0), self.index(len(self._order) - 1, self.columnCount() - 1))
             return
         if self.filtered or self._sort is not None:
             self._stale = True
@@ -191,7 +192,7 @@ class PileTable(QAbstractTableModel):
         self.catch_up()
         rows = [self._rows[number] for number in change.updated if number in self._rows]
         if rows:
-            self.dataChanged.emit(self.index(min(rows), 0), self.index(max(rows), len(Column) - 1))
+            self.dataChanged.emit(self.index(min(rows), 0), self.index(max(rows), self.columnCount() - 1))
 
     def catch_up(self) -> None:
         """Bring a sorted or filtered order up to date, if that is due; called once a tick."""
@@ -208,7 +209,8 @@ class PileTable(QAbstractTableModel):
             return self._pile.sorted_by_name(numbers, descending=descending)
         if column == Column.RESULT:
             return self._pile.sorted_by_result(numbers, descending=descending)
-        return self._pile.sorted(numbers, self._keys[column], descending=descending)
+        key = field_key(self.field_of(column)) if column not in self._keys else self._keys[column]
+        return self._pile.sorted(numbers, key, descending=descending)
 
     def _take(self, order: list[int]) -> None:
         self._order = order
@@ -269,15 +271,15 @@ class PileTable(QAbstractTableModel):
 
     def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's own default
         """Return the number of columns, hidden ones included."""
-        return 0 if parent.isValid() else len(Column)
+        return 0 if parent.isValid() else len(Column) + len(self._fields)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return the title of a column."""
-        if orientation == Qt.Orientation.Horizontal and 0 <= section < len(Column):
+        if orientation == Qt.Orientation.Horizontal and 0 <= section < self.columnCount():
             if role == Qt.ItemDataRole.DisplayRole:
-                return self._headers[Column(section)]
+                return self._title(section)
             if role == Qt.ItemDataRole.TextAlignmentRole:
-                return _alignment(section)
+                return alignment(section)
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -299,16 +301,19 @@ class PileTable(QAbstractTableModel):
             if column != Column.NAME and row.state != "done":
                 return self._theme.colour("muted")
         elif role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(column)
+            return alignment(column)
         elif role == Qt.ItemDataRole.ToolTipRole:
             return self._tip(row, column)
         elif role == PROGRESS_ROLE:
             return row.progress, row.state
         elif role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{self._headers[Column(column)]}: {self._text(row, column)}"
+            return f"{self._title(column)}: {self._text(row, column)}"
         return None
 
-    def whole(self, row: int, column: Column) -> str:
+    def _title(self, column: int) -> str:
+        return shown(brief(self.field_of(column), 60)) or self._headers[Column(column)]
+
+    def whole(self, row: int, column: int) -> str:
         """Return the text of a cell, long results uncut, on one line; "" outside of the table."""
         record = self.record(row)
         if record is None:
@@ -318,6 +323,8 @@ class PileTable(QAbstractTableModel):
         return shown(record.summary or record.reason) if column == Column.RESULT else self._text(record, column)
 
     def _text(self, row: DocumentRow, column: int) -> str:
+        if field := self.field_of(column):
+            return field_text(row, field)
         match column:
             case Column.STATE:
                 return words.engine_text(row.state)
@@ -367,11 +374,6 @@ class PileTable(QAbstractTableModel):
 def _warned(row: DocumentRow) -> str:
     """Return what a row warns about: why it failed or was skipped, what to know of its result, or how unsure that is."""
     return row.reason or (row.summary if row.score is not None and not row.label else "")
-
-
-def _alignment(column: int) -> Qt.AlignmentFlag:
-    side = Qt.AlignmentFlag.AlignRight if column in _RIGHT else Qt.AlignmentFlag.AlignLeft
-    return side | Qt.AlignmentFlag.AlignVCenter
 
 
 def _runs(rows: list[int]) -> list[tuple[int, int]]:
