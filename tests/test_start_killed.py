@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -24,9 +25,17 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
     return made
 
 
-def test_an_update_replaces_the_environment_and_leaves_nothing_beside_it(project: SmallProject) -> None:
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_update_writes_into_no_file_of_the_old_environment(project: SmallProject, tmp_path: Path) -> None:
+    """The copy shares its files with the old one, so one that is written into instead of replaced would change both."""
+    shutil.copytree(project.folder / ".venv", tmp_path / "old", symlinks=True, copy_function=os.link)
+    before = contents(tmp_path / "old")
     project.pin("2")
     assert project.start() == (0, "2 2 2\n")
+    assert contents(tmp_path / "old") == before
     assert project.left() == []
 
 

@@ -68,17 +68,19 @@ class Environment:
         if not any(map(os.path.lexists, leftovers)) and self.judge(accelerator, test=test)[0].action == "use":
             return
         with install_lock(self.folder + ".lock", self.say) as lock:
-            for whole in leftovers:
+            for whole in leftovers:  # a start that was killed between the two renames
                 if not os.path.lexists(self.folder) and marker.read(whole) is not None:
-                    os.rename(whole, self.folder)
+                    with contextlib.suppress(OSError):
+                        os.rename(whole, self.folder)
             judged, wanted = self.judge(accelerator, test=test)
             if judged.action != "use":
                 self.say(judged.reason + " ...")
                 if marker.read(self.new) != wanted:  # else it was finished, and only could not be put in place
                     run = self.make_runner(self.log_path, self.environ)
-                    at = (self.root, self.folder, self.new)
-                    build = Installation(*at, self.requirements, self.say, run, lock, self.log_path).build
-                    build(judged.action, wanted)
+                    installation = Installation(
+                        self.root, self.folder, self.new, self.requirements, self.say, run, lock, self.log_path
+                    )
+                    installation.build(judged.action, wanted)
                 self._swap()
             for leftover in leftovers:
                 with contextlib.suppress(OSError):  # in use; the next start tries again

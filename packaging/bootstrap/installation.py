@@ -114,8 +114,7 @@ class Installation:
             self._fail(outcome, f"pip could not install: {label}")
 
     def _fail(self, outcome: Outcome, what: str) -> NoReturn:
-        here = f"{sys.version_info[0]}.{sys.version_info[1]} on {marker.wanted_marker('', '', 'cpu').platform}"
-        advice = hint(outcome.text, here)
+        advice = hint(outcome.text, marker.wanted_marker("", "", "cpu").built_for)
         message = f"{what}. Its last words:\n\n{outcome.tail}\n\n{advice}\nThe whole log: {self.log_path}"
         raise SetupError(message)
 

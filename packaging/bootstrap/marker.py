@@ -7,7 +7,7 @@ import os
 import sys
 import sysconfig
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from bootstrap.arguments import Accelerator
 from bootstrap.requirements import SCHEMA
@@ -32,15 +32,21 @@ class Marker:
     test_key: str = ""
     """Requirements.test_key once the test packages are in, else empty."""
 
+    @property
+    def built_for(self) -> str:
+        """Python and system, for the user."""
+        return f"{self.python} on {self.platform}"
 
-@dataclass(frozen=True)
-class Verdict:
-    """What has to happen before an environment can be used."""
 
-    action: Literal["use", "move", "update", "make"]
-    """``move`` and ``update`` change a copy, ``make`` begins with nothing."""
+Action = Literal["use", "move", "update", "make"]
+"""``move`` and ``update`` change a copy of the environment, ``make`` begins with nothing."""
+
+
+class Verdict(NamedTuple):
+    """What has to happen before an environment can be used, and why, for the user."""
+
+    action: Action
     reason: str = ""
-    """For the user; empty for ``use``."""
 
 
 def wanted_marker(root: str, key: str, accelerator: Accelerator, test_key: str = "") -> Marker:
@@ -54,28 +60,20 @@ def verdict(found: Marker | None, wanted: Marker, *, exists: bool, ours: bool, i
 
     ``ours`` tells a damaged environment from one that somebody else made: that one is kept under another name.
     """
-    if not exists:
-        return Verdict("make", "Making the environment .venv")
-    if not ours:
-        return Verdict("make", ".venv was not made by start.py; making our own and setting it aside")
-    if found is None:
-        return Verdict("make", ".venv is there but not complete; building it anew")
-    if not interpreter_works:
-        return Verdict("make", "The Python that .venv was made with is gone; building it anew")
-    if found.schema != wanted.schema:
-        return Verdict("make", ".venv was made by another version of Heddle; building it anew")
-    if (found.python, found.platform) != (wanted.python, wanted.platform):
-        there, here = f"{found.python} on {found.platform}", f"{wanted.python} on {wanted.platform}"
-        return Verdict("make", f".venv was made for {there}, this is {here}; building it anew")
-    if found.accelerator != wanted.accelerator:
-        return Verdict("update", f"Changing the build of PyTorch from {found.accelerator} to {wanted.accelerator}")
-    if found.key != wanted.key:
-        return Verdict("update", "The requirements have changed; updating .venv")
-    if found.test_key != wanted.test_key:
-        return Verdict("update", "Installing what the tests need")
-    if found.root != wanted.root:
-        return Verdict("move", "Heddle was moved; updating .venv")
-    return Verdict("use")
+    there = found or wanted
+    cases: tuple[tuple[bool, Action, str], ...] = (
+        (not exists, "make", "Making the environment .venv"),
+        (not ours, "make", ".venv was not made by start.py; making our own and setting it aside"),
+        (found is None, "make", ".venv is there but not complete; building it anew"),
+        (not interpreter_works, "make", "The Python that .venv was made with is gone; building it anew"),
+        (there.schema != wanted.schema, "make", ".venv was made by another version of Heddle; building it anew"),
+        (there.built_for != wanted.built_for, "make", f".venv was made for {there.built_for}; building it anew"),
+        (there.accelerator != wanted.accelerator, "update", f"Changing PyTorch to its build for {wanted.accelerator}"),
+        (there.key != wanted.key, "update", "The requirements have changed; updating .venv"),
+        (there.test_key != wanted.test_key, "update", "Installing what the tests need"),
+        (there.root != wanted.root, "move", "Heddle was moved; updating .venv"),
+    )
+    return next((Verdict(action, reason) for applies, action, reason in cases if applies), Verdict("use"))
 
 
 def read(folder: str) -> Marker | None:
