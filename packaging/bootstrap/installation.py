@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -88,7 +89,9 @@ class Installation:
             outcome = self._try_pip("PyTorch", *way.options, way.requirement)
             if outcome.code == 0:
                 break
-            if number == len(ways) or "No matching distribution found for torch" not in outcome.text:
+            # The second is what pip says when the user's own settings constrain torch.
+            not_offered = re.search(r"No matching distribution found for torch|Cannot install torch=", outcome.text)
+            if number == len(ways) or not not_offered:
                 self._fail(outcome, "pip could not install PyTorch")
         there = [name for name in os.listdir(folders.packages(self.new)) if name.endswith(".dist-info")]
         if not any(name.startswith("torch-") and "+cpu" in name for name in there):
