@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import statistics
+import math
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from itertools import islice
 from typing import Any, TypeVar
 
+from engine.api.footprint import KV_SHARE, footprint
 from engine.api.plan import Plan
 from engine.api.state import State
 from engine.documents.document import Source
@@ -21,6 +22,7 @@ from engine.errors import DocumentError, HeddleError, UsageError
 from engine.models.fingerprint import fingerprint
 from engine.models.place import model_place
 from engine.requests.capability import GENERATE
+from engine.scheduling.plan_search import PlanSearch, Taken, Tried
 from engine.telemetry import machine, measured_plans
 
 Thing = TypeVar("Thing")
@@ -32,39 +34,7 @@ _ROWS = 40_000
 """Rows of tables that are read to choose from, at most."""
 _LONGEST = 20_000
 """Characters of one: a book would be all that a plan gets to do."""
-_FIRST, _AGAIN = 1 / 60, 1 / 30
-"""Share of the whole time that one run of a plan takes, the first and later ones."""
-_HOPELESS = 1.6
-"""Plans that take so many times as long as the best are not measured again; they are stopped as soon as they do."""
-_SAME = 1.03
-"""Plans that are slower by less are as fast: the one with the least slots, and so memory, is taken."""
-_FINALISTS, _ROUNDS = 3, 2
 _NEW_TOKENS = 32
-_SLOTS = (32, 64, 16, 8)
-"""Slots that are tried, the usual first."""
-
-
-@dataclass(slots=True)
-class Tried:
-    """A plan and the seconds that a text took with it, in each run; ``memory`` in bytes; ``stopped`` as hopeless."""
-
-    plan: Plan
-    seconds: list[float] = field(default_factory=list)
-    memory: int = 0
-    stopped: bool = False
-
-    @property
-    def typical(self) -> float:
-        """The median of the runs."""
-        return statistics.median(self.seconds)
-
-
-def shapes(cores: int) -> list[tuple[int, int]]:
-    """Return the (workers, threads) worth trying on so many cores, most workers first; none asks for more than there are."""
-    workers = {cores, 1} | {2**power for power in range(cores.bit_length()) if 2**power <= cores}
-    if cores > 2:
-        workers.add(cores - 1)  # one core stays free
-    return [(count, cores // count) for count in sorted(workers, reverse=True)]
 
 
 def texts_of(paths: Sequence[str]) -> list[str]:
@@ -98,67 +68,54 @@ class PlanBench:
         """Measure with ``texts`` on ``engine`` for about ``seconds``; ``say`` is told a line for each run."""
         loaded = engine.manager.loaded
         assert loaded is not None
-        self._engine, self._texts, self._dtype, self._say = engine, texts, dtype, say
+        self._engine, self._texts, self._say = engine, texts, say
         self.writes = GENERATE in loaded.facts.capabilities
-        self._seconds, self._end = seconds, time.monotonic() + seconds
-        self.tried: list[Tried] = []
+        self._end = time.monotonic() + seconds
+        # A token has about four characters; the longest text decides what a slot may have to take.
+        tokens = max(len(text) for text in texts) // 4 + _NEW_TOKENS
+        room = machine.memory_free("cpu")
+
+        def need(plan: Plan) -> int:
+            return footprint(loaded.facts, plan, room, tokens, auto=machine.number_dtype("auto")).kv
+
+        self.search = PlanSearch(
+            machine.core_count(),
+            dtype,
+            len(texts),
+            seconds,
+            writes=self.writes,
+            need=need,
+            room=int(KV_SHARE * room),
+        )
 
     def run(self) -> list[Tried]:
-        """Try all plans once, the best again in turns; returns them, the best first."""
-        cores = machine.core_count()
-        first = _SLOTS[0] if self.writes else 0
-        for workers, threads in shapes(cores):
-            self._try(Plan("cpu", workers, threads, self._dtype, first))
-        if self.writes:
-            best = min(self.tried, key=lambda one: one.typical).plan
-            for slots in _SLOTS[1:]:
-                # More slots than a worker has texts change nothing.
-                if slots < first or len(self._texts) / best.workers > first:
-                    self._try(Plan("cpu", best.workers, best.threads, self._dtype, slots))
-        ranked = sorted((one for one in self.tried if not one.stopped), key=lambda one: one.typical)
-        finalists = [one for one in ranked[:_FINALISTS] if one.typical <= _HOPELESS * ranked[0].typical]
-        if len(finalists) > 1:
-            for turn in range(_ROUNDS):
-                for one in finalists if turn % 2 == 0 else reversed(finalists):
-                    if time.monotonic() < self._end:
-                        self._measure(one, _AGAIN * self._seconds)
-        ranked = sorted(self.tried, key=lambda one: (one.stopped, one.typical))
-        equal = [one for one in ranked if not one.stopped and one.typical <= _SAME * ranked[0].typical]
-        best = min(equal, key=lambda one: (one.plan.slots, one.typical), default=ranked[0])
-        return [best, *(one for one in ranked if one is not best)]
+        """Try the plans as the search asks for; returns those that were measured, the best first.
 
-    def _try(self, plan: Plan) -> None:
-        if self.tried and time.monotonic() >= self._end:
-            return
-        one = Tried(plan)
-        self._measure(one, _FIRST * self._seconds)
-        if one.seconds:
-            self.tried.append(one)
-
-    def _measure(self, one: Tried, seconds: float) -> None:
-        """Run texts with a plan for about ``seconds``; what the end of the whole time cuts off counts for the first plan only."""
-        self._engine.set_plan(one.plan).result()
-        if not one.seconds:  # buffers are made, and kernels chosen, with the first batches
-            self._once(self._texts[: 2 * one.plan.workers], self._left())
-        known = [each.typical for each in self.tried if each.seconds]
-        guess = min(known, default=0.0) or self._once(self._texts[: 8 * one.plan.workers], self._left())[0]
-        # Enough for every slot, and for a run whose ends count little.
-        least = one.plan.workers * max((one.plan.slots or 8) * 5 // 4, 16)
-        count = max(least, round(seconds / guess))
-        texts = [self._texts[place % len(self._texts)] for place in range(count)]
-        left = self._left()
-        hopeless = _HOPELESS * min(known) * count + 1.0 if known else left
-        taken, whole = self._once(texts, min(hopeless, left))
-        if not whole and known and left < hopeless:
-            return  # out of time, which says nothing of the plan
-        one.seconds.append(taken)
-        one.stopped = one.stopped or (not whole and bool(known))
-        one.memory = max(one.memory, self._engine.snapshot().meters.rss)
-        self._say(_line(one))
-
-    def _left(self) -> float:
-        """Return the seconds that are left, and a little to come to something."""
-        return max(1.0, self._end - time.monotonic())
+        Raises HeddleError where no plan fits into memory, or none came to anything.
+        """
+        search, used = self.search, None
+        while (step := search.next()) is not None:
+            if step.plan != used:
+                self._engine.set_plan(step.plan).result()
+                used = step.plan
+            texts = [self._texts[place % len(self._texts)] for place in range(step.texts)]
+            taken, whole = self._once(texts, step.patience)
+            memory = self._engine.snapshot().meters.rss
+            if step.counts or not whole:
+                self._say(_line(step.plan, taken, memory, stopped=not whole))
+            search.tell(Taken(taken, whole, memory, self._end - time.monotonic()))
+        for one in search.left_out:
+            self._say(
+                f"{one.plan.workers:3} x {one.plan.threads}  {one.plan.slots:3} slots  not tried: keys and values take "
+                f"{one.need / 1e9:.2f} GB, there are {one.room / 1e9:.2f} GB for them"
+            )
+        if not search.tried:
+            raise HeddleError(
+                "No plan fits into the memory that is free; close other programs, or choose a smaller model."
+            )
+        if math.isinf(search.ranked()[0].typical):
+            raise HeddleError("Not a single text was done in this time; give more with --seconds.")
+        return search.ranked()
 
     def _once(self, texts: Sequence[str], patience: float) -> tuple[float, bool]:
         """Run these texts; returns the seconds a text, and whether all were done before patience ended."""
@@ -176,20 +133,15 @@ class PlanBench:
             engine.cancel(job).result()
         done = engine.piles.counts(job)[State.DONE]
         engine.delete_job(job).result()
-        if not done and (whole or not self.tried):
-            raise HeddleError(
-                "None of the texts could be run; look at one with heddle run."
-                if whole
-                else "Not a single text was done in this time; give more with --seconds."
-            )
-        return taken / max(1, done), whole
+        if whole and not done:
+            raise HeddleError("None of the texts could be run; look at one with heddle run.")
+        return (taken / done if done else math.inf), whole
 
 
-def _line(one: Tried) -> str:
-    plan = one.plan
+def _line(plan: Plan, seconds: float, memory: int, *, stopped: bool) -> str:
     slots = f"  {plan.slots:3} slots" if plan.slots else ""
-    tail = "  stopped, too slow" if one.stopped else ""
-    return f"{plan.workers:3} x {plan.threads}{slots}  {1 / one.typical:9.2f} texts/s  {one.memory / 1e9:6.2f} GB{tail}"
+    tail = "  stopped, too slow" if stopped else ""
+    return f"{plan.workers:3} x {plan.threads}{slots}  {1 / seconds:9.2f} texts/s  {memory / 1e9:6.2f} GB{tail}"
 
 
 def bench_plan(
@@ -216,9 +168,15 @@ def bench_plan(
         for one in ranked
     ]
     best = ranked[0].plan
-    place = measured_plans.keep(fingerprint(model_place(model)), best, rows)
+    length = measured_plans.length_class(texts)
+    place = measured_plans.keep(fingerprint(model_place(model)), best, rows, length)
     if as_json:
-        print(json.dumps({"best": asdict(best), "seconds": round(taken, 1), "plans": rows, "kept": place}, indent=2))
+        print(
+            json.dumps(
+                {"best": asdict(best), "seconds": round(taken, 1), "plans": rows, "texts": length, "kept": place},
+                indent=2,
+            )
+        )
         return 0
     slots = f", {best.slots} slots each" if best.slots else ""
     print(

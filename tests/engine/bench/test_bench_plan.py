@@ -11,7 +11,7 @@ from model_folders import make_folder
 from writing_jobs import make_decoder
 
 from engine.api.plan import Plan
-from engine.bench.plan import TEXTS, shapes, texts_of
+from engine.bench.plan import TEXTS, texts_of
 from engine.cli.main import main
 from engine.engine import Engine
 from engine.errors import UsageError
@@ -37,14 +37,6 @@ def plan_of(model: str, asked: Plan) -> Plan:
         engine.set_plan(asked).result()
         engine.open_model(model).result()
         return engine.manager.plan
-
-
-@pytest.mark.parametrize("cores", [1, 2, 3, 4, 6, 8, 12, 64])
-def test_no_plan_asks_for_more_cores_than_there_are_and_both_ends_are_tried(cores):
-    found = shapes(cores)
-    assert all(workers * threads <= cores for workers, threads in found)
-    assert {(1, cores), (cores, 1)} <= set(found)
-    assert len(found) == len(set(found)) <= 2 + cores.bit_length()
 
 
 def test_the_best_of_an_encoders_plans_is_kept_and_used_where_workers_are_left_open(pile, encoder, capsys):
@@ -80,18 +72,6 @@ def test_a_writers_slots_are_measured_too(pile, tmp_path, capsys):
     (kept,) = json.loads(Path(measured_plans.path()).read_text("utf-8")).values()
     assert kept["plan"]["slots"] in (8, 16, 32, 64)
     assert plan_of(writer, Plan(dtype="float32")).slots == kept["plan"]["slots"]
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"x": 1}', "\0"])
-def test_a_damaged_file_of_plans_is_as_none(encoder, text):
-    os.makedirs(os.path.dirname(measured_plans.path()))
-    with open(measured_plans.path(), "w", encoding="utf-8") as file:
-        file.write(text)
-    assert measured_plans.best("model", "float32") is None
-    assert measured_plans.keep("model", Plan("cpu", 2, 1, "float32"), [])
-    assert measured_plans.best("model", "float32") == Plan("cpu", 2, 1, "float32")
-    assert measured_plans.best("model", "bf16") is None
-    assert measured_plans.best("", "float32") is None
 
 
 def test_texts_come_evenly_from_the_pile_and_none_is_refused(tmp_path):
