@@ -113,8 +113,8 @@ class PlanBench:
             raise HeddleError(
                 "No plan fits into the memory that is free; close other programs, or choose a smaller model."
             )
-        if math.isinf(search.ranked()[0].typical):
-            raise HeddleError("Not a single text was done in this time; give more with --seconds.")
+        if search.ranked()[0].stopped:
+            raise HeddleError("No plan did its texts in this time, so none is kept; give more with --seconds.")
         return search.ranked()
 
     def _once(self, texts: Sequence[str], patience: float) -> tuple[float, bool]:

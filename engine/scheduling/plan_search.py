@@ -20,6 +20,8 @@ _FIRST, _AGAIN = 1 / 60, 1 / 30
 """Share of the whole time that one run of a plan takes, the first and later ones."""
 _MOST = 1 / 4
 """Share of the time that is left that one run is planned to take at most, however many slots want to be filled."""
+_UNKNOWN = 1 / 2
+"""Share of the time that is left after which a plan is given up while no other is known."""
 _FINALISTS, _ROUNDS = 3, 2
 
 
@@ -102,6 +104,8 @@ class PlanSearch:
         self.tried: list[Tried] = []
         self.left_out: list[LeftOut] = []
         self._left = seconds
+        self._warm = math.inf
+        """Seconds of the shortest warming up: few texts leave slots empty, and take as long as one."""
         self._way = self._steps()
         self._step = next(self._way, None)
 
@@ -166,17 +170,19 @@ class PlanSearch:
             # Buffers are made, and kernels chosen, with the first batches. The first plan of all then shows how long a text takes.
             for texts in (2, 8) if math.isinf(guess) else (2,):
                 count = min(self._texts, texts * plan.workers)
-                told = yield Step(plan, count, self._patience(count), counts=False)
+                told = yield Step(plan, count, self._patience(self._warm), counts=False)
                 if not told.whole or (told.left <= 0 and not self.tried):
                     if told.left > 0 or not self.tried:
                         one.seconds.append(told.seconds)
                         one.stopped = not told.whole
                     return
-                guess = min(guess, told.seconds) if not self.tried else guess
+                if texts == 2:
+                    self._warm = min(self._warm, told.seconds * count)
+                guess = min(guess, told.seconds) if math.isinf(self._best()) else guess
         # Enough for every slot, and for a run whose ends count little; but no run takes most of the time.
         wanted = max(plan.workers * max((plan.slots or 8) * 5 // 4, 16), round(seconds / guess))
         count = max(2 * plan.workers, min(wanted, int(_MOST * max(self._left, 0.0) / guess)))
-        told = yield Step(plan, count, self._patience(count), counts=True)
+        told = yield Step(plan, count, self._patience(self._best() * count), counts=True)
         if not told.whole and self.tried and told.left <= 0:
             return  # out of time, which says nothing of the plan
         one.seconds.append(told.seconds)
@@ -184,10 +190,13 @@ class PlanSearch:
         one.memory = max(one.memory, told.memory)
 
     def _best(self) -> float:
-        return min((each.typical for each in self.tried), default=math.inf)
+        return min((each.typical for each in self.tried if not each.stopped), default=math.inf)
 
-    def _patience(self, texts: int) -> float:
-        """Return the seconds after which so many texts are hopeless: not more than are left, and a share for the unknown."""
-        if math.isinf(best := self._best()):
-            return max(1.0, _MOST * self._left)  # that something comes of it, and others get their turn
-        return max(0.05, min(self._left, HOPELESS * best * texts + 1.0))
+    def _patience(self, usual: float) -> float:
+        """Return the seconds after which a run that takes the best plan ``usual`` seconds is hopeless, of those left.
+
+        While no plan is known to be any good, it is a share, so that each gets its turn, however bad the ones before.
+        """
+        if math.isinf(self._best()):
+            return max(1.0, _UNKNOWN * self._left)
+        return max(0.05, min(self._left, HOPELESS * usual + 1.0))

@@ -97,6 +97,20 @@ def test_a_hopeless_plan_is_stopped_early_and_not_measured_again():
     assert slow[0].patience < slow[0].texts / surface(slow[0].plan)
 
 
+def test_a_plan_is_not_hopeless_because_its_first_texts_leave_slots_empty():
+    """Two texts take a worker as long as thirty-two."""
+    search = PlanSearch(2, "float32", 400, 90.0, writes=True)
+    left = 90.0
+    while (step := search.next()) is not None:
+        rounds = math.ceil(step.texts / (step.plan.workers * step.plan.slots))
+        taken = min(rounds * 1.0 * step.plan.workers, step.patience)
+        whole = taken == rounds * step.plan.workers
+        left -= taken
+        search.tell(Taken(taken / step.texts if whole else math.inf, whole, 0, left))
+    assert not any(one.stopped for one in search.tried if one.plan.slots >= 32)
+    assert {one.plan.workers for one in search.tried} == {1, 2}
+
+
 def test_of_plans_that_are_as_fast_the_one_with_the_least_slots_is_best():
     assert Machine(lambda _plan: 100.0, 60.0).run(PlanSearch(2, "float32", 400, 60.0, writes=True))[0].plan.slots == 8
 
