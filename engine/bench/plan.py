@@ -99,7 +99,7 @@ class PlanBench:
                 self._engine.set_plan(step.plan).result()
                 used = step.plan
             texts = [self._texts[place % len(self._texts)] for place in range(step.texts)]
-            taken, whole = self._once(texts, step.patience)
+            taken, whole = self.once(texts, step.patience)
             memory = self._engine.snapshot().meters.rss
             if step.counts or not whole:
                 self._say(_line(step.plan, taken, memory, stopped=not whole))
@@ -117,8 +117,11 @@ class PlanBench:
             raise HeddleError("No plan did its texts in this time, so none is kept; give more with --seconds.")
         return search.ranked()
 
-    def _once(self, texts: Sequence[str], patience: float) -> tuple[float, bool]:
-        """Run these texts; returns the seconds a text, and whether all were done before patience ended."""
+    def once(self, texts: Sequence[str], patience: float | None) -> tuple[float, bool]:
+        """Run these texts; returns the seconds a text, infinite for none, and whether all were done within ``patience`` seconds.
+
+        Raises HeddleError where all ended and none could be run.
+        """
         engine, job = self._engine, uuid.uuid4().hex
         engine.create_job(job)
         engine.add_texts(job, [(f"{place}.txt", text) for place, text in enumerate(texts)]).result()

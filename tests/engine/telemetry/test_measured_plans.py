@@ -20,7 +20,9 @@ WRITER = """
 import sys
 from engine.api.plan import Plan
 from engine.telemetry import measured_plans
-for n in range(10):
+print("ready", flush=True)
+sys.stdin.readline()
+for n in range(40):
     measured_plans.keep(f"{sys.argv[1]}-{n}", Plan("cpu", 2, 1, "float32"), [], "short")
 """
 
@@ -74,9 +76,17 @@ def test_entries_that_somebody_wrote_by_hand_are_passed_over():
 
 
 def test_plans_of_several_processes_that_write_at_once_are_all_kept():
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     command = [sys.executable, "-c", WRITER]
-    writers = [subprocess.Popen([*command, name], env=os.environ.copy()) for name in ("a", "b", "c")]
-    assert [writer.wait(120) for writer in writers] == [0, 0, 0]
+    writers = [subprocess.Popen([*command, name], env=os.environ.copy(), **pipes) for name in ("a", "b", "c")]
+    for writer in writers:
+        assert writer.stdout.readline().strip() == b"ready"
+    for writer in writers:  # all at once
+        writer.stdin.write(b"go\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=120)
+        assert writer.returncode == 0
     for name in ("a", "b", "c"):
-        for n in range(10):
+        for n in range(40):
             assert measured_plans.best(f"{name}-{n}", "float32", "short") == TWO
