@@ -20,7 +20,7 @@ class Setting:
     """One typed setting, from which the form and the command line are made.
 
     ``kind``: text, multiline, labels (one ``label: description`` a line), fields (one ``name (kind): description`` a
-    line, or a JSON schema), examples (one ``document => answer`` or JSON
+    line, or a JSON schema), questions (one a line, with or without ``name:`` before it), examples (one ``document => answer`` or JSON
     object a line; a file on the command line), number, integer, switch, choice. ``example`` is a value that works, for a
     form to start with where the default is nothing.
     """

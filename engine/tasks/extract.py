@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -19,6 +18,7 @@ from engine.requests.request import Generate, Request
 from engine.requests.sampling import SamplingSettings
 from engine.requests.setting import same_as, setting
 from engine.tasks.base import NOTICE, DocumentText, Outcome, Outputs, Step, overflow, text_output
+from engine.tasks.form import around, read_form
 from engine.tasks.language import CHINESE, ENGLISH, language_of, language_setting
 
 _WORDS = {
@@ -113,7 +113,7 @@ class Extract:
         more = f"\n\n{self.settings.instructions.strip()}" if self.settings.instructions.strip() else ""
         fields = "\n".join(_described(one, words) for one in self.fields)
         request = self._request(
-            _EXTRACT, document.text, _around(words["ask"], fields=fields, more=more), document.sha256
+            _EXTRACT, document.text, around(words["ask"], fields=fields, more=more), document.sha256
         )
         return Step((_with(request, document, self._schema),), state)
 
@@ -130,7 +130,7 @@ class Extract:
             self._request(
                 _ASK_FREELY + one.name,
                 state["text"],
-                _around(words["freely"], field=f"{one.name}: {one.description}" if one.description else one.name),
+                around(words["freely"], field=f"{one.name}: {one.description}" if one.description else one.name),
                 f"{state['seed']} {one.name}",
             )
             for one in self._lists
@@ -165,7 +165,9 @@ class Extract:
 
     # -------------------------------------------------------------------------------------------------------------- results
     def _value(self, answers: Sequence[Answer], text: str) -> dict[str, Any]:
-        forms, ended = zip(*(_read(thought.split(one.text, opened=one.opened).answer) for one in answers), strict=True)
+        forms, ended = zip(
+            *(read_form(thought.split(one.text, opened=one.opened).answer) for one in answers), strict=True
+        )
         found: dict[str, Any] = {one.name: _merged([form.get(one.name) for form in forms]) for one in self.fields}
         spans: list[list[Any]] = []
         missing: list[str] = []
@@ -212,12 +214,6 @@ class Extract:
         return Outcome(value, self.summary(value))
 
 
-def _around(words: str, **more: str) -> tuple[str, ...]:
-    """Return the pieces of a question around the text."""
-    before, _, after = words.partition("{text}")
-    return before, after.format_map(more)
-
-
 def _with(request: Generate, document: DocumentText, schema: str) -> Generate:
     return replace(request, long=document.long, schema=schema)
 
@@ -229,53 +225,6 @@ def _described(one: Field, words: dict[str, str]) -> str:
     elif one.kind in words:
         about.append(words[one.kind])
     return f"- {one.name}: {'; '.join(about)}" if about else f"- {one.name}"
-
-
-def _read(text: str) -> tuple[dict[str, Any], bool]:
-    """Return the values of a form and whether it is whole; of one that was cut, the values before the cut."""
-    try:
-        whole = json.loads(text, parse_float=_finite)
-    except ValueError:
-        return _plain(_begun(text)), False
-    return (_plain(whole), True) if isinstance(whole, dict) else ({}, False)
-
-
-def _finite(written: str) -> float:
-    """Return a number; raises ValueError for one that no float holds, such as 1e999."""
-    if not math.isfinite(value := float(written)):
-        raise ValueError(f"{written} is too large")
-    return value
-
-
-def _plain(value: Any) -> Any:
-    """Return a value whose texts have a UTF-8 form: a model may escape half of a character."""
-    if isinstance(value, dict):
-        return {_plain(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-
-
-def _begun(text: str) -> dict[str, Any]:
-    decoder = json.JSONDecoder(parse_float=_finite)
-    found: dict[str, Any] = {}
-    place = text.find("{") + 1
-    try:
-        while place:
-            name, place = decoder.raw_decode(text, _over(text, place, " \t\r\n,"))
-            value, place = decoder.raw_decode(text, _over(text, place, " \t\r\n:"))
-            if _over(text, place, " \t\r\n") >= len(text):
-                break  # a number may go on behind the cut
-            found[str(name)] = value
-    except ValueError:
-        pass
-    return found
-
-
-def _over(text: str, place: int, characters: str) -> int:
-    while place < len(text) and text[place] in characters:
-        place += 1
-    return place
 
 
 def _merged(values: list[Any]) -> Any:

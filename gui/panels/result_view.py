@@ -148,7 +148,7 @@ class ResultView(QWidget):
             "parts": self.tr("Prompts"),
         }
         for key, value in (result or {}).items():
-            if key in ("scores", "label", "unsure", "text", "thought", "columns", "notice", "spans") or (
+            if key in ("scores", "label", "unsure", "text", "thought", "columns", "notice", "spans", "quotes") or (
                 key == "finish_reason" and not value
             ):
                 continue

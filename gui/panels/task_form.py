@@ -21,6 +21,7 @@ from engine.api import Setting, TaskSpec, UsageError
 from engine.api.fields import parse_fields
 from engine.api.labels import parse_labels
 from engine.api.prompt_format import PromptFormat
+from engine.api.questions import parse_questions
 from gui import words
 from gui.widgets.labels import wrapped
 from gui.widgets.text_area import TextArea
@@ -100,7 +101,7 @@ class Field(QWidget):
                 real.valueChanged.connect(self.changed)
                 self._value, self._set = lambda: round(real.value(), 3), lambda v: real.setValue(float(v))
                 return real
-            case "labels" | "fields" | "multiline" | "examples":
+            case "labels" | "fields" | "questions" | "multiline" | "examples":
                 area = TextArea(5 if setting.required else 3, 24)
                 if setting.kind == "labels":
                     area.setPlaceholderText(
@@ -111,6 +112,12 @@ class Field(QWidget):
                         self.tr(
                             "One field a line, with what it is and what belongs in it:\n"
                             "amount (number): the sum to be paid\nstate (open | paid)"
+                        )
+                    )
+                if setting.kind == "questions":
+                    area.setPlaceholderText(
+                        self.tr(
+                            "One question a line:\nproblem: What does the writer complain about?\nWhat should be done?"
                         )
                     )
                 if setting.kind == "examples":
@@ -148,6 +155,8 @@ class Field(QWidget):
             return _refusal(lambda: parse_labels(str(text)))
         if setting.kind == "fields" and str(text).strip():
             return _refusal(lambda: parse_fields(str(text)))
+        if setting.kind == "questions" and str(text).strip():
+            return _refusal(lambda: parse_questions(str(text)))
         if setting.fields:
             return _refusal(lambda: PromptFormat(str(text), setting.fields, words.engine_text(setting.label)))
         return ""
