@@ -34,5 +34,7 @@ class WorkItem:
     """Whether the prompt ends within a thought, so that the answer begins in one."""
     sampling: SamplingSettings | None = None
     """How the text is made, for items that write one."""
+    shared: int = 0
+    """Tokens at its beginning that all requests about its document have, where there are several: they are read once."""
     schema: str = ""
     """A JSON schema that the text holds to."""

@@ -39,7 +39,8 @@ class WorkerState:
         reading = sum(
             len(work.documents) if isinstance(work, Read) else 1 for work in works if not isinstance(work, Run)
         )
-        return Load(len(works), reading, len(self.items), self.tokens)
+        shared = frozenset(item.document for item in self.items.values() if item.shared)
+        return Load(len(works), reading, len(self.items), self.tokens, shared)
 
 
 def documents_of(work: Work) -> Iterable[int]:

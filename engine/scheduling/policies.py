@@ -20,12 +20,16 @@ first answers do not wait until a large pile is read."""
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a worker has: ``works`` that it has not returned, of them ``reading`` documents; ``items`` and their ``tokens``."""
+    """What a worker has: ``works`` that it has not returned, of them ``reading`` documents; ``items`` and their ``tokens``.
+
+    ``shared`` are documents about which it runs items that share a beginning.
+    """
 
     works: int = 0
     reading: int = 0
     items: int = 0
     tokens: int = 0
+    shared: frozenset[int] = frozenset()
 
 
 class Policy(Protocol):
@@ -107,7 +111,7 @@ class Slots:
         """As the protocol says; workers that read will have what they read, which is taken to be as long as others."""
         mean = ready.tokens / len(ready)
         workers = [(load.tokens + mean * load.reading, self.slots - load.items - load.reading) for load in loads]
-        return ready.deal(worker, workers)
+        return ready.deal(worker, workers, {number: at for at, load in enumerate(loads) for number in load.shared})
 
     @property
     def waits_its_turn(self) -> bool:

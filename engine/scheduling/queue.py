@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from engine.requests.item import WorkItem
@@ -30,10 +30,13 @@ class BatchQueue:
         return len(self._heap)
 
     def add(self, items: list[WorkItem]) -> None:
-        """Take ``items`` in; the order among equally long ones is the order of adding."""
+        """Take ``items`` in; the order among equally long ones is the order of adding.
+
+        Items that share a beginning are as long as that, and so lie side by side.
+        """
         for item in items:
             self._count += 1
-            heapq.heappush(self._heap, (-len(item.ids), self._count, item))
+            heapq.heappush(self._heap, (-(item.shared or len(item.ids)), self._count, item))
             self.tokens += len(item.ids)
 
     def take(
@@ -55,44 +58,61 @@ class BatchQueue:
         if not more_to_come:
             budget = min(budget, max(SMALLEST_BATCH, self.tokens // (2 * workers)))
         batch: list[WorkItem] = []
-        used = 0
-        longest = -self._heap[0][0]
+        used = longest = 0
         while self._heap:
-            length = longest if padded else -self._heap[0][0]
-            if batch and used + length > budget:
+            length = len(self._heap[0][2].ids)
+            longest = max(longest, length)
+            if batch and (longest * (len(batch) + 1) if padded else used + length) > budget:
                 break
             item = heapq.heappop(self._heap)[2]
-            self.tokens -= len(item.ids)
+            self.tokens -= length
             used += length
             batch.append(item)
         return batch
 
-    def deal(self, worker: int, workers: Sequence[tuple[float, int]]) -> list[WorkItem]:
+    def deal(
+        self, worker: int, workers: Sequence[tuple[float, int]], owners: Mapping[int, int] | None = None
+    ) -> list[WorkItem]:
         """Return the share of ``worker`` when the longest items go, one by one, to the worker with the fewest tokens.
 
         ``workers`` holds the tokens and the free places of each. What is meant for others stays in the queue until they
         ask, and is dealt anew then: none takes a small pile for itself while others have nothing, and a worker with a free
-        place and no tokens always gets something. Longest processing time first (Graham, 1969).
+        place and no tokens always gets something. Longest processing time first (Graham, 1969). Items that share a
+        beginning go to the worker that has others of their document (``owners``), which reads it once; to another only
+        where that one has no room and there is nothing else.
         """
-        free = [(tokens, index != worker, index) for index, (tokens, room) in enumerate(workers) if room > 0]
-        heapq.heapify(free)
+        having = dict(owners or {})
+        tokens = [count for count, _ in workers]
         rooms = [room for _, room in workers]
-        share: list[WorkItem] = []
+        share: list[tuple[int, int, WorkItem]] = []
         others: list[tuple[int, int, WorkItem]] = []
-        while free and self._heap and rooms[worker] > 0:
-            tokens, other, index = heapq.heappop(free)
+        crowded: list[tuple[int, int, WorkItem]] = []
+        while self._heap and rooms[worker] > 0:
             entry = heapq.heappop(self._heap)
-            if index == worker:
-                share.append(entry[2])
-                self.tokens -= len(entry[2].ids)
-            else:
-                others.append(entry)
-            rooms[index] -= 1
-            if rooms[index]:
-                heapq.heappush(free, (tokens + len(entry[2].ids), other, index))
+            item = entry[2]
+            taker = having.get(item.document, -1) if item.shared else -1
+            read = taker >= 0
+            if read and rooms[taker] <= 0:
+                crowded.append(entry)
+                continue
+            if not read:
+                taker = min(
+                    (index for index, room in enumerate(rooms) if room > 0),
+                    key=lambda index: (tokens[index], index != worker, index),
+                )
+                if item.shared:
+                    having[item.document] = taker
+            (share if taker == worker else others).append(entry)
+            rooms[taker] -= 1
+            tokens[taker] += len(item.ids) - (item.shared if read else 0)
+        if not share:
+            share, crowded = crowded[: max(0, rooms[worker])], crowded[max(0, rooms[worker]) :]
+        others += crowded
+        for _, _, item in share:
+            self.tokens -= len(item.ids)
         for entry in others:
             heapq.heappush(self._heap, entry)
-        return share
+        return [item for _, _, item in share]
 
     def remove(self, documents: AbstractSet[int]) -> int:
         """Take the items of ``documents`` out; returns how many there were."""

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from engine.api.reading import FAIL
+from engine.requests.item import TokenIds
 from engine.requests.request import Request
 
 if TYPE_CHECKING:
@@ -31,18 +36,36 @@ class Stop:
         return self.asked
 
 
+KEPT = 4
+"""Documents whose beginning is kept for requests that still wait, besides those that are being written about."""
+
+
 class Shared:
-    """What the workers of one run share: the beginning of its prompts (generation.prefix.Prefix), set once."""
+    """What the workers of one run share: the beginning of its prompts (generation.prefix.Prefix), set once, and that of
+    the prompts about one document, where several are asked.
+    """
 
     def __init__(self) -> None:
         """Start with nothing known."""
         self._lock = threading.Lock()
         self._prefix: Any = None
+        self._documents: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self._newest: deque[Any] = deque(maxlen=KEPT)
 
     @property
     def prefix(self) -> Any:
         """The shared beginning, or None."""
         return self._prefix
+
+    def of_document(self, number: int, ids: TokenIds, make: Callable[[TokenIds], Any]) -> Any:
+        """Return the beginning ``ids`` of the prompts about a document; made where no worker has it."""
+        with self._lock:
+            known = self._documents.get(number)
+            if known is None or not np.array_equal(known.ids, ids):
+                known = self._documents[number] = make(ids.copy())
+            if known not in self._newest:
+                self._newest.append(known)
+            return known
 
     def offer(self, prefix: Any) -> None:
         """Keep the first beginning that is offered."""

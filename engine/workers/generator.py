@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from engine.errors import Cancelled, HeddleError, UsageError
 from engine.inference.generation.fallback import BatchGenerator
 from engine.inference.generation.generator import Generator
 from engine.inference.generation.prefix import Prefix
 from engine.inference.generation.sequence import CANCELLED, Event, Finished, Sequence
-from engine.inference.prepare.prompts import PromptWriter
+from engine.inference.prepare.prompts import SHORTEST_PREFIX, PromptWriter, common_beginning
 from engine.inference.prepare.ready import Ready, Wanted
 from engine.requests.output import Answer
 from engine.requests.request import Generate
@@ -41,9 +39,6 @@ log = logging.getLogger(__name__)
 
 TELL_SECONDS = 0.2
 """Pace at which partial texts are told."""
-
-SHORTEST_PREFIX = 16
-"""Tokens below which a shared beginning is not worth keeping apart."""
 
 
 @dataclass(slots=True)
@@ -143,16 +138,20 @@ class GeneratorInside:
         shared = assignment.run.shared
         if shared.prefix is not None or self._loaded.generation.kind != "slots":
             return
-        prompts = [item.ids for item in items if item.part == 0]
+        prompts = list({item.document: item.ids for item in items if item.part == 0}.values())
         if len(prompts) < 2:
             return
-        shortest = min(map(len, prompts))
-        same = np.ones(shortest, bool)
-        for ids in prompts[1:]:
-            same &= ids[:shortest] == prompts[0][:shortest]
-        length = int(np.argmin(same)) if not same.all() else shortest - 1
+        length = common_beginning(prompts)
         if length >= SHORTEST_PREFIX:
             shared.offer(Prefix(prompts[0][:length].copy()))
+
+    @staticmethod
+    def _prefix_of(assignment: Assignment, item: WorkItem) -> Prefix | None:
+        """Return what an item shares with others: with those about its document, or with all of the run."""
+        shared = assignment.run.shared
+        if not item.shared:
+            return shared.prefix
+        return shared.of_document(item.document, item.ids[: item.shared], Prefix)
 
     # -------------------------------------------------------------------------------------------------------------- writing
     def run(self, assignment: Assignment) -> None:
@@ -169,7 +168,7 @@ class GeneratorInside:
                 constrain = partial(self._loaded.grammars.constraint, item.schema) if item.schema else None
                 sequence = Sequence(self._next, item.ids, item.sampling, item.sha256, constrain)
                 if isinstance(self._generator, Generator):
-                    self._generator.add(sequence, assignment.run.shared.prefix)
+                    self._generator.add(sequence, self._prefix_of(assignment, item))
                 else:
                     self._generator.add(sequence)
             except HeddleError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass, field
@@ -84,6 +85,8 @@ class Generator:
         self._vocabulary = int(model.get_input_embeddings().weight.shape[0])
         self._sequences: dict[int, Running] = {}
         self._prefixes: list[_PrefixEntry] = []
+        self._kept: list[tuple[weakref.ref[Prefix], int]] = []
+        """Prefixes that this worker computed and that somebody still needs, with their bytes."""
 
     def __len__(self) -> int:
         """Return the number of sequences that wait or run."""
@@ -137,6 +140,8 @@ class Generator:
 
         Raises Cancelled when the worker's work is cancelled in the middle; the step then counts as not computed.
         """
+        self._kept = [(prefix, size) for prefix, size in self._kept if prefix() is not None]
+        self.scheduler.held = sum(size for _, size in self._kept)
         step = self.scheduler.plan()
         self._admit(step.admitted)
         if not step.tokens:
@@ -234,5 +239,6 @@ class Generator:
             entry = chunk.entry
             if chunk.last and isinstance(entry, _PrefixEntry):
                 entry.prefix.publish(self.memory.save((entry.length_class, entry.slot), entry.length))
+                self._kept.append((weakref.ref(entry.prefix), entry.length * self.memory.shape.token_bytes))
                 self._prefixes.remove(entry)
                 self.scheduler.remove([entry])

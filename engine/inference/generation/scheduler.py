@@ -124,6 +124,8 @@ class Scheduler:
         self.token_budget = token_budget
         self.reserved = 0
         """Bytes that the admitted sequences may come to need; never above the budget."""
+        self.held = 0
+        """Bytes beside the slots that are in use as well, those of shared prefixes: they are not promised to others."""
         self.waiting: deque[Entry] = deque()
         self.running: list[Entry] = []
         self._memory = memory
@@ -212,7 +214,7 @@ class Scheduler:
             if entry.after is not None and not entry.after.over:
                 break
             need = self._memory.slot_bytes(self.class_of(entry.total))
-            if self.reserved + need > self.budget:
+            if self.reserved + need > self.budget - (self.held if self.running else 0):
                 break
             self.waiting.popleft()
             entry.reserved = need

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from engine.models.prompt_text import PromptText
     from engine.models.tokenizer import WorkerTokenizer
 
+SHORTEST_PREFIX = 16
+"""Tokens below which a shared beginning is not worth keeping apart."""
+
 SEAM = 8
 """Tokens kept free where a part of a text meets its prompt: there, tokens may merge or part."""
 
@@ -130,7 +133,7 @@ class PromptWriter:
             if not isinstance(one.request, Generate):
                 raise UsageError("This model writes text; it makes no vectors.")
             found.append(self._ready(one.document, one.request, ask))
-        return found
+        return _shared(wanted, found)
 
     def _ready(self, document: int, request: Generate, ask: Callable[[], None]) -> Ready:
         if request.long is None:
@@ -225,6 +228,32 @@ class PromptWriter:
 
     def _ids(self, prompt: PromptText) -> TokenIds:
         return self._tokenizer.prompt_ids(prompt, closed=self._closed)
+
+
+def _shared(wanted: Sequence[Wanted], found: list[Ready]) -> list[Ready]:
+    """Say of requests about one document, each with one prompt, how much of the beginning they have in common."""
+    together: dict[int, list[int]] = {}
+    for at, (one, ready) in enumerate(zip(wanted, found, strict=True)):
+        if len(ready.items) == 1 and ready.rest is None:
+            together.setdefault(one.document, []).append(at)
+    for places in together.values():
+        if len(places) < 2:
+            continue
+        prompts = [found[at].items[0].ids for at in places]
+        length = common_beginning(prompts)
+        if length >= SHORTEST_PREFIX:
+            for at in places:
+                found[at] = replace(found[at], items=(replace(found[at].items[0], shared=length),))
+    return found
+
+
+def common_beginning(prompts: Sequence[TokenIds]) -> int:
+    """Return how many tokens all prompts begin with, fewer than the shortest has."""
+    shortest = min(map(len, prompts))
+    same = np.ones(shortest, bool)
+    for ids in prompts[1:]:
+        same &= ids[:shortest] == prompts[0][:shortest]
+    return int(np.argmin(same)) if not same.all() else shortest - 1
 
 
 class PromptRest:

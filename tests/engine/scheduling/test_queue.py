@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,6 +95,46 @@ def test_a_small_pile_keeps_all_workers_alike_busy(sizes, workers):
             loads[worker] = (loads[worker][0] + sum(len(item.ids) for item in queue.deal(worker, loads)), 32)
     held = [tokens for tokens, _ in loads]
     assert max(held) - min(held) <= max(sizes)
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.integers(1, 4), st.integers(1, 5), st.integers(0, 2**32))
+def test_what_shares_a_beginning_goes_to_one_worker_as_long_as_there_is_other_work(questions, workers, slots, seed):
+    pick = Random(seed)
+    queue = BatchQueue()
+    for document, count in enumerate(questions):
+        queue.add(
+            [WorkItem(document, 0, 1, np.zeros(100 + at, np.int32), request=str(at), shared=90) for at in range(count)]
+        )
+    running: list[list[WorkItem]] = [[] for _ in range(workers)]
+    done: list[WorkItem] = []
+    while queue or any(running):
+        worker = pick.randrange(workers)
+        owners = {item.document: at for at, items in enumerate(running) for item in items}
+        loads = [(sum(len(item.ids) for item in items), slots - len(items)) for items in running]
+        share = queue.deal(worker, loads, owners)
+        assert len(share) <= max(0, loads[worker][1])
+        if not any(running):
+            assert share or not queue, "work that nobody has is begun"
+        of_others = [owners.get(item.document, worker) != worker for item in share]
+        assert all(of_others) or not any(of_others), "others' documents only where there is nothing else"
+        running[worker] += share
+        if running[worker] and pick.random() < 0.5:
+            done.append(running[worker].pop(pick.randrange(len(running[worker]))))
+    assert sorted((item.document, item.request) for item in done) == sorted(
+        (document, str(at)) for document, count in enumerate(questions) for at in range(count)
+    )
+    assert queue.tokens == 0
+
+
+def test_a_document_with_several_questions_is_read_by_one_worker():
+    queue = BatchQueue()
+    for document in range(4):
+        queue.add([WorkItem(document, 0, 1, np.zeros(100, np.int32), request=str(at), shared=90) for at in range(3)])
+    first = queue.deal(0, [(0, 4), (0, 4)])
+    owners = {item.document: 0 for item in first}
+    second = queue.deal(1, [(sum(len(item.ids) for item in first), 0), (0, 4)], owners)
+    assert len(first) + len(second) == 8
+    assert {item.document for item in first}.isdisjoint(item.document for item in second)
 
 
 def test_clear_gives_back_what_was_in_it():

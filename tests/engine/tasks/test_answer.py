@@ -10,6 +10,7 @@ from model_folders import make_folder
 from engine import tasks
 from engine.api.plan import Plan
 from engine.api.questions import parse_questions
+from engine.cli.main import main
 from engine.engine import Engine
 from engine.errors import UsageError
 from engine.requests.output import Answer, Generated
@@ -107,8 +108,12 @@ def test_without_quotes_none_are_asked_for():
     assert value["not_in_text"] == []
 
 
-def test_each_answer_is_what_is_answered_when_asked_alone(tmp_path):
-    folder = make_folder(tmp_path / "m", "qwen3", modules=False, head="ForCausalLM", positions=2048)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_folder(tmp_path_factory.mktemp("m"), "qwen3", modules=False, head="ForCausalLM", positions=4096)
+
+
+def test_each_answer_is_what_is_answered_when_asked_alone(tmp_path, folder):
     questions = ["what: What is it?", "who: Who says so?", "Is it urgent?"]
     texts = [(f"{n}.txt", f"{n} read a number and write it " * (n + 1)) for n in range(6)]
     with Engine(str(tmp_path / "j.sqlite")) as engine:
@@ -131,3 +136,21 @@ def test_each_answer_is_what_is_answered_when_asked_alone(tmp_path):
         assert list(value["fields"]) == ["what", "who", "Is it urgent?"]
         for name, start, stop in value["spans"]:
             assert dict(texts)[path][start:stop] == value["quotes"][name]
+
+
+@pytest.mark.parametrize(("workers", "slots"), [(1, 1), (1, 4), (2, 4), (2, 16)])
+def test_ten_questions_read_hardly_more_than_one_does(tmp_path, folder, workers, slots):
+    for n in range(6):
+        (tmp_path / f"{n}.txt").write_text(f"document {n} " + f"{n} read a number and write it again " * (12 + n))
+    read, answers = [], []
+    for count in (1, 10):
+        out, report = tmp_path / f"{count}.jsonl", tmp_path / f"{count}.json"
+        questions = "\n".join(f"q{n}: {chr(97 + n)}?" for n in range(count))
+        command = ["run", "answer", *sorted(map(str, tmp_path.glob("?.txt"))), "--model", folder, "--questions", questions,
+                   "--workers", str(workers), "--threads", "1", "--slots", str(slots), "--dtype", "float32", "--quiet",
+                   "--out", str(out), "--report", str(report)]  # fmt: skip
+        assert main(command) == 0
+        read.append(json.loads(report.read_text())["generation"]["prefill_tokens"])
+        answers.append([json.loads(line)["result"]["fields"]["q0"] for line in out.read_text().splitlines()])
+    assert answers[0] == answers[1]
+    assert read[1] <= 1.4 * read[0]
