@@ -17,7 +17,7 @@ from engine.requests.request import Generate, Request
 from engine.requests.sampling import SamplingSettings
 from engine.requests.setting import setting
 from engine.tasks.base import NOTICE, DocumentText, Outcome, Outputs, Step, overflow, text_output
-from engine.tasks.form import around, read_form
+from engine.tasks.form import around, asked_besides, instructions_setting, read_form
 from engine.tasks.language import CHINESE, ENGLISH, language_of, language_setting
 
 _WORDS = {
@@ -56,7 +56,7 @@ class AnswerSettings:
     quotes: bool = setting(
         True, "Quotes", "switch", "ask for the words of the text that say so, and show where they stand"
     )
-    instructions: str = setting("", "Instructions", "multiline", "what else the model should know")
+    instructions: str = instructions_setting()
     language: str = language_setting()
     on_overflow: str = overflow(
         "ask about each part until one answers (split), about its beginning (head) or its end (tail), or refuse it (fail)"
@@ -94,7 +94,7 @@ class Answer:
     def start(self, document: DocumentText, job: Outputs) -> Step:  # noqa: ARG002 - as every task
         """Ask every question; the text comes first, so that what was read of it serves them all."""
         words = _WORDS[language_of(document, self.settings.language)][self.settings.quotes]
-        more = f"\n\n{self.settings.instructions.strip()}" if self.settings.instructions.strip() else ""
+        more = asked_besides(self.settings.instructions)
         requests = tuple(
             Generate(
                 key=_key(at),

@@ -18,7 +18,7 @@ from engine.requests.request import Generate, Request
 from engine.requests.sampling import SamplingSettings
 from engine.requests.setting import same_as, setting
 from engine.tasks.base import NOTICE, DocumentText, Outcome, Outputs, Step, overflow, text_output
-from engine.tasks.form import around, read_form
+from engine.tasks.form import around, asked_besides, instructions_setting, read_form
 from engine.tasks.language import CHINESE, ENGLISH, language_of, language_setting
 
 _WORDS = {
@@ -62,9 +62,7 @@ class ExtractSettings:
             "list, or choices (open | paid); or a JSON schema of an object",
         },
     )
-    instructions: str = setting(
-        "", "Instructions", "multiline", "what else the model should know, such as: amounts are in euros"
-    )
+    instructions: str = instructions_setting()
     max_new_tokens: int = same_as(SamplingSettings, "max_new_tokens", default=512)
     check_every: int = setting(
         20,
@@ -110,7 +108,7 @@ class Extract:
         checked = bool(self._lists) and document.long is None and self._is_checked(document.sha256)
         state = {"text": document.text, "language": language, "seed": document.sha256, "checked": checked}
         words = _WORDS[language]
-        more = f"\n\n{self.settings.instructions.strip()}" if self.settings.instructions.strip() else ""
+        more = asked_besides(self.settings.instructions)
         fields = "\n".join(_described(one, words) for one in self.fields)
         request = self._request(
             _EXTRACT, document.text, around(words["ask"], fields=fields, more=more), document.sha256

@@ -6,6 +6,18 @@ import json
 import math
 from typing import Any
 
+from engine.requests.setting import setting
+
+
+def instructions_setting() -> Any:
+    """Return the field of a task's settings that says what else the model should know."""
+    return setting("", "Instructions", "multiline", "what else the model should know, such as: amounts are in euros")
+
+
+def asked_besides(instructions: str) -> str:
+    """Return what is asked behind everything else for the instructions, which may be empty."""
+    return f"\n\n{instructions.strip()}" if instructions.strip() else ""
+
 
 def around(words: str, **more: str) -> tuple[str, ...]:
     """Return the pieces of a question around the text."""
