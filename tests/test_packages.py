@@ -18,6 +18,7 @@ from freeze import BuildError, deb, elf, sizes
 from freeze.begin import begin, is_window
 from freeze.bill import Component, bill, licence_of
 from freeze.cuts import FILES, MODULES, cut_of, excluded_modules, is_source_only
+from freeze.docstrings import is_without, without_docstrings
 from freeze.place import Place
 from freeze.share import fill
 from freeze.trial import Trial, far_connections, run
@@ -84,6 +85,17 @@ def test_the_models_that_come_along_have_their_code_compiled_and_all_others_as_s
     assert not is_source_only("transformers.models.llama.modeling_llama")
     assert not is_source_only("transformers.models.qwen3.configuration_qwen3")
     assert cut_of("transformers/models/qwen3/modeling_qwen3.py") is None
+
+
+def test_code_without_docstrings_is_the_same_code():
+    source = b'"""Of the module."""\nx = "kept"\n\nclass A:\n    """Of A."""\n    def f(self):\n        """Of f."""\n        return "kept too"\n'
+    held: dict = {}
+    exec(without_docstrings(source, "m.py"), held)
+    assert (held["__doc__"], held["A"].__doc__, held["A"].f.__doc__) == ("", "", "")
+    assert (held["x"], held["A"]().f()) == ("kept", "kept too")
+    assert is_without("sympy.core.add")
+    assert not is_without("engine.tasks.base")
+    assert not is_without("numpydoc")
 
 
 def test_what_freezes_is_pinned():
