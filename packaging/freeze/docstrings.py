@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from types import CodeType
 
-WITHOUT = ("sympy", "torch", "transformers", "numpy", "huggingface_hub")
-"""Packages whose docstrings are left out."""
+WITHOUT = ("sympy", "torch", "numpy", "huggingface_hub")
+"""Packages whose docstrings are left out. Not transformers: it looks for places in its own, and refuses to start without."""
 
 
 def is_without(module: str) -> bool:
