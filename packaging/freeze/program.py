@@ -23,9 +23,10 @@ SOURCES = (
     "pyproject.toml",
     "LICENSE",
     "packaging/constraints.txt",
+    "packaging/requirements/program.txt",
     *(
         f"packaging/freeze/{name}"
-        for name in ("heddle.py", "heddle.spec", "begin.py", "cuts.py", "program.py", "bill.py")
+        for name in ("heddle.py", "heddle.spec", "begin.py", "cuts.py", "docstrings.py", "program.py", "bill.py")
     ),
 )
 """What the program is made of; it is made again when something of it has changed."""
@@ -83,6 +84,7 @@ def _files(root: str) -> Iterator[str]:
 
 def _freeze(place: Place) -> None:
     shutil.rmtree(place.program, ignore_errors=True)
+    shutil.rmtree(os.path.join(place.work, "work"), ignore_errors=True)  # what is compiled is kept there by names alone
     paths = [place.root, os.path.join(place.root, "packaging")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "HF_HUB_OFFLINE": "1"}
     command = [place.python, "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN"]
