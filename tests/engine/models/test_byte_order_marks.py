@@ -59,6 +59,22 @@ def content(folder):
     return found
 
 
+def assert_alike(found, expected):
+    """Equal but for the last digits of numbers: which kernel is fastest is timed for each folder anew."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            assert_alike(found[key], value)
+    elif isinstance(expected, list | tuple):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_alike(one, other)
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    else:
+        assert found == expected
+
+
 def results(task, options, folder, tmp_path, name):
     (tmp_path / "one.txt").write_text("the harbour lay grey and still")
     out = tmp_path / f"{name}.jsonl"
@@ -79,5 +95,5 @@ def test_a_folder_with_marks_runs_as_it_does_without(kind, made, task, options, 
     before = mark(marked, *MARKS[kind])
     assert main(["models", "check", str(marked)]) == 0, capsys.readouterr().out
     expected = results(task, options, plain, tmp_path, "plain")
-    assert results(task, options, marked, tmp_path, "marked") == expected
+    assert_alike(results(task, options, marked, tmp_path, "marked"), expected)
     assert content(marked) == before

@@ -177,7 +177,7 @@ def test_an_engine_killed_in_the_middle_goes_on_by_itself_once_the_model_is_back
     process.hello()
     assert process.ask(api.OpenModel, folder=folder, dtype="float32").ok
     process.send(api.CreateJob, job="a")
-    process.send(api.AddPaths, job="a", paths=(str(place),))
+    assert process.ask(api.AddPaths, job="a", paths=(str(place),)).ok
     process.send(api.Submit, job="a", task="embed")
     process.until(lambda: sum(r.state == "done" for r in process.rows.values()) > 10)
     process.process.kill()
